@@ -1,0 +1,1 @@
+//! ARNs, accounts and sign-in origins: the data tables.

@@ -1,0 +1,16 @@
+//! The core of Keyfob: what it computes, without any I/O.
+
+extern crate alloc;
+
+pub mod apdu;
+pub mod aws;
+pub mod message;
+pub mod oath;
+pub mod partition;
+pub mod s3;
+pub mod secret;
+pub mod sigv4;
+pub mod softkey;
+pub mod tlv;
+#[cfg(target_arch = "wasm32")]
+pub mod wasm;

@@ -1,0 +1,531 @@
+//! The protocol between every front end (command line, browser extension, agents' clients) and the host.
+//!
+//! JSON objects: a [`Request`] goes in; any number of [`Reply::Event`] and exactly one [`Reply::Done`] or
+//! [`Reply::Failed`] with the request's `id` come out. Over stdio each is framed as browsers do it
+//! (4-byte native-endian length); in process it is a function call.
+//!
+//! The TypeScript types of the extension are generated from this file (`extension/src/generated/message.ts`;
+//! a test fails when they are stale), and `docs/protocol.md` describes the whole by example.
+//!
+//! What a *browser* may ask is the host's policy (`native-host/src/policy.rs`), not this file's.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+/// Version of the protocol. A host answers a request of another version with
+/// [`ErrorCode::UnsupportedVersion`].
+pub const VERSION: u16 = 1;
+
+/// One question to the host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// [`VERSION`].
+    pub v: u16,
+    /// Chosen at random by the asker, 1 to 64 characters; every reply carries it.
+    pub id: String,
+    /// The key to ask: a serial number, `soft:NAME`, or none for the only one there is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub key: Option<String>,
+    /// What is asked.
+    pub op: Op,
+}
+
+/// What can be asked. `at` is Unix time in seconds; without it the host's clock rules.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(tag = "name", rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum Op {
+    /// Who is there? Answered by [`Answer::Hello`] without touching any key.
+    Hello {},
+    /// Which keys are plugged in? [`Answer::Keys`].
+    Keys {},
+    /// The accounts on the key, identities never among them. [`Answer::Accounts`].
+    Accounts {
+        /// Also calculate the codes of those that want no touch.
+        #[serde(default)]
+        codes: bool,
+        /// For which time.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional, type = "number"))]
+        at: Option<u64>,
+    },
+    /// The code of one account. [`Answer::Code`].
+    Code {
+        /// Full name of the account, exactly as [`Account::name`] gives it.
+        account: String,
+        /// For which time.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional, type = "number"))]
+        at: Option<u64>,
+        /// What it is for, to be shown in the prompt (a browser: the host name of the page).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional))]
+        purpose: Option<String>,
+    },
+    /// The AWS access keys whose secret is on the key. [`Answer::Identities`].
+    Identities {},
+    /// The signature of a presigned S3 request. [`Answer::Presigned`].
+    Presign {
+        /// The canonical request of SigV4, whole, `X-Amz-*` parameters included. The host parses it,
+        /// rebuilds it from its own parse, and demands equal bytes; the identity, the time, the expiry and
+        /// the scope are read from it.
+        canonical_request: String,
+        /// `https` (default) or `http`, for servers that are not AWS.
+        #[serde(default)]
+        scheme: Scheme,
+    },
+    /// Unlock a password-protected key (or the software key) for this connection. [`Answer::Unlocked`].
+    Unlock {
+        /// The password or passphrase.
+        password: Password,
+    },
+    /// Put an account on the key. [`Answer::Written`].
+    AddAccount {
+        /// `otpauth://` URI.
+        uri: Password,
+        /// Whether every code wants a touch.
+        touch: bool,
+        /// Whether an account of the same name may be replaced.
+        #[serde(default)]
+        overwrite: bool,
+    },
+    /// Put an AWS access key's secret on the key, for SigV4. [`Answer::Written`].
+    AddIdentity {
+        /// `AKIA…`.
+        access_key_id: String,
+        /// The secret access key.
+        secret_access_key: Password,
+        /// Whether every signature wants a touch.
+        touch: bool,
+        /// Whether an identity of the same name may be replaced.
+        #[serde(default)]
+        overwrite: bool,
+    },
+    /// Remove an account from the key. [`Answer::Deleted`].
+    DeleteAccount {
+        /// Full name of the account.
+        account: String,
+    },
+    /// Remove an identity from the key. [`Answer::Deleted`].
+    DeleteIdentity {
+        /// `AKIA…`.
+        access_key_id: String,
+    },
+    /// Erase the OATH applet: accounts, identities, password. [`Answer::Reset`].
+    Reset {},
+}
+
+/// A secret inside a message: never printed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, zeroize::Zeroize, zeroize::ZeroizeOnDrop)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(transparent)]
+pub struct Password(pub String);
+
+impl core::fmt::Debug for Password {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Password(…)")
+    }
+}
+
+/// How a presigned link is fetched.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "kebab-case")]
+pub enum Scheme {
+    /// With TLS.
+    #[default]
+    Https,
+    /// In the clear: local test servers.
+    Http,
+}
+
+impl Scheme {
+    /// The scheme as a URL has it, without `://`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Https => "https",
+            Self::Http => "http",
+        }
+    }
+}
+
+/// One message from the host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(tag = "type", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Reply {
+    /// Progress; the answer is still to come.
+    Event {
+        /// The request's id.
+        id: String,
+        /// What happened.
+        event: Event,
+    },
+    /// The answer.
+    Done {
+        /// The request's id.
+        id: String,
+        /// What was asked for.
+        answer: Answer,
+    },
+    /// There is none.
+    Failed {
+        /// The request's id; empty if it could not be read.
+        id: String,
+        /// Why.
+        error: Failure,
+    },
+}
+
+/// Progress.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(tag = "name", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Event {
+    /// The key waits for a touch.
+    TouchRequired {
+        /// What the touch will do, in the host's own words.
+        prompt: String,
+    },
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(tag = "name", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Answer {
+    /// To [`Op::Hello`].
+    Hello {
+        /// The host's version.
+        version: String,
+        /// The protocol's version, [`VERSION`].
+        protocol: u16,
+    },
+    /// To [`Op::Keys`].
+    Keys {
+        /// Every key, cards first.
+        keys: Vec<Key>,
+    },
+    /// To [`Op::Accounts`].
+    Accounts {
+        /// The key that was asked.
+        key: Key,
+        /// In the key's order.
+        accounts: Vec<Account>,
+    },
+    /// To [`Op::Code`].
+    Code {
+        /// Full name of the account.
+        account: String,
+        /// The code.
+        code: Code,
+    },
+    /// To [`Op::Identities`].
+    Identities {
+        /// The key that was asked.
+        key: Key,
+        /// In the key's order.
+        identities: Vec<Identity>,
+    },
+    /// To [`Op::Presign`].
+    Presigned {
+        /// The whole link.
+        url: String,
+        /// When it stops working, Unix time in seconds.
+        #[cfg_attr(test, ts(type = "number"))]
+        expires_at: u64,
+    },
+    /// To [`Op::Unlock`].
+    Unlocked {},
+    /// To [`Op::AddAccount`] and [`Op::AddIdentity`].
+    Written {
+        /// The name on the key.
+        written: String,
+        /// Whether something was replaced.
+        replaced: bool,
+    },
+    /// To [`Op::DeleteAccount`] and [`Op::DeleteIdentity`].
+    Deleted {
+        /// The name that was on the key.
+        deleted: String,
+    },
+    /// To [`Op::Reset`].
+    Reset {},
+}
+
+/// A key: the token in the hand, or a software key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Key {
+    /// What [`Request::key`] takes: `soft:NAME`, a serial number, or the device id where there is none.
+    pub id: String,
+    /// What it is.
+    pub kind: KeyKind,
+    /// The reader's name, or the software key's.
+    pub label: String,
+    /// The applet's version, as `5.7.1`; empty when not known.
+    pub version: String,
+    /// Whether it wants a password now.
+    pub locked: bool,
+}
+
+/// What a key is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum KeyKind {
+    /// A card in a reader, or a token that is both.
+    SmartCard,
+    /// An encrypted file: an explicit choice, and said to be one wherever it shows.
+    Software,
+}
+
+/// An OATH credential.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Account {
+    /// Full name, `ISSUER:ACCOUNT` or `ACCOUNT`, without the period prefix. Unique on a key.
+    pub name: String,
+    /// Issuer, if the name has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub issuer: Option<String>,
+    /// What moves.
+    pub kind: AccountKind,
+    /// Seconds a code lasts (TOTP), 0 for HOTP.
+    pub period: u32,
+    /// Digits of a code; not known from LIST alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub digits: Option<u8>,
+    /// Whether it wants a touch; not known for HOTP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub touch: Option<bool>,
+    /// The login it belongs to, if its name is one of AWS's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub aws: Option<AwsLogin>,
+    /// Its code, if it was asked for and wants no touch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub code: Option<Code>,
+}
+
+/// What moves the code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "kebab-case")]
+pub enum AccountKind {
+    /// A counter on the key (RFC 4226).
+    Hotp,
+    /// Time (RFC 6238).
+    Totp,
+}
+
+/// What an account's name says about the AWS login it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct AwsLogin {
+    /// 12-digit account id, or the account's alias; none where the name has neither.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub account: Option<String>,
+    /// Name of the MFA device, or of the user (Identity Center).
+    pub device: String,
+    /// Which sign-in it is for.
+    pub flow: AwsFlow,
+}
+
+/// Which of AWS's sign-ins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum AwsFlow {
+    /// IAM user or root.
+    Iam,
+    /// IAM Identity Center or Builder ID.
+    IdentityCenter,
+}
+
+/// A one-time code.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Code {
+    /// The digits, leading zeros included.
+    pub value: String,
+    /// First second in which it is right (TOTP).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional, type = "number"))]
+    pub valid_from: Option<u64>,
+    /// First second in which it is right no more (TOTP).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional, type = "number"))]
+    pub valid_until: Option<u64>,
+}
+
+impl core::fmt::Debug for Code {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Code(… until {:?})", self.valid_until)
+    }
+}
+
+/// An AWS access key whose secret is on a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Identity {
+    /// `AKIA…`.
+    pub access_key_id: String,
+    /// What it can sign.
+    pub signature: SignatureVersion,
+    /// Whether a signature wants a touch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub touch: Option<bool>,
+}
+
+/// AWS's signature processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[non_exhaustive]
+pub enum SignatureVersion {
+    /// HMAC-SHA256 over a credential scope.
+    SigV4,
+    /// HMAC-SHA1 over the string to sign (SigV2 of S3).
+    HmacV1,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Failure {
+    /// Stable, for programs.
+    pub code: ErrorCode,
+    /// What happened, for people: a sentence without the full stop.
+    pub message: String,
+    /// What to do next, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub hint: Option<String>,
+    /// What there is to choose from, where there is too much.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(test, ts(optional, as = "Option<Vec<String>>"))]
+    pub candidates: Vec<String>,
+}
+
+macro_rules! error_codes {
+    ($($(#[$doc:meta])* $variant:ident = $wire:literal,)*) => {
+        /// Stable codes of failures, spelled in kebab case on the wire.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[cfg_attr(test, derive(ts_rs::TS))]
+        #[non_exhaustive]
+        pub enum ErrorCode {
+            $($(#[$doc])* #[serde(rename = $wire)] $variant,)*
+        }
+
+        impl ErrorCode {
+            /// Every code.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The code as it stands on the wire.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $wire),* }
+            }
+        }
+    };
+}
+
+error_codes! {
+    /// No key is plugged in, and none was chosen.
+    NoKey = "no-key",
+    /// Several keys or accounts fit; see [`Failure::candidates`].
+    Ambiguous = "ambiguous",
+    /// The key wants its password, or the software key its passphrase.
+    Locked = "locked",
+    /// The password or passphrase is wrong.
+    WrongPassword = "wrong-password",
+    /// Nobody touched the key in time.
+    TouchTimeout = "touch-timeout",
+    /// No such key, account or identity.
+    NotFound = "not-found",
+    /// There is one already, and it is not overwritten unasked.
+    Exists = "exists",
+    /// The key is full.
+    NoSpace = "no-space",
+    /// The key, or its firmware, cannot do that.
+    Unsupported = "unsupported",
+    /// The key was pulled out, or its reader vanished, in the middle.
+    KeyRemoved = "key-removed",
+    /// Another program holds the key.
+    Busy = "busy",
+    /// The PC/SC service does not run, or may not be used.
+    NoPcsc = "no-pcsc",
+    /// The key answered what no OATH applet would.
+    BadAnswer = "bad-answer",
+    /// The message is no request of this protocol.
+    BadRequest = "bad-request",
+    /// Another version of the protocol.
+    UnsupportedVersion = "unsupported-version",
+    /// The front end may not ask for this.
+    Forbidden = "forbidden",
+    /// What the user gave cannot be: a bucket, an object key, an expiry, a URI.
+    InvalidInput = "invalid-input",
+    /// A file or folder could not be read or written.
+    Io = "io",
+    /// AWS, or the server in its place, refused.
+    AwsRefused = "aws-refused",
+    /// The host and the extension are not one version, or something in the host broke.
+    Internal = "internal",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_read_strictly() {
+        #[track_caller]
+        fn check(json: &str, expected: Option<Op>) {
+            assert_eq!(serde_json::from_str::<Request>(json).ok().map(|r| r.op), expected, "{json}");
+        }
+        check(r#"{"v":1,"id":"a","op":{"name":"hello"}}"#, Some(Op::Hello {}));
+        check(
+            r#"{"v":1,"id":"a","op":{"name":"code","account":"x"}}"#,
+            Some(Op::Code { account: "x".into(), at: None, purpose: None }),
+        );
+        check(r#"{"v":1,"id":"a","op":{"name":"code"}}"#, None);
+        check(r#"{"v":1,"id":"a","op":{"name":"code","account":"x","when":1}}"#, None);
+        check(r#"{"v":1,"id":"a","op":{"name":"hello"},"more":1}"#, None);
+        check(r#"{"v":1,"id":"a","op":{"name":"transmit","apdu":"00A40400"}}"#, None);
+    }
+
+    #[test]
+    fn error_codes_are_spelled_once() {
+        for &code in ErrorCode::ALL {
+            let wire = serde_json::to_string(&code).unwrap();
+            assert_eq!(wire, format!("\"{}\"", code.as_str()));
+            assert!(code.as_str().bytes().all(|b| b.is_ascii_lowercase() || b == b'-'));
+        }
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let op = Op::Unlock { password: Password("hunter2".into()) };
+        assert!(!format!("{op:?}").contains("hunter2"));
+        let code = Code { value: "123456".into(), valid_from: Some(0), valid_until: Some(30) };
+        assert!(!format!("{code:?}").contains("123456"));
+    }
+}

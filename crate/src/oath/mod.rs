@@ -1,0 +1,2 @@
+//! YKOATH.
+pub mod protocol;

@@ -1,0 +1,1 @@
+//! AWS partitions and their domains.

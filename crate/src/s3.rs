@@ -1,0 +1,1 @@
+//! S3 endpoints, presigned requests and console URLs.

@@ -1,1 +1,508 @@
-//! ARNs, accounts and sign-in origins: the data tables.
+//! What is known of AWS's names and sign-in pages: account names, sign-in hosts, MFA fields.
+//!
+//! Every such fact stands in a table of this file. The extension's content script and the manifest's match
+//! patterns are generated from these tables, or checked against them, by the tests below.
+
+use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
+
+use crate::message::{Account, AccountKind, AwsFlow, AwsLogin};
+
+/// A domain whose pages ask for MFA codes: the domain itself and everything under it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SignInHost {
+    /// The domain; a host belongs to it if it is equal, or ends in it after a dot.
+    pub suffix: &'static str,
+    /// The partition that signs in there, as ARNs spell it.
+    pub partition: &'static str,
+    /// Who signs in there, unless the path says otherwise.
+    pub flow: AwsFlow,
+    /// Whether the extension asks for this host when it is first needed rather than at installation.
+    pub optional: bool,
+}
+
+/// Every domain on which a code may be filled.
+pub const SIGN_IN_HOSTS: &[SignInHost] = &[
+    SignInHost { suffix: "signin.aws.amazon.com", partition: "aws", flow: AwsFlow::Iam, optional: false },
+    SignInHost { suffix: "signin.aws", partition: "aws", flow: AwsFlow::IdentityCenter, optional: false },
+    SignInHost { suffix: "signin.amazonaws.cn", partition: "aws-cn", flow: AwsFlow::Iam, optional: true },
+    SignInHost {
+        suffix: "signin.amazonaws-us-gov.com",
+        partition: "aws-us-gov",
+        flow: AwsFlow::Iam,
+        optional: true,
+    },
+    SignInHost {
+        suffix: "signin.amazonaws-eusc.eu",
+        partition: "aws-eusc",
+        flow: AwsFlow::Iam,
+        optional: true,
+    },
+];
+
+/// Identity Center's pages start so; where it shares a host with IAM (GovCloud), the path tells them apart.
+const IDENTITY_CENTER_PATH: &str = "/platform/";
+
+/// How the code's field is told from others.
+#[derive(Debug, PartialEq, Eq)]
+pub enum MfaField {
+    /// By a CSS selector that names it exactly.
+    Selector(&'static str),
+    /// By its accessible name, which holds one of [`MFA_WORDING`]: its id is made up at every load.
+    Labelled,
+}
+
+/// The MFA step of one generation of pages.
+#[derive(Debug, PartialEq, Eq)]
+pub struct MfaPage {
+    /// Which pages.
+    pub generation: &'static str,
+    /// Where the code goes.
+    pub field: MfaField,
+    /// CSS selector of what submits it.
+    pub submit: &'static str,
+}
+
+/// Every MFA step seen so far, newest first.
+pub const MFA_PAGES: &[MfaPage] = &[
+    MfaPage {
+        generation: "IAM and root, from 2024",
+        field: MfaField::Selector("input#mfaCode"),
+        submit: "[data-testid=mfa-submit-button]",
+    },
+    MfaPage {
+        generation: "IAM, before 2024",
+        field: MfaField::Selector("#mfacode"),
+        submit: "#submitMfa_button",
+    },
+    MfaPage {
+        generation: "root, about 2021",
+        field: MfaField::Selector("#mfaCode"),
+        submit: "#mfa_submit_button",
+    },
+    MfaPage {
+        generation: "root, oldest",
+        field: MfaField::Selector("#ap_tokenCode"),
+        submit: "#signInSubmit-input",
+    },
+    MfaPage {
+        generation: "Identity Center",
+        field: MfaField::Labelled,
+        submit: "[data-testid=test-primary-button]",
+    },
+];
+
+/// The page that asks which of several MFA devices to use: its choice "Authenticator app", and its button.
+pub const MFA_DEVICE_CHOICE: (&str, &str) = ("[value=SWHW]", "[data-testid=mfa-continue-button]");
+
+/// What the accessible name of a field for the code holds, in lower case. Translations keep "MFA"; those that
+/// do not are listed.
+pub const MFA_WORDING: &[&str] = &["mfa", "authenticator code", "authenticator-code", "认证器", "認証アプリ"];
+
+/// A page that may ask for a code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignInPage {
+    /// Partition that signs in there, as ARNs spell it.
+    pub partition: &'static str,
+    /// Who signs in there.
+    pub flow: AwsFlow,
+    /// The account id or alias that the host name begins with, if it does.
+    pub account: Option<String>,
+}
+
+/// Which sign-in the origin `https://HOST` belongs to; none if it is not one of AWS's.
+#[must_use]
+pub fn signin_flow(origin: &str) -> Option<AwsFlow> {
+    let host = origin.strip_prefix("https://")?;
+    sign_in_host(host).map(|(table, _)| table.flow)
+}
+
+/// What the address of a page says about the sign-in there; none if it is not on one of AWS's sign-in hosts.
+#[must_use]
+pub fn sign_in_page(url: &str) -> Option<SignInPage> {
+    let rest = url.strip_prefix("https://")?;
+    let (host, path) = rest.split_at_checked(rest.find(['/', '?', '#']).unwrap_or(rest.len()))?;
+    let (table, labels) = sign_in_host(host)?;
+    let flow = if path.starts_with(IDENTITY_CENTER_PATH) { AwsFlow::IdentityCenter } else { table.flow };
+    // One label before the domain is a region, an account's id or its alias.
+    let account = (flow == AwsFlow::Iam && !labels.is_empty() && !labels.contains('.') && !is_region(labels))
+        .then(|| labels.to_string());
+    Some(SignInPage { partition: table.partition, flow, account })
+}
+
+/// The row of the table and the labels before its domain. A port, a user, a trailing dot or a capital letter
+/// makes it none: browsers' origins have none of these on the default port.
+fn sign_in_host(host: &str) -> Option<(&'static SignInHost, &str)> {
+    let clean = |label: &str| {
+        !label.is_empty() && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    if !host.split('.').all(clean) {
+        return None;
+    }
+    SIGN_IN_HOSTS.iter().find_map(|table| {
+        let before = host.strip_suffix(table.suffix)?;
+        let labels = if before.is_empty() { before } else { before.strip_suffix('.')? };
+        Some((table, labels))
+    })
+}
+
+/// Whether `label` has the shape of a region: `us-east-1`, `us-gov-west-1`, `eusc-de-east-1`.
+fn is_region(label: &str) -> bool {
+    let mut parts = label.rsplit('-');
+    let number = parts.next().is_some_and(|last| matches!(last.as_bytes(), [b'1'..=b'9']));
+    let words: Vec<&str> = parts.collect();
+    number
+        && words.len() >= 2
+        && words.iter().all(|word| word.len() >= 2 && all(word, u8::is_ascii_lowercase))
+}
+
+/// The AWS login that an OATH account's name speaks of: `Amazon Web Services:DEVICE@ACCOUNT`,
+/// `AWS SSO:USER`, or the ARN of a virtual MFA device. Any other name is none, and so is an identity's.
+///
+/// Browsers are shown accounts for which this answers, and no others: a name that only contains one of
+/// these shapes is not one.
+#[must_use]
+pub fn login(account_name: &str) -> Option<AwsLogin> {
+    if let Some(label) = account_name.strip_prefix("Amazon Web Services:") {
+        let label = without_cut_mark(label);
+        let (device, account) = match label.rsplit_once('@') {
+            Some((device, account)) if is_account(account) => (device, Some(account.to_string())),
+            _ => (label, None),
+        };
+        return is_device(device).then(|| AwsLogin { account, device: device.into(), flow: AwsFlow::Iam });
+    }
+    if let Some(user) = account_name.strip_prefix("AWS SSO:") {
+        let printable = !user.is_empty() && !user.chars().any(char::is_control);
+        return printable.then(|| AwsLogin {
+            account: None,
+            device: without_cut_mark(user).into(),
+            flow: AwsFlow::IdentityCenter,
+        });
+    }
+    let arn = MfaArn::parse(account_name)?;
+    Some(AwsLogin { account: Some(arn.account.into()), device: arn.device.into(), flow: AwsFlow::Iam })
+}
+
+/// `arn:PARTITION:iam::ACCOUNT:mfa/[path/]DEVICE`: a virtual MFA device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MfaArn<'a> {
+    /// `aws`, `aws-cn`, …
+    pub partition: &'a str,
+    /// Twelve digits.
+    pub account: &'a str,
+    /// The device's name, without its path.
+    pub device: &'a str,
+}
+
+impl<'a> MfaArn<'a> {
+    /// Reads an ARN; none if it is not one of a virtual MFA device.
+    #[must_use]
+    pub fn parse(arn: &'a str) -> Option<Self> {
+        let (partition, rest) = arn.strip_prefix("arn:")?.split_once(":iam::")?;
+        let (account, resource) = rest.split_once(":mfa/")?;
+        let resource = without_cut_mark(resource);
+        let (path, device) = resource.rsplit_once('/').unwrap_or(("", resource));
+        let is_partition = partition == "aws"
+            || partition
+                .strip_prefix("aws-")
+                .is_some_and(|rest| !rest.is_empty() && all(rest, |b| b.is_ascii_lowercase() || *b == b'-'));
+        (is_partition && is_account_id(account) && all(path, u8::is_ascii_graphic) && is_device(device))
+            .then_some(Self { partition, account, device })
+    }
+}
+
+/// Names over 64 bytes end in `~` and eight characters of their hash on the key: what stands before.
+fn without_cut_mark(name: &str) -> &str {
+    match name.rsplit_once('~') {
+        Some((prefix, hash)) if hash.len() == 8 && all(hash, u8::is_ascii_alphanumeric) => prefix,
+        _ => name,
+    }
+}
+
+fn all(text: &str, predicate: impl Fn(&u8) -> bool) -> bool {
+    text.as_bytes().iter().all(predicate)
+}
+
+fn is_account_id(text: &str) -> bool {
+    text.len() == 12 && all(text, u8::is_ascii_digit)
+}
+
+/// An account id, or an alias as IAM allows it: 3 to 63 of `a-z0-9-`, no hyphen at either end.
+fn is_account(text: &str) -> bool {
+    is_account_id(text)
+        || ((3..=63).contains(&text.len())
+            && all(text, |b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')
+            && !text.starts_with('-')
+            && !text.ends_with('-'))
+}
+
+/// IAM's `[\w+=,.@-]+`.
+fn is_device(text: &str) -> bool {
+    !text.is_empty() && all(text, |b| b.is_ascii_alphanumeric() || b"_+=,.@-".contains(b))
+}
+
+/// The accounts whose code may belong into `page`, in the key's order: those of its flow and partition, and
+/// of its account where both sides name it in the same way. Codes that are not six digits of the time are
+/// none of AWS's.
+#[must_use]
+pub fn candidates<'a>(accounts: &'a [Account], page: &SignInPage) -> Vec<&'a Account> {
+    let fits = |account: &&Account| {
+        let Some(login) = login(&account.name) else { return false };
+        let partition = MfaArn::parse(&account.name).is_none_or(|arn| arn.partition == page.partition);
+        let digits = account.digits.is_none_or(|digits| digits == 6);
+        // An id cannot be told from an alias of the same account, so only equal kinds are compared.
+        let same_account = match (&login.account, &page.account) {
+            (Some(ours), Some(theirs)) => ours == theirs || is_account_id(ours) != is_account_id(theirs),
+            _ => true,
+        };
+        account.kind == AccountKind::Totp && login.flow == page.flow && partition && digits && same_account
+    };
+    let fitting: Vec<&Account> = accounts.iter().filter(fits).collect();
+    let named: Vec<&Account> = fitting
+        .iter()
+        .copied()
+        .filter(|account| {
+            page.account.is_some() && login(&account.name).is_some_and(|login| login.account == page.account)
+        })
+        .collect();
+    if named.is_empty() { fitting } else { named }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn sign_in_origins() {
+        #[track_caller]
+        fn check(origin: &str, expected: Option<AwsFlow>) {
+            assert_eq!(signin_flow(origin), expected, "{origin}");
+        }
+        let (iam, center) = (Some(AwsFlow::Iam), Some(AwsFlow::IdentityCenter));
+        check("https://signin.aws.amazon.com", iam);
+        check("https://us-east-1.signin.aws.amazon.com", iam);
+        check("https://123456789012.signin.aws.amazon.com", iam);
+        check("https://my-alias.signin.aws.amazon.com", iam);
+        check("https://us-east-1.signin.aws", center);
+        check("https://us-east-1.sso.signin.aws", center);
+        check("https://cn-north-1.signin.amazonaws.cn", iam);
+        check("https://us-gov-west-1.signin.amazonaws-us-gov.com", iam);
+        check("https://eusc-de-east-1.signin.amazonaws-eusc.eu", iam);
+
+        check("https://signin.aws.amazon.com.evil.test", None);
+        check("https://signin.aws.amazon.com.haqm.com", None);
+        check("https://evilsignin.aws.amazon.com", None);
+        check("https://signin-aws.amazon.com", None);
+        check("https://signinXaws.amazon.com", None);
+        check("https://aws.amazon.com", None);
+        check("https://console.aws.amazon.com", None);
+        check("https://aws", None);
+        check("https://evil.aws", None);
+        check("http://signin.aws.amazon.com", None);
+        check("https://signin.aws.amazon.com:443", None);
+        check("https://signin.aws.amazon.com:8443", None);
+        check("https://signin.aws.amazon.com.", None);
+        check("https://.signin.aws.amazon.com", None);
+        check("https://a..signin.aws.amazon.com", None);
+        check("https://SIGNIN.aws.amazon.com", None);
+        check("https://user@signin.aws.amazon.com", None);
+        check("https://evil.test/signin.aws.amazon.com", None);
+        check("https://evil.test#.signin.aws.amazon.com", None);
+        check("https://evil.test\\.signin.aws.amazon.com", None);
+        check("https://ünïcode.signin.aws.amazon.com", None);
+        check(" https://signin.aws.amazon.com", None);
+        check("HTTPS://signin.aws.amazon.com", None);
+        check("https://", None);
+        check("null", None);
+        check("", None);
+    }
+
+    #[test]
+    fn sign_in_pages() {
+        #[track_caller]
+        fn check(url: &str, expected: Option<(&'static str, AwsFlow, Option<&str>)>) {
+            let expected = expected.map(|(partition, flow, account)| SignInPage {
+                partition,
+                flow,
+                account: account.map(str::to_string),
+            });
+            assert_eq!(sign_in_page(url), expected, "{url}");
+        }
+        let (iam, center) = (AwsFlow::Iam, AwsFlow::IdentityCenter);
+        check("https://signin.aws.amazon.com/oauth?client_id=x", Some(("aws", iam, None)));
+        check("https://us-east-1.signin.aws.amazon.com/signin?x", Some(("aws", iam, None)));
+        check("https://123456789012.signin.aws.amazon.com", Some(("aws", iam, Some("123456789012"))));
+        check("https://acme-dev-9x.signin.aws.amazon.com/console", Some(("aws", iam, Some("acme-dev-9x"))));
+        check("https://us-east-1.signin.aws/platform/d-9067642ac7/login", Some(("aws", center, None)));
+        check("https://us-east-1.sso.signin.aws/x", Some(("aws", center, None)));
+        check("https://us-gov-west-1.signin.amazonaws-us-gov.com/", Some(("aws-us-gov", iam, None)));
+        check(
+            "https://us-gov-west-1.signin.amazonaws-us-gov.com/platform/d-1/login",
+            Some(("aws-us-gov", center, None)),
+        );
+        check("https://eusc-de-east-1.signin.amazonaws-eusc.eu/", Some(("aws-eusc", iam, None)));
+        check("https://signin.aws.amazon.com.evil.test/", None);
+        check("https://evil.test/https://signin.aws.amazon.com/", None);
+        check("https://evil.test?.signin.aws.amazon.com/", None);
+        check("https://signin.aws.amazon.com@evil.test/", None);
+        check("https://signin.aws.amazon.com:8443/", None);
+        check("http://signin.aws.amazon.com/", None);
+        check("about:blank", None);
+    }
+
+    #[test]
+    fn account_names() {
+        #[track_caller]
+        fn check(name: &str, expected: Option<(Option<&str>, &str, AwsFlow)>) {
+            let expected = expected.map(|(account, device, flow)| AwsLogin {
+                account: account.map(str::to_string),
+                device: device.into(),
+                flow,
+            });
+            assert_eq!(login(name), expected, "{name}");
+        }
+        let (iam, center) = (AwsFlow::Iam, AwsFlow::IdentityCenter);
+        let id = "123456789012";
+        check("Amazon Web Services:alice@123456789012", Some((Some(id), "alice", iam)));
+        check(
+            "Amazon Web Services:root-account-mfa-device@123456789012",
+            Some((Some(id), "root-account-mfa-device", iam)),
+        );
+        check("Amazon Web Services:a.b+c=d,e_f-g@acme-dev", Some((Some("acme-dev"), "a.b+c=d,e_f-g", iam)));
+        check("Amazon Web Services:me@example.com@acme", Some((Some("acme"), "me@example.com", iam)));
+        check("Amazon Web Services:me@example.com", Some((None, "me@example.com", iam)));
+        check("Amazon Web Services:phone", Some((None, "phone", iam)));
+        check(
+            "Amazon Web Services:a-very-long-device-name-indeed-it-is~1A2b3C4d",
+            Some((None, "a-very-long-device-name-indeed-it-is", iam)),
+        );
+        check("AWS SSO:alice", Some((None, "alice", center)));
+        check("AWS SSO:älice@example.com", Some((None, "älice@example.com", center)));
+        check("arn:aws:iam::123456789012:mfa/alice", Some((Some(id), "alice", iam)));
+        check("arn:aws-us-gov:iam::123456789012:mfa/team/x/alice", Some((Some(id), "alice", iam)));
+
+        check("Evil:Amazon Web Services:x@1", None);
+        check("Evil:Amazon Web Services:x@123456789012", None);
+        check("Evil:AWS SSO:alice", None);
+        check("Evil:arn:aws:iam::123456789012:mfa/alice", None);
+        check(" Amazon Web Services:alice@123456789012", None);
+        check("amazon web services:alice@123456789012", None);
+        check("Amazon Web Services", None);
+        check("Amazon Web Services:", None);
+        check("Amazon Web Services:@123456789012", None);
+        check("Amazon Web Services:al ice@123456789012", None);
+        check("Amazon Web Services:alice:x@123456789012", None);
+        check("Amazon Web Services Evil:alice@123456789012", None);
+        check("Amazon Web Services:álice@123456789012", None);
+        check("AWS SSO:", None);
+        check("AWS SSO:a\nb", None);
+        check("AWS:alice", None);
+        check("GitHub:alice", None);
+        check("arn:aws:iam::12345678901:mfa/alice", None);
+        check("arn:aws:iam::12345678901x:mfa/alice", None);
+        check("arn:aws:iam:us-east-1:123456789012:mfa/alice", None);
+        check("arn:aws:iam::123456789012:mfa/", None);
+        check("arn:aws:iam::123456789012:mfa/alice/", None);
+        check("arn:aws:iam::123456789012:u2f/alice", None);
+        check("arn:aws:iam::123456789012:user/alice", None);
+        check("arn:evil:iam::123456789012:mfa/alice", None);
+        check("arn:aws-:iam::123456789012:mfa/alice", None);
+        check("exile-AKIAIOSFODNN7EXAMPLE-SigV4", None);
+        check("exile-AKIAIOSFODNN7EXAMPLE-HmacV1", None);
+        check("", None);
+    }
+
+    #[test]
+    fn candidates_belong_to_the_page() {
+        #[track_caller]
+        fn check(url: &str, expected: &[&str]) {
+            let totp = |name: &str| Account {
+                name: name.into(),
+                issuer: None,
+                kind: AccountKind::Totp,
+                period: 30,
+                digits: Some(6),
+                touch: Some(true),
+                aws: login(name),
+                code: None,
+            };
+            let accounts = [
+                totp("Amazon Web Services:alice@123456789012"),
+                totp("Amazon Web Services:bob@acme-dev"),
+                totp("Amazon Web Services:carol@210987654321"),
+                totp("AWS SSO:alice"),
+                totp("arn:aws-us-gov:iam::123456789012:mfa/gov"),
+                totp("GitHub:alice"),
+                totp("exile-AKIAIOSFODNN7EXAMPLE-SigV4"),
+                Account { kind: AccountKind::Hotp, period: 0, ..totp("Amazon Web Services:h@123456789012") },
+                Account { digits: Some(8), ..totp("Amazon Web Services:e@123456789012") },
+            ];
+            let page = sign_in_page(url).unwrap();
+            let names: Vec<&str> = candidates(&accounts, &page).iter().map(|a| a.name.as_str()).collect();
+            assert_eq!(names, expected, "{url}");
+        }
+        let [alice, bob, carol] = [
+            "Amazon Web Services:alice@123456789012",
+            "Amazon Web Services:bob@acme-dev",
+            "Amazon Web Services:carol@210987654321",
+        ];
+        check("https://signin.aws.amazon.com/oauth", &[alice, bob, carol]);
+        check("https://us-east-1.signin.aws.amazon.com/oauth", &[alice, bob, carol]);
+        check("https://123456789012.signin.aws.amazon.com/", &[alice]);
+        check("https://acme-dev.signin.aws.amazon.com/", &[bob]);
+        // The alias may be of either account with an id, and is certainly not another alias.
+        check("https://other.signin.aws.amazon.com/", &[alice, carol]);
+        check("https://999999999999.signin.aws.amazon.com/", &[bob]);
+        check("https://us-east-1.signin.aws/platform/d-1/login", &["AWS SSO:alice"]);
+        check(
+            "https://us-gov-west-1.signin.amazonaws-us-gov.com/oauth",
+            &[alice, bob, carol, "arn:aws-us-gov:iam::123456789012:mfa/gov"],
+        );
+    }
+
+    fn extension() -> &'static Path {
+        Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../extension"))
+    }
+
+    /// The content script cannot load the wasm before it knows that there is a field: it has this table.
+    #[test]
+    fn content_script_table_is_current() {
+        let mut text = String::from(
+            "// Generated from crate/src/aws.rs by `KEYFOB_UPDATE=1 cargo test -p keyfob-core`. Do not edit.\n\n\
+             const KEYFOB_MFA_FIELDS = {\n  selectors: [\n",
+        );
+        let mut selectors: Vec<&str> = Vec::new();
+        for page in MFA_PAGES {
+            if let MfaField::Selector(selector) = page.field {
+                selectors.push(selector);
+            }
+        }
+        for selector in selectors {
+            writeln!(text, "    {},", serde_json::to_string(selector).unwrap()).unwrap();
+        }
+        text.push_str("  ],\n  wording: [\n");
+        for word in MFA_WORDING {
+            assert_eq!(*word, word.to_lowercase());
+            writeln!(text, "    {},", serde_json::to_string(word).unwrap()).unwrap();
+        }
+        text.push_str("  ],\n};\n");
+        crate::typescript::assert_current(&extension().join("src/generated/sign_in.ts"), &text);
+    }
+
+    #[test]
+    fn manifest_matches_the_sign_in_hosts() {
+        let text = std::fs::read_to_string(extension().join("static/manifest.json")).unwrap();
+        let manifest: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let patterns = |optional: bool| -> Vec<String> {
+            let rows = SIGN_IN_HOSTS.iter().filter(|host| host.optional == optional);
+            rows.map(|host| format!("https://*.{}/*", host.suffix)).collect()
+        };
+        assert_eq!(manifest["content_scripts"][0]["matches"], serde_json::json!(patterns(false)));
+        assert_eq!(manifest["host_permissions"], serde_json::json!(patterns(false)));
+        assert_eq!(manifest["optional_host_permissions"], serde_json::json!(patterns(true)));
+        assert_eq!(manifest["version"], env!("CARGO_PKG_VERSION"));
+    }
+}

@@ -12,5 +12,7 @@ pub mod secret;
 pub mod sigv4;
 pub mod softkey;
 pub mod tlv;
+#[cfg(test)]
+mod typescript;
 #[cfg(target_arch = "wasm32")]
 pub mod wasm;

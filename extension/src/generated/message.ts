@@ -1,0 +1,297 @@
+// Generated from crate/src/message.rs by `KEYFOB_UPDATE=1 cargo test -p keyfob-core`. Do not edit.
+
+/** Version of the protocol. */
+export const VERSION = 1;
+
+export type Request = { 
+/**
+ * [`VERSION`].
+ */
+v: number, 
+/**
+ * Chosen at random by the asker, 1 to 64 characters; every reply carries it.
+ */
+id: string, 
+/**
+ * The key to ask: a serial number, `soft:NAME`, or none for the only one there is.
+ */
+key?: string, 
+/**
+ * What is asked.
+ */
+op: Op, };
+export type Op = { "name": "hello", } | { "name": "keys", } | { "name": "accounts", 
+/**
+ * Also calculate the codes of those that want no touch.
+ */
+codes: boolean, 
+/**
+ * For which time.
+ */
+at?: number, } | { "name": "code", 
+/**
+ * Full name of the account, exactly as [`Account::name`] gives it.
+ */
+account: string, 
+/**
+ * For which time.
+ */
+at?: number, 
+/**
+ * What it is for, to be shown in the prompt (a browser: the host name of the page).
+ */
+purpose?: string, } | { "name": "identities", } | { "name": "presign", 
+/**
+ * The canonical request of SigV4, whole, `X-Amz-*` parameters included. The host parses it,
+ * rebuilds it from its own parse, and demands equal bytes; the identity, the time, the expiry and
+ * the scope are read from it.
+ */
+canonical_request: string, 
+/**
+ * `https` (default) or `http`, for servers that are not AWS.
+ */
+scheme: Scheme, } | { "name": "unlock", 
+/**
+ * The password or passphrase.
+ */
+password: Password, } | { "name": "add-account", 
+/**
+ * `otpauth://` URI.
+ */
+uri: Password, 
+/**
+ * Whether every code wants a touch.
+ */
+touch: boolean, 
+/**
+ * Whether an account of the same name may be replaced.
+ */
+overwrite: boolean, } | { "name": "add-identity", 
+/**
+ * `AKIA…`.
+ */
+access_key_id: string, 
+/**
+ * The secret access key.
+ */
+secret_access_key: Password, 
+/**
+ * Whether every signature wants a touch.
+ */
+touch: boolean, 
+/**
+ * Whether an identity of the same name may be replaced.
+ */
+overwrite: boolean, } | { "name": "delete-account", 
+/**
+ * Full name of the account.
+ */
+account: string, } | { "name": "delete-identity", 
+/**
+ * `AKIA…`.
+ */
+access_key_id: string, } | { "name": "reset", };
+export type Password = string;
+export type Scheme = "https" | "http";
+export type Reply = { "type": "event", 
+/**
+ * The request's id.
+ */
+id: string, 
+/**
+ * What happened.
+ */
+event: Event, } | { "type": "done", 
+/**
+ * The request's id.
+ */
+id: string, 
+/**
+ * What was asked for.
+ */
+answer: Answer, } | { "type": "failed", 
+/**
+ * The request's id; empty if it could not be read.
+ */
+id: string, 
+/**
+ * Why.
+ */
+error: Failure, };
+export type Event = { "name": "touch-required", 
+/**
+ * What the touch will do, in the host's own words.
+ */
+prompt: string, };
+export type Answer = { "name": "hello", 
+/**
+ * The host's version.
+ */
+version: string, 
+/**
+ * The protocol's version, [`VERSION`].
+ */
+protocol: number, } | { "name": "keys", 
+/**
+ * Every key, cards first.
+ */
+keys: Array<Key>, } | { "name": "accounts", 
+/**
+ * The key that was asked.
+ */
+key: Key, 
+/**
+ * In the key's order.
+ */
+accounts: Array<Account>, } | { "name": "code", 
+/**
+ * Full name of the account.
+ */
+account: string, 
+/**
+ * The code.
+ */
+code: Code, } | { "name": "identities", 
+/**
+ * The key that was asked.
+ */
+key: Key, 
+/**
+ * In the key's order.
+ */
+identities: Array<Identity>, } | { "name": "presigned", 
+/**
+ * The whole link.
+ */
+url: string, 
+/**
+ * When it stops working, Unix time in seconds.
+ */
+expires_at: number, } | { "name": "unlocked", } | { "name": "written", 
+/**
+ * The name on the key.
+ */
+written: string, 
+/**
+ * Whether something was replaced.
+ */
+replaced: boolean, } | { "name": "deleted", 
+/**
+ * The name that was on the key.
+ */
+deleted: string, } | { "name": "reset", };
+export type Key = { 
+/**
+ * What [`Request::key`] takes: `soft:NAME`, a serial number, or the device id where there is none.
+ */
+id: string, 
+/**
+ * What it is.
+ */
+kind: KeyKind, 
+/**
+ * The reader's name, or the software key's.
+ */
+label: string, 
+/**
+ * The applet's version, as `5.7.1`; empty when not known.
+ */
+version: string, 
+/**
+ * Whether it wants a password now.
+ */
+locked: boolean, };
+export type KeyKind = "smart-card" | "software";
+export type Account = { 
+/**
+ * Full name, `ISSUER:ACCOUNT` or `ACCOUNT`, without the period prefix. Unique on a key.
+ */
+name: string, 
+/**
+ * Issuer, if the name has one.
+ */
+issuer?: string, 
+/**
+ * What moves.
+ */
+kind: AccountKind, 
+/**
+ * Seconds a code lasts (TOTP), 0 for HOTP.
+ */
+period: number, 
+/**
+ * Digits of a code; not known from LIST alone.
+ */
+digits?: number, 
+/**
+ * Whether it wants a touch; not known for HOTP.
+ */
+touch?: boolean, 
+/**
+ * The login it belongs to, if its name is one of AWS's.
+ */
+aws?: AwsLogin, 
+/**
+ * Its code, if it was asked for and wants no touch.
+ */
+code?: Code, };
+export type AccountKind = "hotp" | "totp";
+export type AwsLogin = { 
+/**
+ * 12-digit account id, or the account's alias; none where the name has neither.
+ */
+account?: string, 
+/**
+ * Name of the MFA device, or of the user (Identity Center).
+ */
+device: string, 
+/**
+ * Which sign-in it is for.
+ */
+flow: AwsFlow, };
+export type AwsFlow = "iam" | "identity-center";
+export type Code = { 
+/**
+ * The digits, leading zeros included.
+ */
+value: string, 
+/**
+ * First second in which it is right (TOTP).
+ */
+valid_from?: number, 
+/**
+ * First second in which it is right no more (TOTP).
+ */
+valid_until?: number, };
+export type Identity = { 
+/**
+ * `AKIA…`.
+ */
+access_key_id: string, 
+/**
+ * What it can sign.
+ */
+signature: SignatureVersion, 
+/**
+ * Whether a signature wants a touch.
+ */
+touch?: boolean, };
+export type SignatureVersion = "SigV4" | "HmacV1";
+export type Failure = { 
+/**
+ * Stable, for programs.
+ */
+code: ErrorCode, 
+/**
+ * What happened, for people: a sentence without the full stop.
+ */
+message: string, 
+/**
+ * What to do next, for people.
+ */
+hint?: string, 
+/**
+ * What there is to choose from, where there is too much.
+ */
+candidates?: Array<string>, };
+export type ErrorCode = "no-key" | "ambiguous" | "locked" | "wrong-password" | "touch-timeout" | "not-found" | "exists" | "no-space" | "unsupported" | "key-removed" | "busy" | "no-pcsc" | "bad-answer" | "bad-request" | "unsupported-version" | "forbidden" | "invalid-input" | "io" | "aws-refused" | "internal";

@@ -47,6 +47,12 @@ impl<'a> Reader<'a> {
         self.rest.is_empty()
     }
 
+    /// How many bytes are unread.
+    #[must_use]
+    pub fn remaining(&self) -> usize {
+        self.rest.len()
+    }
+
     /// The next tag, unread.
     #[must_use]
     pub fn peek_tag(&self) -> Option<u8> {

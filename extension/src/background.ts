@@ -1,0 +1,176 @@
+// Between the pages, the popup and the host. Pages are hostile until shown to be AWS's, the host is fallible.
+
+import init, { choose_accounts, signin_flow } from "./keyfob_core.js";
+import type { Account, Code } from "./generated/message.js";
+import { Host, nonsense, TroubleError } from "./host.js";
+import type { Candidate, FieldAsk, FieldTell, FillCommand, PopupAsk, PopupTell, Trouble } from "./internal.js";
+
+/** A code with less left than this, in seconds, is not filled: the next one is waited for. */
+const MIN_REMAINING = 3;
+
+const host = new Host();
+
+let wasm: Promise<unknown> | undefined;
+const core = () => (wasm ??= init());
+
+chrome.runtime.onConnect.addListener((port) => {
+  if (port.sender?.id !== chrome.runtime.id) return port.disconnect();
+  if (port.name === "popup") servePopup(port);
+  else if (port.name === "field") serveField(port);
+  else port.disconnect();
+});
+
+chrome.commands.onCommand.addListener((command, tab) => {
+  if (command !== "fill") return;
+  void (async () => {
+    const id = tab?.id ?? (await chrome.tabs.query({ active: true, currentWindow: true }))[0]?.id;
+    // Only sign-in pages listen; on others there is nobody, which is no error.
+    if (id !== undefined) await chrome.tabs.sendMessage<FillCommand>(id, { command: "fill" }).catch(() => undefined);
+  })();
+});
+
+/** The key that the person chose in the popup, if there was a choice. */
+async function chosenKey(): Promise<string | undefined> {
+  const { key } = await chrome.storage.local.get("key");
+  return typeof key === "string" ? key : undefined;
+}
+
+// ---- pages
+
+/** Throws unless the frame behind `port` may be filled: its own origin and that of every ancestor are AWS's. */
+async function checkPage(port: chrome.runtime.Port, ancestors: unknown): Promise<string> {
+  await core();
+  const { url, origin, tab, frameId, documentLifecycle } = port.sender ?? {};
+  const isSignIn = (text: unknown) => typeof text === "string" && signin_flow(text) !== undefined;
+  const frames: unknown[] = Array.isArray(ancestors) ? ancestors : [null];
+  const fits =
+    url !== undefined && URL.canParse(url) && isSignIn(new URL(url).origin) &&
+    (origin === undefined || origin === new URL(url).origin) &&
+    (documentLifecycle === undefined || documentLifecycle === "active") &&
+    frames.every(isSignIn) &&
+    // What the browser says of the tab has to agree with what the frame says of its ancestors.
+    tab?.url !== undefined && URL.canParse(tab.url) && isSignIn(new URL(tab.url).origin) &&
+    (frameId === 0) === (frames.length === 0);
+  if (fits) return url;
+  throw new TroubleError({
+    code: "bad-page",
+    message: "This page is not AWS's sign-in, or is shown inside of one that is not",
+    hint: "Open the AWS sign-in page in a tab of its own.",
+  });
+}
+
+function serveField(port: chrome.runtime.Port): void {
+  const gone = new AbortController();
+  port.onDisconnect.addListener(() => {
+    void chrome.runtime.lastError;
+    gone.abort();
+  });
+  const tell = (message: FieldTell) => {
+    if (!gone.signal.aborted) port.postMessage(message);
+  };
+  // A page is given the codes of the accounts that were found to fit it, and of no others.
+  let offered: Candidate[] = [];
+
+  const answer = async (ask: FieldAsk) => {
+    const url = await checkPage(port, ask.ancestors);
+    const key = await chosenKey();
+    if (ask.ask === "candidates") {
+      const answer = await host.ask({ name: "accounts", codes: false }, { key, signal: gone.signal });
+      if (!Array.isArray(answer.accounts)) throw new TroubleError(nonsense());
+      offered = choose_accounts(answer.accounts, url).map(candidate);
+      tell({ n: ask.n, tell: "candidates", candidates: offered, software: answer.key?.kind === "software" });
+      return;
+    }
+    const account = offered.find(({ name }) => name === ask.account);
+    if (!account) throw new TroubleError(nonsense());
+    const request = () =>
+      host.ask(
+        { name: "code", account: account.name, purpose: new URL(url).hostname },
+        {
+          key,
+          signal: gone.signal,
+          onEvent: (event) => {
+            if (event.name === "touch-required") tell({ n: ask.n, tell: "touch" });
+          },
+        },
+      );
+    let { code } = await request();
+    const remaining = secondsLeft(code);
+    // A second touch for the same code would be too much to ask.
+    if (remaining < MIN_REMAINING && !account.touch) {
+      tell({ n: ask.n, tell: "next-step" });
+      await new Promise((resolve) => setTimeout(resolve, remaining * 1000 + 100));
+      if (gone.signal.aborted) return;
+      ({ code } = await request());
+    }
+    if (!/^[0-9]{6,8}$/.test(code?.value)) throw new TroubleError(nonsense());
+    tell({ n: ask.n, tell: "code", value: code.value });
+  };
+
+  port.onMessage.addListener((ask: FieldAsk) => {
+    answer(ask).catch((error: unknown) => tell({ n: ask.n, tell: "trouble", trouble: troubleOf(error) }));
+  });
+}
+
+function candidate(account: Account): Candidate {
+  return {
+    name: account.name,
+    label: account.aws?.device ?? account.name,
+    detail: account.aws?.account ?? "",
+    touch: account.touch === true,
+  };
+}
+
+function secondsLeft(code: Code): number {
+  return code?.valid_until === undefined ? Infinity : Math.max(0, code.valid_until - Date.now() / 1000);
+}
+
+// ---- popup
+
+const POPUP_OPS: ReadonlySet<string> = new Set<PopupAsk["op"]["name"]>([
+  "hello",
+  "keys",
+  "accounts",
+  "code",
+  "identities",
+  "presign",
+  "unlock",
+]);
+
+function servePopup(port: chrome.runtime.Port): void {
+  const page = port.sender?.url?.split(/[?#]/, 1)[0];
+  if (page !== chrome.runtime.getURL("popup.html")) return port.disconnect();
+  const gone = new AbortController();
+  port.onDisconnect.addListener(() => {
+    void chrome.runtime.lastError;
+    gone.abort();
+  });
+  const tell = (message: PopupTell) => {
+    if (!gone.signal.aborted) port.postMessage(message);
+  };
+  port.onMessage.addListener(({ n, op, key }: PopupAsk) => {
+    if (!POPUP_OPS.has(op.name)) return;
+    host
+      .ask(op, {
+        key,
+        signal: gone.signal,
+        onEvent: (event) => {
+          if (event.name === "touch-required") tell({ n, tell: "touch", prompt: event.prompt });
+        },
+      })
+      .then(
+        (answer) => tell({ n, tell: "answer", answer }),
+        (error: unknown) => tell({ n, tell: "trouble", trouble: troubleOf(error) }),
+      );
+  });
+}
+
+/** Whatever was thrown, as something to show. */
+function troubleOf(error: unknown): Trouble {
+  if (error instanceof TroubleError) return error.trouble;
+  return {
+    code: "internal",
+    message: "Something in the extension broke",
+    hint: "Reload the extension, and report this if it goes on.",
+  };
+}

@@ -1,0 +1,253 @@
+// The one port to the native host. Requests are matched to replies by a random id; whatever else arrives is dropped.
+
+import { VERSION, type Answer, type Event, type Op, type Reply } from "./generated/message.js";
+import type { Trouble } from "./internal.js";
+
+const HOST_NAME = "dev.keyfob.host";
+
+/** How long the host may take, in ms. A touch has the time that the key gives it, and may queue behind another. */
+const TIMEOUT = { hello: 5_000, default: 20_000, touch: 60_000 };
+
+/** After so long without a request, in ms, the port is closed: the host then forgets an unlocked key's password. */
+const IDLE = 5 * 60_000;
+
+/** The name of the answer to each operation. */
+const ANSWERS = {
+  hello: "hello",
+  keys: "keys",
+  accounts: "accounts",
+  code: "code",
+  identities: "identities",
+  presign: "presigned",
+  unlock: "unlocked",
+} as const satisfies Partial<Record<Op["name"], Answer["name"]>>;
+
+/** The operations that the extension uses. */
+export type Asked = keyof typeof ANSWERS;
+
+type OpNamed<N extends Asked> = Extract<Op, { name: N }> & { name: N };
+
+/** The answer to an operation. */
+export type AnswerTo<N extends Asked> = Extract<Answer, { name: (typeof ANSWERS)[N] }>;
+
+/** A failure on its way to the person. */
+export class TroubleError extends Error {
+  constructor(readonly trouble: Trouble) {
+    super(trouble.message);
+  }
+}
+
+interface Pending {
+  name: Asked;
+  resolve(answer: Answer): void;
+  reject(error: TroubleError): void;
+  onEvent(event: Event): void;
+  restartTimer(): void;
+  stopTimer(): void;
+}
+
+export interface AskOptions {
+  key?: string | undefined;
+  onEvent?: (event: Event) => void;
+  /** Aborted when nobody waits for the answer any more: it is then dropped. */
+  signal?: AbortSignal;
+}
+
+export class Host {
+  #port: chrome.runtime.Port | undefined;
+  #greeting: Promise<unknown> | undefined;
+  readonly #pending = new Map<string, Pending>();
+  #idle: ReturnType<typeof setTimeout> | undefined;
+
+  /** Asks, starting the host where none runs. Throws `TroubleError` and nothing else. */
+  async ask<N extends Asked>(op: OpNamed<N>, options: AskOptions = {}): Promise<AnswerTo<N>> {
+    const port = this.#connect();
+    await this.#greeting;
+    return this.#send(port, op, options);
+  }
+
+  #connect(): chrome.runtime.Port {
+    clearTimeout(this.#idle);
+    if (this.#port) return this.#port;
+    const port = chrome.runtime.connectNative(HOST_NAME);
+    this.#port = port;
+    port.onMessage.addListener((message: unknown) => this.#receive(message));
+    port.onDisconnect.addListener(() => this.#lost(port));
+    this.#greeting = this.#send(port, { name: "hello" }).then((answer) => {
+      if (answer.protocol === VERSION) return;
+      const trouble: Trouble = {
+        code: "host-version",
+        message: `The Keyfob program (${answer.version}) and the extension do not speak the same version`,
+        hint: "Update both, then reload the extension.",
+      };
+      this.#close(trouble);
+      throw new TroubleError(trouble);
+    });
+    // Whoever asked sees the failure; nobody may have asked yet.
+    this.#greeting.catch(() => undefined);
+    return port;
+  }
+
+  #send<N extends Asked>(
+    port: chrome.runtime.Port,
+    op: OpNamed<N>,
+    options: AskOptions = {},
+  ): Promise<AnswerTo<N>> {
+    return new Promise((resolve, reject) => {
+      if (this.#port !== port) {
+        reject(new TroubleError(crashed()));
+        return;
+      }
+      const id = crypto.randomUUID();
+      const limit =
+        op.name === "hello" ? TIMEOUT.hello
+        : op.name === "code" || op.name === "presign" ? TIMEOUT.touch
+        : TIMEOUT.default;
+      let timer: ReturnType<typeof setTimeout>;
+      const pending: Pending = {
+        name: op.name,
+        resolve: (answer) => resolve(answer as AnswerTo<N>),
+        reject,
+        onEvent: options.onEvent ?? (() => undefined),
+        restartTimer: () => {
+          clearTimeout(timer);
+          timer = setTimeout(() => this.#timedOut(id, op.name), limit);
+        },
+        stopTimer: () => clearTimeout(timer),
+      };
+      clearTimeout(this.#idle);
+      pending.restartTimer();
+      this.#pending.set(id, pending);
+      options.signal?.addEventListener("abort", () => this.#take(id));
+      try {
+        port.postMessage({ v: VERSION, id, op, ...(options.key === undefined ? {} : { key: options.key }) });
+      } catch {
+        this.#take(id);
+        reject(new TroubleError(crashed()));
+      }
+    });
+  }
+
+  /** Removes a request, so that whatever still comes for it is dropped. */
+  #take(id: string): Pending | undefined {
+    const pending = this.#pending.get(id);
+    pending?.stopTimer();
+    this.#pending.delete(id);
+    if (this.#pending.size === 0) {
+      clearTimeout(this.#idle);
+      this.#idle = setTimeout(() => this.#close(crashed()), IDLE);
+    }
+    return pending;
+  }
+
+  #receive(message: unknown): void {
+    if (!isReply(message)) return;
+    const pending = this.#pending.get(message.id);
+    if (!pending) {
+      // A request that could not even be read has no id: it is the only one waiting, or the timeout tells.
+      const [id, ...others] = this.#pending.keys();
+      if (message.type === "failed" && message.id === "" && id !== undefined && others.length === 0) {
+        this.#take(id)?.reject(new TroubleError(message.error));
+      }
+      return;
+    }
+    switch (message.type) {
+      case "event":
+        pending.restartTimer();
+        pending.onEvent(message.event);
+        break;
+      case "done":
+        this.#take(message.id);
+        if (message.answer.name === ANSWERS[pending.name]) pending.resolve(message.answer);
+        else pending.reject(new TroubleError(nonsense()));
+        break;
+      case "failed":
+        this.#take(message.id);
+        pending.reject(new TroubleError(message.error));
+        break;
+    }
+  }
+
+  #timedOut(id: string, name: Asked): void {
+    this.#take(id)?.reject(
+      new TroubleError({
+        code: "host-timeout",
+        message: "The Keyfob program did not answer in time",
+        hint: "Try again. If it goes on, run `keyfob doctor` in a terminal.",
+      }),
+    );
+    // A host that does not even greet is not one: the next request starts another.
+    if (name === "hello") this.#close(crashed());
+  }
+
+  #lost(port: chrome.runtime.Port): void {
+    const reason = chrome.runtime.lastError?.message ?? (port as { error?: Error }).error?.message ?? "";
+    if (this.#port !== port) return;
+    this.#forget(disconnected(reason));
+  }
+
+  #close(trouble: Trouble): void {
+    this.#port?.disconnect();
+    this.#forget(trouble);
+  }
+
+  #forget(trouble: Trouble): void {
+    this.#port = undefined;
+    this.#greeting = undefined;
+    for (const id of [...this.#pending.keys()]) this.#take(id)?.reject(new TroubleError(trouble));
+    clearTimeout(this.#idle);
+  }
+}
+
+function isReply(message: unknown): message is Reply {
+  if (typeof message !== "object" || message === null) return false;
+  const reply = message as Record<string, unknown>;
+  const named = (value: unknown, field: string) =>
+    typeof value === "object" && value !== null && typeof (value as Record<string, unknown>)[field] === "string";
+  if (typeof reply["id"] !== "string") return false;
+  switch (reply["type"]) {
+    case "event":
+      return named(reply["event"], "name");
+    case "done":
+      return named(reply["answer"], "name");
+    case "failed":
+      return named(reply["error"], "code") && named(reply["error"], "message");
+    default:
+      return false;
+  }
+}
+
+/** Browsers tell why a port closed in words of their own only. */
+function disconnected(reason: string): Trouble {
+  if (/not found|no such native application/i.test(reason)) {
+    return {
+      code: "no-host",
+      message: "The Keyfob program is not installed for this browser",
+      hint: "Install keyfob, run `keyfob browser install` in a terminal, and try again.",
+    };
+  }
+  if (/forbidden|not allowed/i.test(reason)) {
+    return {
+      code: "no-host",
+      message: "The Keyfob program is installed for another extension",
+      hint: "Run `keyfob browser install` in a terminal (with `--dev` for a development build), and try again.",
+    };
+  }
+  return crashed();
+}
+
+function crashed(): Trouble {
+  return {
+    code: "host-crashed",
+    message: "The Keyfob program ended unexpectedly",
+    hint: "Try again. If it goes on, run `keyfob browser status` in a terminal.",
+  };
+}
+
+export function nonsense(): Trouble {
+  return {
+    code: "bad-answer",
+    message: "The Keyfob program answered something else than was asked",
+    hint: "Update keyfob and the extension to one version.",
+  };
+}

@@ -1,0 +1,61 @@
+// What the extension's own parts say to each other, over ports of `chrome.runtime`. Types only.
+
+import type { Answer, ErrorCode, Failure, Op } from "./generated/message.js";
+
+/** Failures that the host cannot report, because it is the one that is missing. */
+export type LocalCode = "no-host" | "host-crashed" | "host-timeout" | "host-version" | "bad-page";
+
+/** A failure as people see it: from the host, or about it. */
+export type Trouble = Omit<Failure, "code"> & { code: ErrorCode | LocalCode };
+
+/** Names of the ports. */
+export type PortName = "field" | "popup";
+
+/** An account that may belong into the page's field. */
+export interface Candidate {
+  /** Its full name on the key. */
+  name: string;
+  /** What to show: the device or user. */
+  label: string;
+  /** What to show beside it: the AWS account. */
+  detail: string;
+  /** Whether its code is known to want a touch. */
+  touch: boolean;
+}
+
+/** From a content script. `n` is the asker's own number, repeated in every answer. */
+export type FieldAsk =
+  | { n: number; ask: "candidates"; ancestors: string[] }
+  | { n: number; ask: "code"; account: string; ancestors: string[] };
+
+/** To a content script. */
+export type FieldTell =
+  | { n: number; tell: "candidates"; candidates: Candidate[]; software: boolean }
+  | { n: number; tell: "touch" }
+  | { n: number; tell: "next-step" }
+  | { n: number; tell: "code"; value: string }
+  | { n: number; tell: "trouble"; trouble: Trouble };
+
+/** To the content scripts of a tab, by `tabs.sendMessage`: the person pressed the shortcut. */
+export interface FillCommand {
+  command: "fill";
+}
+
+/** What the popup may ask the host. */
+export type PopupOp = Extract<
+  Op,
+  { name: "hello" | "keys" | "accounts" | "code" | "identities" | "presign" | "unlock" }
+>;
+
+/** From the popup. */
+export interface PopupAsk {
+  n: number;
+  op: PopupOp;
+  key?: string;
+}
+
+/** To the popup. */
+export type PopupTell =
+  | { n: number; tell: "touch"; prompt: string }
+  | { n: number; tell: "answer"; answer: Answer }
+  | { n: number; tell: "trouble"; trouble: Trouble };

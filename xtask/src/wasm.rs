@@ -1,0 +1,144 @@
+//! The core as wasm: compiled, given its JavaScript glue, optimised, measured.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use crate::run::{self, command, target};
+
+/// What brings a compiler for wasm32 where rustup's target cannot be had: it compiles std itself, from source.
+pub(crate) const DEBIAN_PACKAGES: &str = "rustc-web cargo-web rust-web-src lld";
+
+const TRIPLE: &str = "wasm32-unknown-unknown";
+
+/// A compiler that can make wasm.
+pub(crate) enum Toolchain {
+    /// The one that runs this, with its target's std.
+    Rustup,
+    /// Debian's, in /usr/bin, with its sources of std.
+    Debian,
+}
+
+/// The compiler to use, if there is one.
+pub(crate) fn toolchain() -> Option<Toolchain> {
+    let libraries = run::output(&mut command(&format!("rustc --print target-libdir --target {TRIPLE}")));
+    if libraries.is_some_and(|folder| fs::read_dir(folder).is_ok_and(|mut files| files.next().is_some())) {
+        return Some(Toolchain::Rustup);
+    }
+    let debian =
+        ["/usr/bin/rustc", "/usr/bin/cargo", "/usr/bin/wasm-ld"].iter().all(|p| Path::new(p).exists());
+    let sysroot = run::output(&mut command("/usr/bin/rustc --print sysroot")).map(PathBuf::from);
+    let sources = sysroot.is_some_and(|root| root.join("lib/rustlib/src/rust/library/std").exists());
+    (debian && sources).then_some(Toolchain::Debian)
+}
+
+/// Tries rustup's own target, which is quick where it works; a failure is no error, Debian's packages follow.
+pub(crate) fn add_rustup_target() {
+    if run::find("rustup").is_some() {
+        run::say("Asking rustup for its wasm32 target: the extension's core is wasm");
+        let added = run::logged("rustup", &mut command(&format!("timeout 180 rustup target add {TRIPLE}")));
+        if added.is_err() {
+            eprintln!("  not to be had that way; Debian's packages will do");
+        }
+    }
+}
+
+/// What the wasm is for.
+#[derive(Clone, Copy)]
+pub(crate) enum Flavour {
+    /// The extension: without anything that takes a key.
+    Extension,
+    /// Tests and benchmarks: with the signer and the software key too.
+    Signer,
+}
+
+impl Flavour {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Extension => "extension",
+            Self::Signer => "signer",
+        }
+    }
+
+    /// Folder with `keyfob_core.js`, `keyfob_core.d.ts` and `keyfob_core_bg.wasm`.
+    pub(crate) fn folder(self) -> PathBuf {
+        target().join("wasm").join(self.name())
+    }
+}
+
+/// Builds one flavour and says how large it is.
+pub(crate) fn build(flavour: Flavour) -> Result<()> {
+    run::say(&format!(
+        "The core as wasm, for {}",
+        match flavour {
+            Flavour::Extension => "the extension",
+            Flavour::Signer => "tests and benchmarks",
+        }
+    ));
+    let (mut cargo, build) = match toolchain().context("no Rust compiler for wasm32 is installed")? {
+        Toolchain::Rustup => (command("cargo"), target().join("wasm/build")),
+        Toolchain::Debian => {
+            let mut cargo = command("/usr/bin/cargo");
+            cargo
+                .env("RUSTC", "/usr/bin/rustc")
+                // For build-std, which compiles std from Debian's sources.
+                .env("RUSTC_BOOTSTRAP", "1")
+                .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", "wasm-ld")
+                .env_remove("RUSTUP_TOOLCHAIN")
+                .env_remove("CARGO");
+            (cargo, target().join("wasm/build-debian"))
+        }
+    };
+    cargo
+        .args(["build", "--package", "keyfob-core", "--profile", "wasm", "--target", TRIPLE, "--target-dir"])
+        .arg(&build)
+        // Every browser that has MV3 has SIMD.
+        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", "-C target-feature=+simd128")
+        .env_remove("RUSTFLAGS");
+    if matches!(toolchain(), Some(Toolchain::Debian)) {
+        cargo.arg("-Zbuild-std=std,panic_abort");
+    }
+    if matches!(flavour, Flavour::Signer) {
+        cargo.args(["--features", "signer"]);
+    }
+    run::visible(&mut cargo)?;
+
+    let compiled = build.join(TRIPLE).join("wasm/keyfob_core.wasm");
+    let folder = flavour.folder();
+    fs::create_dir_all(&folder)?;
+    let source = folder.join("compiled.wasm");
+    if same(&compiled, &source) && folder.join("keyfob_core_bg.wasm").exists() {
+        return Ok(());
+    }
+    run::visible(command("cargo run --quiet --package bindgen --").arg(&compiled).arg(&folder))?;
+    optimise(&folder.join("keyfob_core_bg.wasm"))?;
+    // Last: what is finished is recognised by it.
+    fs::copy(&compiled, &source)?;
+    Ok(())
+}
+
+fn optimise(wasm: &Path) -> Result<()> {
+    run::logged(
+        "wasm-opt",
+        Command::new("node")
+            .arg("tests/node_modules/binaryen/bin/wasm-opt")
+            .args(["-O3", "--all-features", "--strip-debug", "--strip-producers", "--output"])
+            .args([wasm, wasm]),
+    )?;
+    let raw = fs::metadata(wasm)?.len();
+    eprintln!("  {raw} bytes, {} gzipped", gzipped(wasm)?);
+    Ok(())
+}
+
+/// Size after `gzip -9`, as a server or a store sends it.
+pub(crate) fn gzipped(file: &Path) -> Result<usize> {
+    let output =
+        Command::new("gzip").args(["-9", "--stdout"]).arg(file).output().context("cannot run gzip")?;
+    Ok(output.stdout.len())
+}
+
+fn same(one: &Path, other: &Path) -> bool {
+    matches!((fs::read(one), fs::read(other)), (Ok(one), Ok(other)) if one == other)
+}

@@ -25,7 +25,7 @@ const ANSWERS = {
 /** The operations that the extension uses. */
 export type Asked = keyof typeof ANSWERS;
 
-type OpNamed<N extends Asked> = Extract<Op, { name: N }> & { name: N };
+type OpNamed<N extends Asked> = Extract<Op, { name: N }>;
 
 /** The answer to an operation. */
 export type AnswerTo<N extends Asked> = Extract<Answer, { name: (typeof ANSWERS)[N] }>;
@@ -63,7 +63,7 @@ export class Host {
   async ask<N extends Asked>(op: OpNamed<N>, options: AskOptions = {}): Promise<AnswerTo<N>> {
     const port = this.#connect();
     await this.#greeting;
-    return this.#send(port, op, options);
+    return (await this.#send(port, op, options)) as AnswerTo<N>;
   }
 
   #connect(): chrome.runtime.Port {
@@ -74,6 +74,7 @@ export class Host {
     port.onMessage.addListener((message: unknown) => this.#receive(message));
     port.onDisconnect.addListener(() => this.#lost(port));
     this.#greeting = this.#send(port, { name: "hello" }).then((answer) => {
+      if (answer.name !== "hello") throw new TroubleError(nonsense());
       if (answer.protocol === VERSION) return;
       const trouble: Trouble = {
         code: "host-version",
@@ -88,11 +89,8 @@ export class Host {
     return port;
   }
 
-  #send<N extends Asked>(
-    port: chrome.runtime.Port,
-    op: OpNamed<N>,
-    options: AskOptions = {},
-  ): Promise<AnswerTo<N>> {
+  /** Its answer has the name that belongs to the operation. */
+  #send(port: chrome.runtime.Port, op: OpNamed<Asked>, options: AskOptions = {}): Promise<Answer> {
     return new Promise((resolve, reject) => {
       if (this.#port !== port) {
         reject(new TroubleError(crashed()));
@@ -106,7 +104,7 @@ export class Host {
       let timer: ReturnType<typeof setTimeout>;
       const pending: Pending = {
         name: op.name,
-        resolve: (answer) => resolve(answer as AnswerTo<N>),
+        resolve,
         reject,
         onEvent: options.onEvent ?? (() => undefined),
         restartTimer: () => {

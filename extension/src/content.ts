@@ -1,0 +1,526 @@
+// On AWS's sign-in pages: finds the field for the MFA code, puts a chip beside it, fills it. A classic script.
+//
+// The page is hostile: the chip is in a closed shadow root, only trusted events count, and what is filled is looked at
+// again in the moment of filling. All rules about hosts are the background's (in the wasm); this knows fields only.
+
+(() => {
+  type Candidate = import("./internal.js").Candidate;
+  type FieldAsk = import("./internal.js").FieldAsk;
+  type FieldTell = import("./internal.js").FieldTell;
+  type FillCommand = import("./internal.js").FillCommand;
+  type Trouble = import("./internal.js").Trouble;
+  type State = "idle" | "choose" | "busy" | "touch" | "done" | "trouble";
+
+  // A sandboxed frame has the origin "null"; it has no place here, whatever its address.
+  if (self.origin === "null" || location.protocol !== "https:") return;
+
+  /** Smallest side, in CSS pixels, and least opacity of a field that a person can be said to see. */
+  const MIN_SIDE = 8;
+  const MIN_OPACITY = 0.7;
+  /** Least time between two looks at the page, in ms, and how often a field that is not visible yet is looked at. */
+  const SCAN_EVERY = 30;
+  const POLL_HIDDEN = 200;
+  /** Of a page's inputs only so many are read for their labels. */
+  const MAX_LABELLED = 100;
+
+  // ---- the field
+
+  interface Found {
+    field: HTMLInputElement;
+    /** Whether it is certainly for an MFA code, not for any one-time code. */
+    certain: boolean;
+  }
+
+  const EXACT = KEYFOB_MFA_FIELDS.selectors.join(",");
+  const ONE_TIME = 'input[autocomplete~="one-time-code" i]';
+
+  const takesText = (element: Element, types: string[]): element is HTMLInputElement =>
+    element instanceof HTMLInputElement && types.includes(element.type) && !element.disabled && !element.readOnly;
+
+  /** What a screen reader may call the field, and its names in the markup. */
+  function namesMfa(field: HTMLInputElement): boolean {
+    const labelledBy = (field.getAttribute("aria-labelledby") ?? "").split(/\s+/).filter(Boolean);
+    const texts = [
+      field.getAttribute("aria-label"),
+      field.placeholder,
+      field.name,
+      field.id,
+      ...labelledBy.map((id) => document.getElementById(id)?.textContent),
+      ...[...(field.labels ?? [])].map((label) => label.textContent),
+    ];
+    const text = texts.join(" ").toLowerCase();
+    return KEYFOB_MFA_FIELDS.wording.some((word) => text.includes(word));
+  }
+
+  /** The best evidence first: an exact selector, the autocomplete token, a label. Visible or not. */
+  function* fields(): Generator<Found> {
+    for (const field of document.querySelectorAll(EXACT)) {
+      if (takesText(field, ["text", "tel", "number", "password"])) yield { field, certain: true };
+    }
+    for (const field of document.querySelectorAll(ONE_TIME)) {
+      if (takesText(field, ["text", "tel", "number", "password"])) yield { field, certain: namesMfa(field) };
+    }
+    let read = 0;
+    for (const field of document.getElementsByTagName("input")) {
+      if (++read > MAX_LABELLED) return;
+      const short = field.maxLength < 0 || (field.maxLength >= 6 && field.maxLength <= 10);
+      if (short && takesText(field, ["text", "tel", "number"]) && namesMfa(field)) yield { field, certain: true };
+    }
+  }
+
+  /** Why a person cannot see the field, if so. */
+  function hiddenBecause(field: HTMLInputElement): string | undefined {
+    const { width, height } = field.getBoundingClientRect();
+    if (width < MIN_SIDE || height < MIN_SIDE) return "the field is too small to be seen";
+    if (!field.checkVisibility({ visibilityProperty: true, contentVisibilityAuto: true })) return "the field is hidden";
+    let opacity = 1;
+    for (let at: Element | null = field; at; at = at.parentElement ?? hostOf(at)) {
+      const style = getComputedStyle(at);
+      opacity *= Number(style.opacity);
+      if (style.filter.includes("opacity(")) opacity = 0;
+    }
+    return opacity < MIN_OPACITY ? "the field is transparent" : undefined;
+  }
+
+  function hostOf(element: Element): Element | null {
+    const root = element.getRootNode();
+    return root instanceof ShadowRoot ? root.host : null;
+  }
+
+  /** Why the field cannot be reached by a person's pointer right now, if so. */
+  function coveredBecause(field: HTMLInputElement): string | undefined {
+    const { left, top, width, height } = field.getBoundingClientRect();
+    for (const [x, y] of [[0.5, 0.5], [0.2, 0.5], [0.8, 0.5]] as const) {
+      const at = [left + width * x, top + height * y] as const;
+      if (at[0] < 0 || at[1] < 0 || at[0] >= innerWidth || at[1] >= innerHeight) return "the field is out of view";
+      const hit = document.elementsFromPoint(...at).find((element) => element !== chip?.host);
+      const own = hit === field || (hit instanceof HTMLLabelElement && hit.control === field);
+      if (!own) return "something covers the field";
+    }
+    return undefined;
+  }
+
+  // ---- what is going on
+
+  let field: HTMLInputElement | undefined;
+  let certain = false;
+  /** What fits the page; undefined until the key was asked. */
+  let candidates: Candidate[] | undefined;
+  /** Whether the key was already asked to blink by itself: it is not a second time. */
+  let armed = false;
+  /** The shortcut was pressed before it was known what fits. */
+  let fillWhenKnown = false;
+  /** The question that is open; answers to others are late. */
+  let asked: { n: number; ask: FieldAsk["ask"] } | undefined;
+  let lastNumber = 0;
+  /** How the page was when the code was asked for. */
+  let before: { field: HTMLInputElement; value: string; page: string } | undefined;
+  const dismissed = new WeakSet<HTMLInputElement>();
+
+  /** The page is what the person looks at and types into. */
+  const attended = () => document.visibilityState === "visible" && document.hasFocus();
+  const page = () => location.origin + location.pathname + location.search;
+
+  /** Origins of the frames around this one; "null", which nobody accepts, where the browser will not say. */
+  function ancestors(): string[] {
+    if (window.parent === window) return [];
+    if (location.ancestorOrigins) return [...location.ancestorOrigins];
+    const origins: string[] = [];
+    try {
+      for (let frame: Window = window; frame.parent !== frame; ) {
+        frame = frame.parent;
+        origins.push(frame.location.origin);
+      }
+    } catch {
+      return ["null"];
+    }
+    return origins;
+  }
+
+  // ---- talking to the background
+
+  let port: chrome.runtime.Port | undefined;
+
+  function ask(message: { ask: "candidates" } | { ask: "code"; account: string }): void {
+    asked = { n: ++lastNumber, ask: message.ask };
+    try {
+      if (!port) {
+        port = chrome.runtime.connect({ name: "field" });
+        port.onMessage.addListener(receive);
+        port.onDisconnect.addListener(() => {
+          void chrome.runtime.lastError;
+          port = undefined;
+          // The background was restarted: what fits is no longer known there.
+          candidates = undefined;
+          if (asked) failed({ code: "host-crashed", message: "Keyfob was interrupted", hint: "Click to try again." });
+        });
+      }
+      port.postMessage({ n: asked.n, ancestors: ancestors(), ...message } satisfies FieldAsk);
+    } catch {
+      failed({ code: "host-crashed", message: "Keyfob was updated", hint: "Reload this page." });
+    }
+  }
+
+  function receive(tell: FieldTell): void {
+    if (!field || tell.n !== asked?.n) return;
+    switch (tell.tell) {
+      case "candidates":
+        asked = undefined;
+        candidates = tell.candidates;
+        software = tell.software;
+        if (fillWhenKnown) fillByPerson();
+        else offer();
+        break;
+      case "touch":
+        show("touch", "Touch your key", choice);
+        break;
+      case "next-step":
+        show("busy", "Waiting for the next code…", choice);
+        break;
+      case "code":
+        asked = undefined;
+        fill(tell.value);
+        break;
+      case "trouble":
+        failed(tell.trouble);
+        break;
+    }
+  }
+
+  // ---- a person's intent
+
+  /** Looks whether the key may be asked: first what fits, which makes nothing blink, then perhaps the code. */
+  function consider(): void {
+    if (!field || asked || !attended()) return;
+    if (!candidates) {
+      if (state !== "trouble") ask({ ask: "candidates" });
+      return;
+    }
+    const [only, ...others] = candidates;
+    // The key blinks by itself only for the one account there is, in a page that the person has already used.
+    const intended = only?.touch && others.length === 0 && certain && field.value === "";
+    if (state === "idle" && intended && !armed && navigator.userActivation?.hasBeenActive) {
+      armed = true;
+      request(only);
+    }
+  }
+
+  /** Shows what could be filled, and asks for it where no click is needed. */
+  function offer(): void {
+    const [first, ...others] = candidates ?? [];
+    fillWhenKnown = false;
+    if (!first) {
+      show("trouble", "No code for this page on the key", "Add the account with `keyfob oath uri`.");
+    } else if (others.length > 0) {
+      show("idle", "Fill code", `${others.length + 1} accounts fit`);
+    } else {
+      show("idle", first.touch ? "Use key" : "Fill code", named(first));
+      consider();
+    }
+  }
+
+  /** The person clicked, or pressed the shortcut. */
+  function fillByPerson(): void {
+    if (!field || asked?.ask === "code") return;
+    const [first, ...others] = candidates ?? [];
+    if (!first) {
+      // Nothing is known, or nothing fitted: the key may be another by now.
+      fillWhenKnown = candidates === undefined;
+      candidates = undefined;
+      show("busy", "Asking the key…");
+      ask({ ask: "candidates" });
+    } else if (others.length > 0) {
+      fillWhenKnown = false;
+      show("choose", "Which account?");
+    } else {
+      request(first);
+    }
+  }
+
+  let choice = "";
+  let software = false;
+  const named = ({ label, detail }: Candidate) =>
+    [label, detail, software ? "software key" : ""].filter(Boolean).join(" · ");
+
+  function request(candidate: Candidate): void {
+    if (!field) return;
+    fillWhenKnown = false;
+    before = { field, value: field.value, page: page() };
+    choice = named(candidate);
+    show("busy", "Asking the key…", choice);
+    ask({ ask: "code", account: candidate.name });
+  }
+
+  function failed({ message, hint }: Trouble): void {
+    asked = undefined;
+    fillWhenKnown = false;
+    show("trouble", message, hint ?? "Click to try again.");
+  }
+
+  // ---- filling
+
+  /** Why the page is not any more what it was when the code was asked for. */
+  function changedBecause(): string | undefined {
+    if (!field || before?.field !== field || !field.isConnected) return "the field was replaced";
+    if (before.page !== page()) return "the page changed";
+    if (before.value !== field.value) return "you typed meanwhile";
+    if (!attended()) return "the page lost the focus";
+    const active = document.activeElement;
+    const types = active !== field && active instanceof HTMLElement;
+    if (types && (active.isContentEditable || active.matches("input, textarea, select, iframe"))) {
+      return "the focus moved";
+    }
+    return undefined;
+  }
+
+  function fill(code: string): void {
+    const because = changedBecause() ?? (field && (hiddenBecause(field) ?? coveredBecause(field)));
+    if (because !== undefined || !field) {
+      show("trouble", "Not filled", `${because}. Click to try again.`);
+      return;
+    }
+    // React tracks `value` on the element itself: only the prototype's setter makes it notice.
+    Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value")?.set?.call(field, code);
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+    field.dispatchEvent(new Event("change", { bubbles: true }));
+    show("done", "Code filled");
+  }
+
+  // ---- the chip
+
+  interface Chip {
+    host: HTMLElement;
+    root: ShadowRoot;
+  }
+
+  let chip: Chip | undefined;
+  let state: State = "idle";
+
+  const STYLE = `
+    :host { all: initial !important; display: block !important; position: fixed !important;
+      inset: auto !important; margin: 0 !important; border: 0 !important; padding: 0 !important;
+      left: var(--x) !important; top: var(--y) !important; z-index: 2147483647 !important;
+      background: none !important; overflow: visible !important; color-scheme: light dark !important; }
+    :host(:not(:popover-open)) { display: none !important; }
+    .chip { --ink: #14231f; --soft: #55655f; --paper: #fff; --line: #d5dedb; --accent: #0b7a65; --bad: #b3261e;
+      display: grid; grid-template-columns: 1fr auto; box-sizing: border-box; max-width: 300px; overflow: hidden;
+      font: 500 13px/1.35 system-ui, sans-serif; color: var(--ink); background: var(--paper);
+      border: 1px solid var(--line); border-radius: 12px; box-shadow: 0 1px 2px #0002, 0 6px 20px #0003; }
+    button { all: unset; cursor: pointer; box-sizing: border-box; }
+    button:focus-visible { outline: 2px solid var(--accent); outline-offset: -2px; border-radius: 11px; }
+    button:hover { background: color-mix(in srgb, var(--accent) 9%, transparent); }
+    .main { display: flex; gap: 9px; align-items: center; min-height: 38px; padding: 5px 6px 5px 11px; }
+    .close { padding: 0 11px; color: var(--soft); font-size: 16px; }
+    svg { flex: none; width: 18px; height: 18px; color: var(--accent); }
+    b, small { display: block; font-weight: inherit; overflow-wrap: anywhere; }
+    small { color: var(--soft); font-size: 11.5px; font-weight: 400; }
+    ul { grid-column: 1 / -1; margin: 0; padding: 4px; list-style: none; border-top: 1px solid var(--line);
+      max-height: 220px; overflow: auto; }
+    ul button { display: block; width: 100%; padding: 6px 8px; border-radius: 8px; }
+    .trouble svg { color: var(--bad); }
+    .busy .main, .touch .main, .done .main { cursor: default; background: none; }
+    .busy svg { opacity: .5; }
+    .touch { border-color: var(--accent); }
+    .touch svg { border-radius: 50%; animation: pulse 1.4s ease-out infinite; }
+    @keyframes pulse { from { box-shadow: 0 0 0 0 color-mix(in srgb, var(--accent) 55%, transparent); }
+      to { box-shadow: 0 0 0 10px transparent; } }
+    @media (prefers-reduced-motion: reduce) { .touch svg { animation: none; } }
+    @media (prefers-color-scheme: dark) { .chip { --ink: #eef4f2; --soft: #a3b3ad; --paper: #1b2522;
+      --line: #33423d; --accent: #4fd1b3; --bad: #ff8a80; } }`;
+
+  const KEY_ICON = "M14.5 2a7.5 7.5 0 0 0-7.2 9.6L2 16.9V22h5.1v-2.6h2.6v-2.6h1.6l1.1-1.1A7.5 7.5 0 1 0 14.5 2Zm2 7.5a2 2 0 1 1 0-4 2 2 0 0 1 0 4Z";
+
+  function element<K extends keyof HTMLElementTagNameMap>(tag: K, text = "", name = ""): HTMLElementTagNameMap[K] {
+    const made = document.createElement(tag);
+    made.textContent = text;
+    made.className = name;
+    return made;
+  }
+
+  /** Calls `act` on a person's click, and on no other. */
+  function button(name: string, act: () => void): HTMLButtonElement {
+    const made = element("button", "", name);
+    made.type = "button";
+    // The focus stays in the field.
+    made.addEventListener("mousedown", (event) => event.preventDefault());
+    made.addEventListener("click", (event) => {
+      event.stopPropagation();
+      if (event.isTrusted && chipIsSeen()) act();
+    });
+    return made;
+  }
+
+  /** The chip's own styles cannot be overruled by the page, but what is around it can be made transparent. */
+  function chipIsSeen(): boolean {
+    const around = chip?.host.parentElement;
+    return chip?.host.isConnected === true && (!around || Number(getComputedStyle(around).opacity) >= MIN_OPACITY);
+  }
+
+  function makeChip(): Chip {
+    const host = document.createElement("div");
+    host.popover = "manual";
+    const root = host.attachShadow({ mode: "closed" });
+    try {
+      const sheet = new CSSStyleSheet();
+      sheet.replaceSync(STYLE);
+      root.adoptedStyleSheets = [sheet];
+    } catch {
+      // Firefox does not let content scripts adopt sheets.
+      root.append(element("style", STYLE));
+    }
+    root.append(element("div"));
+    return { host, root };
+  }
+
+  function show(next: State, text: string, detail = ""): void {
+    state = next;
+    chip ??= makeChip();
+    const main = button("main", () => {
+      if (state === "idle" || state === "trouble") fillByPerson();
+    });
+    main.append(icon(), element("span"));
+    main.lastElementChild?.append(element("b", text), ...(detail ? [element("small", detail)] : []));
+    main.setAttribute("aria-live", "polite");
+    const close = button("close", dismiss);
+    close.textContent = "×";
+    close.setAttribute("aria-label", "Hide Keyfob");
+    const body = element("div", "", `chip ${next}`);
+    body.setAttribute("role", "group");
+    body.setAttribute("aria-label", "Keyfob");
+    body.append(main, close);
+    if (next === "choose") {
+      const list = element("ul");
+      for (const candidate of candidates ?? []) {
+        const item = button("", () => request(candidate));
+        item.append(element("b", candidate.label), element("small", candidate.detail));
+        list.append(element("li"));
+        list.lastElementChild?.append(item);
+      }
+      body.append(list);
+    }
+    chip.root.lastElementChild?.replaceWith(body);
+    place();
+  }
+
+  function icon(): SVGElement {
+    const space = "http://www.w3.org/2000/svg";
+    const svg = document.createElementNS(space, "svg");
+    svg.setAttribute("viewBox", "0 0 24 24");
+    svg.setAttribute("aria-hidden", "true");
+    const path = document.createElementNS(space, "path");
+    path.setAttribute("d", KEY_ICON);
+    path.setAttribute("fill", "currentColor");
+    svg.append(path);
+    return svg;
+  }
+
+  /** To the right of the field; where there is no room, below it, and then above. */
+  function place(): void {
+    if (!chip || !field) return;
+    const { host } = chip;
+    if (!host.isConnected) document.documentElement.append(host);
+    if (!host.matches(":popover-open")) host.showPopover();
+    const box = field.getBoundingClientRect();
+    const own = host.getBoundingClientRect();
+    const fitsBeside = box.right + 10 + own.width <= innerWidth;
+    const fitsBelow = box.bottom + 6 + own.height <= innerHeight;
+    const x = fitsBeside ? box.right + 10 : Math.max(4, Math.min(box.left, innerWidth - own.width - 4));
+    const y =
+      fitsBeside ? box.top + Math.min(0, (box.height - own.height) / 2)
+      : fitsBelow ? box.bottom + 6
+      : box.top - own.height - 6;
+    host.style.setProperty("--x", `${Math.round(x)}px`);
+    host.style.setProperty("--y", `${Math.round(Math.max(4, y))}px`);
+  }
+
+  function dismiss(): void {
+    if (field) dismissed.add(field);
+    leave();
+  }
+
+  // ---- watching the page
+
+  function leave(): void {
+    field = undefined;
+    candidates = undefined;
+    asked = undefined;
+    before = undefined;
+    armed = false;
+    fillWhenKnown = false;
+    state = "idle";
+    chip?.host.remove();
+    chip = undefined;
+    // Nobody waits for an answer any more.
+    port?.disconnect();
+    port = undefined;
+  }
+
+  function scan(): void {
+    let hidden = false;
+    let found: Found | undefined;
+    for (const each of fields()) {
+      if (dismissed.has(each.field)) continue;
+      if (hiddenBecause(each.field) === undefined) {
+        found = each;
+        break;
+      }
+      hidden = true;
+    }
+    if (found?.field !== field) {
+      leave();
+      if (found) {
+        ({ field, certain } = found);
+        show("idle", "Fill code");
+        consider();
+      }
+    } else if (field && state === "done" && field.value === "") {
+      // The page wants another code: the last one was refused.
+      offer();
+    } else {
+      place();
+    }
+    if (hidden && !found) setTimeout(soon, POLL_HIDDEN);
+  }
+
+  let scanning = false;
+  let lastScan = -SCAN_EVERY;
+  function soon(): void {
+    if (scanning) return;
+    scanning = true;
+    const wait = Math.max(0, lastScan + SCAN_EVERY - performance.now());
+    setTimeout(() => {
+      requestAnimationFrame(() => {
+        scanning = false;
+        lastScan = performance.now();
+        scan();
+      });
+    }, wait);
+  }
+
+  /** The person came back, or did something: what could not be asked before may be now. */
+  function attention(): void {
+    // A key may have been inserted or unlocked; what failed at the key itself waits for a click.
+    if (state === "trouble" && candidates === undefined && !asked && attended()) {
+      state = "idle";
+    }
+    consider();
+  }
+
+  new MutationObserver(soon).observe(document, {
+    subtree: true,
+    childList: true,
+    attributes: true,
+    attributeFilter: ["class", "style", "hidden", "disabled", "type"],
+  });
+  addEventListener("scroll", () => field && soon(), { capture: true, passive: true });
+  addEventListener("resize", () => field && soon(), { passive: true });
+  addEventListener("focus", attention);
+  document.addEventListener("visibilitychange", attention);
+  for (const type of ["keydown", "mousedown", "pointerup"] as const) {
+    addEventListener(type, () => field && setTimeout(attention), { capture: true, passive: true });
+  }
+  chrome.runtime.onMessage.addListener((message: FillCommand, sender) => {
+    if (sender.id === chrome.runtime.id && message.command === "fill" && attended()) fillByPerson();
+  });
+  scan();
+})();

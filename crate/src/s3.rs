@@ -1,1 +1,0 @@
-//! S3 endpoints, presigned requests and console URLs.

@@ -1,0 +1,140 @@
+//! What a bucket and a key may be called.
+
+/// Longest key in bytes of UTF-8.
+pub const MAX_KEY: usize = 1024;
+
+/// Why something is no bucket that can be presigned for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BucketError {
+    /// Under 3 or over 63 characters.
+    #[error("the bucket name {0:?} is {len} characters long: S3 has 3 to 63", len = .0.chars().count())]
+    Length(String),
+    /// A character, or a place for it, that no bucket name has.
+    #[error(
+        "{0:?} is no bucket name: it must be lower-case letters, digits, `-` and single `.`, with a letter or \
+         digit at both ends"
+    )]
+    Character(String),
+    /// Four numbers.
+    #[error("{0:?} is no bucket name but an IP address: if it is the server, give it as the endpoint")]
+    IpAddress(String),
+    /// A directory bucket (S3 Express): signed for another service, with session keys.
+    #[error(
+        "{0:?} is a directory bucket, which cannot be presigned with these keys: use a general purpose one"
+    )]
+    Directory(String),
+    /// A multi-region access point: signed with SigV4A.
+    #[error(
+        "{0:?} is a multi-region access point, which needs SigV4A: use the bucket or a regional access point"
+    )]
+    MultiRegion(String),
+}
+
+/// Why something is no key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// Nothing.
+    #[error("the object key is empty: give the name of one object")]
+    Empty,
+    /// Over [`MAX_KEY`] bytes.
+    #[error("the object key is {0} bytes long, and S3 allows {MAX_KEY}: shorten it")]
+    TooLong(usize),
+}
+
+/// "General purpose bucket naming rules", Amazon S3 User Guide; access point aliases follow them too.
+///
+/// # Errors
+/// [`BucketError`], saying which rule.
+pub fn check_bucket(bucket: &str) -> Result<(), BucketError> {
+    let error = |f: fn(String) -> BucketError| Err(f(bucket.into()));
+    if !(3..=63).contains(&bucket.len()) {
+        return error(BucketError::Length);
+    }
+    let mut last = b'.';
+    let mut only_numbers = true;
+    for byte in bucket.bytes() {
+        match byte {
+            b'a'..=b'z' | b'-' => only_numbers = false,
+            b'0'..=b'9' => {}
+            b'.' if last != b'.' => {}
+            _ => return error(BucketError::Character),
+        }
+        // A label neither ends nor begins with a hyphen: it would be no host name.
+        if last == b'.' && byte == b'-' || last == b'-' && byte == b'.' {
+            return error(BucketError::Character);
+        }
+        last = byte;
+    }
+    if !last.is_ascii_alphanumeric() {
+        return error(BucketError::Character);
+    }
+    if only_numbers && bucket.split('.').count() == 4 {
+        return error(BucketError::IpAddress);
+    }
+    if bucket.ends_with("--x-s3") {
+        return error(BucketError::Directory);
+    }
+    if bucket.ends_with(".mrap") {
+        return error(BucketError::MultiRegion);
+    }
+    Ok(())
+}
+
+/// 1 to [`MAX_KEY`] bytes of UTF-8, whatever they are.
+///
+/// # Errors
+/// [`KeyError`], saying which bound.
+pub fn check_key(key: &str) -> Result<(), KeyError> {
+    match key.len() {
+        0 => Err(KeyError::Empty),
+        1..=MAX_KEY => Ok(()),
+        len => Err(KeyError::TooLong(len)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_have_names() {
+        #[track_caller]
+        fn check(bucket: &str, error: Option<fn(String) -> BucketError>) {
+            assert_eq!(check_bucket(bucket), error.map_or(Ok(()), |f| Err(f(bucket.into()))), "{bucket:?}");
+        }
+        for good in
+            ["abc", "a-b", "my.bucket.example", "123", "1.2.3", "1.2.3.4.5", "1.2.3.a", &"a".repeat(63)]
+        {
+            check(good, None);
+        }
+        check("examp-jsmith-k3v9c8t1m3p-s3alias", None);
+        for bad in ["", "ab", &"a".repeat(64)] {
+            check(bad, Some(BucketError::Length));
+        }
+        for bad in [
+            "Abc", "a_b", "-ab", "ab-", ".ab", "ab.", "a..b", "a.-b", "a-.b", "a b", "a/b", "a%b", "a?b",
+            "büc", "a\nb",
+        ] {
+            check(bad, Some(BucketError::Character));
+        }
+        check("192.168.5.4", Some(BucketError::IpAddress));
+        check("bucket--usw2-az1--x-s3", Some(BucketError::Directory));
+        check("mfzwi23gnjvgw.mrap", Some(BucketError::MultiRegion));
+    }
+
+    #[test]
+    fn keys_have_bounds() {
+        #[track_caller]
+        fn check(key: &str, expected: Result<(), KeyError>) {
+            assert_eq!(check_key(key), expected, "{} bytes", key.len());
+        }
+        check("", Err(KeyError::Empty));
+        check("/", Ok(()));
+        check(&"k".repeat(1024), Ok(()));
+        check(&"k".repeat(1025), Err(KeyError::TooLong(1025)));
+        check(&"ü".repeat(512), Ok(()));
+        check(&"ü".repeat(513), Err(KeyError::TooLong(1026)));
+    }
+}

@@ -1,0 +1,491 @@
+//! The host's own reading of a canonical request that a front end wants signed.
+//!
+//! This is a security boundary: what the person at the key is shown comes from here, and so must be all that
+//! the signature will say. So the request is taken apart, put together again by [`PresignRequest`] from nothing
+//! but the parts, and must come out byte for byte as it came in. Whatever is ambiguous, unsorted, doubly encoded
+//! or hidden does not survive that. What is left is an S3 object request, signed in its query, with
+//! parameters and headers from closed lists.
+
+use super::endpoint::{default_port, split_authority};
+use super::presign::{RESPONSE_OVERRIDES, sign_canonical};
+use super::{Endpoint, EndpointError, PresignError, PresignRequest, SERVICE};
+use crate::message::Scheme;
+use crate::partition::is_aws_host;
+use crate::sigv4::encode::decode;
+use crate::sigv4::{
+    ALGORITHM, AmzDate, DateError, Scope, ScopeError, SigningKey, TERMINATOR, UNSIGNED_PAYLOAD,
+};
+
+/// A canonical request of a query-signed S3 object request, understood whole.
+pub struct ParsedPresign {
+    canonical_request: String,
+    method: String,
+    endpoint: Endpoint,
+    host: String,
+    aws: bool,
+    bucket: String,
+    key: String,
+    access_key_id: String,
+    date: AmzDate,
+    scope: Scope,
+    expires: u64,
+    session: bool,
+    version_id: Option<String>,
+    overrides: Vec<(String, String)>,
+    headers: Vec<(String, String)>,
+}
+
+/// Why a text is not the canonical request of a query-signed S3 object request.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ParseError {
+    /// Lines are missing, or there are more.
+    #[error("this is no canonical request: it lacks {0}")]
+    Missing(&'static str),
+    /// After the payload hash there is more.
+    #[error("the canonical request goes on after its payload hash")]
+    Trailing,
+    /// Not percent-encoded UTF-8.
+    #[error("{0} of the canonical request is not percent-encoded UTF-8")]
+    Encoding(&'static str),
+    /// Twice the same parameter or header.
+    #[error("{0:?} is there twice: a request must say each thing once")]
+    Twice(String),
+    /// A parameter that could make it another operation than the one shown.
+    #[error("the query parameter {0:?} is not signed for: allowed are versionId and response-*")]
+    Parameter(String),
+    /// A header that could make it another operation than the one shown.
+    #[error(
+        "the header {0:?} is not signed for: allowed are content-*, cache-control, expires, if-*, range, \
+         x-amz-checksum-* and x-amz-meta-*"
+    )]
+    Header(String),
+    /// Not [`ALGORITHM`].
+    #[error("the algorithm is {0:?}: only {ALGORITHM} is signed")]
+    Algorithm(String),
+    /// Not `ID/DATE/REGION/SERVICE/aws4_request`.
+    #[error("{0:?} is no credential of the form ID/DATE/REGION/s3/{TERMINATOR}")]
+    Credential(String),
+    /// Another service than S3.
+    #[error("the scope is for the service {0:?}: only {SERVICE} is signed")]
+    Service(String),
+    /// The scope is for another day than the request.
+    #[error("the scope is for {scope} and the request of {request}: they must be of one day")]
+    ScopeDate {
+        /// The scope's date.
+        scope: String,
+        /// `X-Amz-Date`.
+        request: String,
+    },
+    /// `X-Amz-Date`.
+    #[error(transparent)]
+    Date(#[from] DateError),
+    /// Region or service.
+    #[error(transparent)]
+    Scope(#[from] ScopeError),
+    /// Not a number.
+    #[error("{0:?} is no expiry: give seconds, 1 to 604800")]
+    Expires(String),
+    /// Not [`UNSIGNED_PAYLOAD`].
+    #[error("the payload hash is {0:?}: a link is signed with {UNSIGNED_PAYLOAD}")]
+    Payload(String),
+    /// Neither a host name nor an address, with or without a port.
+    #[error("{0:?} is no host")]
+    Host(String),
+    /// Under AWS's domains, but not S3's endpoint of the region it is signed for.
+    #[error("{host} is not the S3 endpoint of {region}: use s3.{region} with the suffix of its partition")]
+    NotS3 {
+        /// The host.
+        host: String,
+        /// The scope's region.
+        region: String,
+    },
+    /// A part breaks a rule of S3.
+    #[error(transparent)]
+    Invalid(#[from] PresignError),
+    /// Put together again from its parts, it differs.
+    #[error(
+        "the canonical request is not in canonical form at byte {0}: parts must be sorted, encoded once, and in \
+         one spelling"
+    )]
+    NotCanonical(usize),
+}
+
+impl ParsedPresign {
+    /// Reads a canonical request.
+    ///
+    /// # Errors
+    /// [`ParseError`] for anything but the exact form of an S3 object request that is signed in its query.
+    pub fn parse(canonical_request: &str) -> Result<Self, ParseError> {
+        use ParseError::Missing;
+
+        let mut lines = canonical_request.split('\n');
+        let method = lines.next().unwrap_or_default();
+        let path = lines.next().ok_or(Missing("the path"))?;
+        let query = Query::parse(lines.next().ok_or(Missing("the query"))?)?;
+        let mut host = None;
+        let mut headers: Vec<(String, String)> = Vec::new();
+        for line in lines.by_ref().take_while(|line| !line.is_empty()) {
+            let (name, value) = line.split_once(':').ok_or(Missing("a colon after a header's name"))?;
+            if name == "host" {
+                set(&mut host, name, value.to_owned())?;
+            } else if headers.iter().any(|(other, _)| other == name) {
+                return Err(ParseError::Twice(name.into()));
+            } else if is_plain_header(name) {
+                headers.push((name.into(), value.into()));
+            } else {
+                return Err(ParseError::Header(name.into()));
+            }
+        }
+        // The names of the signed headers are compared as a part of the whole, below.
+        lines.next().ok_or(Missing("the names of the signed headers"))?;
+        let payload = lines.next().ok_or(Missing("the payload hash"))?;
+        if payload != UNSIGNED_PAYLOAD {
+            return Err(ParseError::Payload(payload.into()));
+        }
+        if lines.next().is_some() {
+            return Err(ParseError::Trailing);
+        }
+
+        let algorithm = query.algorithm.ok_or(Missing("X-Amz-Algorithm"))?;
+        if algorithm != ALGORITHM {
+            return Err(ParseError::Algorithm(algorithm));
+        }
+        let date = AmzDate::parse(&query.date.ok_or(Missing("X-Amz-Date"))?)?;
+        let credential = query.credential.ok_or(Missing("X-Amz-Credential"))?;
+        let (access_key_id, scope) = read_credential(&credential, &date)?;
+        let expires = query.expires.ok_or(Missing("X-Amz-Expires"))?;
+        let expires = match expires.parse() {
+            Ok(seconds) if expires.bytes().all(|b| b.is_ascii_digit()) => seconds,
+            _ => return Err(ParseError::Expires(expires)),
+        };
+        let host = host.ok_or(Missing("the header host"))?;
+        let place = Place::read(&host, path, scope.region())?;
+
+        let parsed = Self {
+            canonical_request: canonical_request.into(),
+            method: method.into(),
+            endpoint: place.endpoint,
+            aws: place.aws,
+            bucket: place.bucket,
+            key: place.key,
+            host,
+            access_key_id,
+            date,
+            scope,
+            expires,
+            session: query.session_token.is_some(),
+            version_id: query.version_id,
+            overrides: query.overrides,
+            headers,
+        };
+        let rebuilt = parsed.rebuild(query.session_token.as_deref())?;
+        match differ_at(&rebuilt, canonical_request) {
+            None => Ok(parsed),
+            Some(offset) => Err(ParseError::NotCanonical(offset)),
+        }
+    }
+
+    /// The canonical request, from the parts alone.
+    fn rebuild(&self, session_token: Option<&str>) -> Result<String, PresignError> {
+        fn pairs(of: &[(String, String)]) -> Vec<(&str, &str)> {
+            of.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+        }
+        let request = PresignRequest {
+            method: &self.method,
+            endpoint: &self.endpoint,
+            bucket: &self.bucket,
+            key: &self.key,
+            access_key_id: &self.access_key_id,
+            time: self.date.unix(),
+            expires: self.expires,
+            session_token,
+            version_id: self.version_id.as_deref(),
+            query: &pairs(&self.overrides),
+            headers: &pairs(&self.headers),
+        };
+        request.canonical_request()
+    }
+
+    /// Signs what was parsed, and makes the link of it.
+    ///
+    /// # Errors
+    /// [`PresignError::OtherScope`] if the key is for another day, region or service; [`PresignError::Scheme`] if
+    /// AWS is to be reached in the clear, or the host spells the scheme's own port out, which clients do not send.
+    pub fn sign(&self, key: &SigningKey, scheme: Scheme) -> Result<String, PresignError> {
+        let own_port =
+            split_authority(&self.host).is_some_and(|(_, port)| port == Some(default_port(scheme)));
+        if own_port || (self.aws && scheme != Scheme::Https) {
+            return Err(PresignError::Scheme { host: self.host.clone(), scheme: scheme.as_str() });
+        }
+        sign_canonical(&self.canonical_request, &self.host, scheme, &self.date, &self.scope, key)
+    }
+
+    /// The text that was parsed.
+    #[must_use]
+    pub fn canonical_request(&self) -> &str {
+        &self.canonical_request
+    }
+
+    /// HTTP method: any; which ones may be signed is the caller's policy.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+
+    /// Host header: the bucket's host on AWS, and the port unless it is the scheme's own.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Host and port without the bucket: what a list of allowed servers holds.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        self.endpoint.authority()
+    }
+
+    /// Whether the host is AWS's S3 in the scope's region, and not another server.
+    #[must_use]
+    pub fn is_aws_host(&self) -> bool {
+        self.aws
+    }
+
+    /// The bucket.
+    #[must_use]
+    pub fn bucket(&self) -> &str {
+        &self.bucket
+    }
+
+    /// The object's key, decoded.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The access key whose secret is to sign.
+    #[must_use]
+    pub fn access_key_id(&self) -> &str {
+        &self.access_key_id
+    }
+
+    /// When the link begins to work.
+    #[must_use]
+    pub fn date(&self) -> &AmzDate {
+        &self.date
+    }
+
+    /// When the link begins to work, Unix time in seconds.
+    #[must_use]
+    pub fn time(&self) -> u64 {
+        self.date.unix()
+    }
+
+    /// How long it works, 1 to 604800 seconds.
+    #[must_use]
+    pub fn expires(&self) -> u64 {
+        self.expires
+    }
+
+    /// First second in which the link works no more, Unix time.
+    #[must_use]
+    pub fn expires_at(&self) -> u64 {
+        self.time() + self.expires
+    }
+
+    /// What the signing key must be for; the service is always S3, the date that of [`Self::date`].
+    #[must_use]
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// The region it is signed for.
+    #[must_use]
+    pub fn region(&self) -> &str {
+        self.scope.region()
+    }
+
+    /// Whether it is signed with temporary credentials, which can end before the link.
+    #[must_use]
+    pub fn has_session_token(&self) -> bool {
+        self.session
+    }
+
+    /// Which version of the object, if it says so.
+    #[must_use]
+    pub fn version_id(&self) -> Option<&str> {
+        self.version_id.as_deref()
+    }
+
+    /// `response-*` parameters, decoded.
+    #[must_use]
+    pub fn response_overrides(&self) -> &[(String, String)] {
+        &self.overrides
+    }
+
+    /// Signed headers besides Host.
+    #[must_use]
+    pub fn headers(&self) -> &[(String, String)] {
+        &self.headers
+    }
+}
+
+/// Neither the session token nor header values.
+impl core::fmt::Debug for ParsedPresign {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("ParsedPresign")
+            .field("method", &self.method)
+            .field("host", &self.host)
+            .field("bucket", &self.bucket)
+            .field("key", &self.key)
+            .field("access_key_id", &self.access_key_id)
+            .field("scope", &self.scope)
+            .field("date", &self.date)
+            .field("expires", &self.expires)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The parameters, decoded.
+#[derive(Default)]
+struct Query {
+    algorithm: Option<String>,
+    credential: Option<String>,
+    date: Option<String>,
+    expires: Option<String>,
+    session_token: Option<String>,
+    signed_headers: Option<String>,
+    version_id: Option<String>,
+    overrides: Vec<(String, String)>,
+}
+
+impl Query {
+    fn parse(query: &str) -> Result<Self, ParseError> {
+        let mut parsed = Self::default();
+        for parameter in query.split('&') {
+            let (name, value) = parameter.split_once('=').ok_or(ParseError::Encoding("the query"))?;
+            let value = decode(value).ok_or(ParseError::Encoding("the query"))?;
+            let slot = match name {
+                "X-Amz-Algorithm" => &mut parsed.algorithm,
+                "X-Amz-Credential" => &mut parsed.credential,
+                "X-Amz-Date" => &mut parsed.date,
+                "X-Amz-Expires" => &mut parsed.expires,
+                "X-Amz-Security-Token" => &mut parsed.session_token,
+                // Compared as a part of the whole.
+                "X-Amz-SignedHeaders" => &mut parsed.signed_headers,
+                "versionId" => &mut parsed.version_id,
+                _ if !RESPONSE_OVERRIDES.contains(&name) => return Err(ParseError::Parameter(name.into())),
+                _ if parsed.overrides.iter().any(|(other, _)| other == name) => {
+                    return Err(ParseError::Twice(name.into()));
+                }
+                _ => {
+                    parsed.overrides.push((name.into(), value));
+                    continue;
+                }
+            };
+            set(slot, name, value)?;
+        }
+        Ok(parsed)
+    }
+}
+
+fn set(slot: &mut Option<String>, name: &str, value: String) -> Result<(), ParseError> {
+    match slot.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(ParseError::Twice(name.into())),
+    }
+}
+
+/// Headers that say what is stored or under which condition, and neither who may read it nor where it comes
+/// from (`x-amz-acl`, `x-amz-copy-source`, …).
+fn is_plain_header(name: &str) -> bool {
+    matches!(
+        name,
+        "cache-control"
+            | "content-disposition"
+            | "content-encoding"
+            | "content-language"
+            | "content-length"
+            | "content-md5"
+            | "content-type"
+            | "expires"
+            | "if-match"
+            | "if-modified-since"
+            | "if-none-match"
+            | "if-unmodified-since"
+            | "range"
+    ) || name.starts_with("x-amz-checksum-")
+        || name.starts_with("x-amz-meta-")
+}
+
+fn read_credential(credential: &str, date: &AmzDate) -> Result<(String, Scope), ParseError> {
+    let error = || ParseError::Credential(credential.into());
+    let mut parts = credential.split('/');
+    let mut next = || parts.next().ok_or_else(error);
+    let (access_key_id, day, region, service, terminator) = (next()?, next()?, next()?, next()?, next()?);
+    if terminator != TERMINATOR || parts.next().is_some() {
+        return Err(error());
+    }
+    if service != SERVICE {
+        return Err(ParseError::Service(service.into()));
+    }
+    if day.as_bytes() != date.date() {
+        return Err(ParseError::ScopeDate { scope: day.into(), request: date.as_str().into() });
+    }
+    Ok((access_key_id.into(), Scope::new(date, region, service)?))
+}
+
+/// Where the object is.
+struct Place {
+    endpoint: Endpoint,
+    aws: bool,
+    bucket: String,
+    key: String,
+}
+
+impl Place {
+    fn read(host: &str, path: &str, region: &str) -> Result<Self, ParseError> {
+        let (name, _) = split_authority(host).ok_or_else(|| ParseError::Host(host.into()))?;
+        let path = path.strip_prefix('/').ok_or(ParseError::Missing("the slash before the path"))?;
+        let aws = is_aws_host(name);
+        let (endpoint, bucket) = if aws {
+            let not_s3 = || ParseError::NotS3 { host: host.into(), region: region.into() };
+            let endpoint = Endpoint::aws(region).map_err(|_| not_s3())?;
+            if host == endpoint.authority() {
+                (endpoint.path_style(), None)
+            } else {
+                let bucket = host.strip_suffix(endpoint.authority()).and_then(|rest| rest.strip_suffix('.'));
+                let bucket = bucket.ok_or_else(not_s3)?.to_owned();
+                (endpoint, Some(bucket))
+            }
+        } else {
+            // Which scheme it is for is not signed, and so does not matter here.
+            (Endpoint::other(Scheme::Https, host, region)?, None)
+        };
+        let (bucket, key) = match bucket {
+            Some(bucket) => (bucket, path),
+            None => {
+                let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
+                (bucket.to_owned(), key)
+            }
+        };
+        let key = decode(key).ok_or(ParseError::Encoding("the path"))?;
+        Ok(Self { endpoint, aws, bucket, key })
+    }
+}
+
+impl From<EndpointError> for ParseError {
+    fn from(error: EndpointError) -> Self {
+        match error {
+            EndpointError::Scope(error) => Self::Scope(error),
+            EndpointError::Region(text) | EndpointError::Url(text) | EndpointError::Aws(text) => {
+                Self::Host(text)
+            }
+        }
+    }
+}
+
+/// Offset of the first byte that is not the same.
+fn differ_at(a: &str, b: &str) -> Option<usize> {
+    (a != b).then(|| a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count())
+}

@@ -1,0 +1,448 @@
+//! Query-signed requests: from bucket and key to a link.
+//!
+//! The link is built in one buffer. Path and query are written once, and stand first in the canonical
+//! request that is hashed, then in the URL: what is signed and what is sent cannot differ.
+//!
+//! Source: "Authenticating Requests: Using Query Parameters (AWS Signature Version 4)", Amazon S3 API Reference.
+
+use sha2::{Digest as _, Sha256};
+
+use super::name::{BucketError, KeyError, check_bucket, check_key};
+use super::{Endpoint, SERVICE};
+use crate::message::Scheme;
+use crate::sigv4::encode::{encode_path, encode_query, encoded_path_len, encoded_query_len, is_unreserved};
+use crate::sigv4::{
+    ALGORITHM, AmzDate, CanonicalRequestError, DateError, Scope, ScopeError, SigningKey, StringToSign,
+    UNSIGNED_PAYLOAD, check_header, check_method, compare_names, put_header_value, put_lower,
+};
+
+/// Longest life of a link in seconds: 7 days.
+pub const MAX_EXPIRES: u64 = 604_800;
+
+/// Query parameters of GET and HEAD that set a header of the answer.
+pub const RESPONSE_OVERRIDES: [&str; 6] = [
+    "response-cache-control",
+    "response-content-disposition",
+    "response-content-encoding",
+    "response-content-language",
+    "response-content-type",
+    "response-expires",
+];
+
+/// A request for one object, to be signed in its query.
+///
+/// ```
+/// use keyfob_core::s3::{Endpoint, PresignRequest};
+/// use keyfob_core::sigv4::{AmzDate, DateKey};
+///
+/// let endpoint = Endpoint::aws("eu-west-1")?;
+/// let time = 1_369_353_600;
+/// let request = PresignRequest {
+///     method: "GET",
+///     endpoint: &endpoint,
+///     bucket: "bucket",
+///     key: "a b/ü.txt",
+///     access_key_id: "AKIAIOSFODNN7EXAMPLE",
+///     time,
+///     expires: 3600,
+///     session_token: None,
+///     version_id: None,
+///     query: &[],
+///     headers: &[],
+/// };
+/// let date_key = DateKey::from_secret(b"wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", AmzDate::from_unix(time)?);
+/// let url = request.presign(&date_key.signing_key("eu-west-1", "s3")?)?;
+/// assert!(url.starts_with("https://bucket.s3.eu-west-1.amazonaws.com/a%20b/%C3%BC.txt?X-Amz-Algorithm="));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy)]
+pub struct PresignRequest<'a> {
+    /// Any method.
+    pub method: &'a str,
+    /// Server and region.
+    pub endpoint: &'a Endpoint,
+    /// Its name, 3 to 63 bytes.
+    pub bucket: &'a str,
+    /// The object's key, 1 to 1024 bytes, not encoded; every byte of it stays (`..` and `//` too).
+    pub key: &'a str,
+    /// `AKIA…`, or another server's: 1 to 128 letters, digits, `-`, `_`, `.` or `~`.
+    pub access_key_id: &'a str,
+    /// When the link begins to work: Unix time in seconds.
+    pub time: u64,
+    /// How long it works: 1 to [`MAX_EXPIRES`] seconds.
+    pub expires: u64,
+    /// That of temporary credentials.
+    pub session_token: Option<&'a str>,
+    /// Which version of the object.
+    pub version_id: Option<&'a str>,
+    /// More parameters ([`RESPONSE_OVERRIDES`], `partNumber`, …), not encoded, in any order.
+    pub query: &'a [(&'a str, &'a str)],
+    /// More headers that the request will carry, besides Host, in any order and case.
+    pub headers: &'a [(&'a str, &'a str)],
+}
+
+/// Why a request cannot be presigned.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PresignError {
+    /// The bucket.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    /// The key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// Not 1 to [`MAX_EXPIRES`] seconds.
+    #[error("a link can last 1 to {MAX_EXPIRES} seconds (7 days), not {0}")]
+    Expires(u64),
+    /// Not 1 to 128 unreserved characters.
+    #[error("{0:?} is no access key id: give one such as AKIAIOSFODNN7EXAMPLE")]
+    AccessKeyId(String),
+    /// Empty, or anything but printable ASCII. It is a secret, and is not printed.
+    #[error("the session token is empty or has characters other than printable ASCII in it")]
+    SessionToken,
+    /// A parameter that is signed by itself, is given twice, or needs encoding.
+    #[error("the query parameter {0:?} cannot be given: its name is reserved, given twice, or not plain")]
+    Parameter(String),
+    /// A header that is signed by itself or is given twice.
+    #[error("the header {0:?} cannot be given: it is signed anyway, or given twice")]
+    Header(String),
+    /// The method, or a header's name or value.
+    #[error(transparent)]
+    Request(#[from] CanonicalRequestError),
+    /// The time.
+    #[error(transparent)]
+    Date(#[from] DateError),
+    /// The region.
+    #[error(transparent)]
+    Scope(#[from] ScopeError),
+    /// The signing key is for another day, region or service.
+    #[error("the signing key is for {key}, and the request for {request}: derive the key for the request")]
+    OtherScope {
+        /// What the key signs.
+        key: String,
+        /// What was asked.
+        request: String,
+    },
+    /// Asked for in the clear, or with its scheme's own port spelled out.
+    #[error(
+        "{host} cannot be reached by {scheme}: AWS takes https only, and no scheme its own port spelled out"
+    )]
+    Scheme {
+        /// The host.
+        host: String,
+        /// What was asked.
+        scheme: &'static str,
+    },
+}
+
+/// Where the parts stand in the buffer.
+struct Layout {
+    /// Begin of the path: before it stand scheme and host.
+    path: usize,
+    /// Between path and query.
+    separator: usize,
+    /// End of the query: after it stands the rest of the canonical request.
+    query_end: usize,
+}
+
+const AFTER_ALGORITHM: &[u8] = b"X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=";
+const SIGNATURE: &[u8] = b"&X-Amz-Signature=";
+/// Parameters of this prefix are the signature's own.
+const RESERVED_PREFIX: &str = "X-Amz-";
+
+impl<'a> PresignRequest<'a> {
+    /// The canonical request: what a front end sends to the host to be signed.
+    ///
+    /// # Errors
+    /// [`PresignError`] if a field breaks a rule.
+    pub fn canonical_request(&self) -> Result<String, PresignError> {
+        self.check()?;
+        let date = AmzDate::from_unix(self.time)?;
+        Scope::new(&date, self.endpoint.region(), SERVICE)?;
+        let mut out = Vec::new();
+        out.extend_from_slice(self.method.as_bytes());
+        out.push(b'\n');
+        self.write(&mut out, &date);
+        Ok(text(out))
+    }
+
+    /// The link.
+    ///
+    /// One allocation, the link's own.
+    ///
+    /// # Errors
+    /// [`PresignError`] if a field breaks a rule, or `key` is for another day, region or service.
+    pub fn presign(&self, key: &SigningKey) -> Result<String, PresignError> {
+        self.check()?;
+        let date = AmzDate::from_unix(self.time)?;
+        let scope = key.scope();
+        if scope.region() != self.endpoint.region()
+            || scope.date().as_bytes() != date.date()
+            || scope.service() != SERVICE
+        {
+            let request = Scope::new(&date, self.endpoint.region(), SERVICE)?;
+            return Err(other_scope(key, &request));
+        }
+
+        let mut out = Vec::with_capacity(self.capacity());
+        out.extend_from_slice(self.endpoint.scheme().as_str().as_bytes());
+        out.extend_from_slice(b"://");
+        self.put_host(&mut out);
+        let layout = self.write(&mut out, &date);
+
+        let mut hash = Sha256::new();
+        hash.update(self.method);
+        hash.update(b"\n");
+        hash.update(out.get(layout.path..).unwrap_or_default());
+        let signature = key.sign(&StringToSign::new(&date, scope, &hash.finalize().into()));
+
+        out.truncate(layout.query_end);
+        if let Some(separator) = out.get_mut(layout.separator) {
+            *separator = b'?';
+        }
+        out.extend_from_slice(SIGNATURE);
+        out.extend_from_slice(&signature.to_hex());
+        Ok(text(out))
+    }
+
+    /// Everything that needs no key.
+    fn check(&self) -> Result<(), PresignError> {
+        check_method(self.method)?;
+        check_bucket(self.bucket)?;
+        check_key(self.key)?;
+        if !(1..=MAX_EXPIRES).contains(&self.expires) {
+            return Err(PresignError::Expires(self.expires));
+        }
+        if !(1..=128).contains(&self.access_key_id.len()) || !is_unreserved(self.access_key_id) {
+            return Err(PresignError::AccessKeyId(self.access_key_id.into()));
+        }
+        if self.session_token.is_some_and(|t| t.is_empty() || !t.bytes().all(|b| b.is_ascii_graphic())) {
+            return Err(PresignError::SessionToken);
+        }
+        for (i, (name, _)) in self.parameters().enumerate() {
+            let reserved =
+                name.get(..RESERVED_PREFIX.len()).is_some_and(|p| p.eq_ignore_ascii_case(RESERVED_PREFIX));
+            let twice = self.parameters().skip(i + 1).any(|(other, _)| other == name);
+            if name.is_empty() || reserved || twice || !is_unreserved(name) {
+                return Err(PresignError::Parameter(name.into()));
+            }
+        }
+        for (i, &(name, value)) in self.headers.iter().enumerate() {
+            check_header(name, value)?;
+            let twice = self.headers.iter().skip(i + 1).any(|(other, _)| other.eq_ignore_ascii_case(name));
+            if twice || name.eq_ignore_ascii_case(HOST) {
+                return Err(PresignError::Header(name.into()));
+            }
+        }
+        Ok(())
+    }
+
+    /// The parameters that are not the signature's own.
+    fn parameters(&self) -> impl Iterator<Item = (&'a str, &'a str)> + Clone {
+        self.query.iter().copied().chain(self.version_id.map(|id| ("versionId", id)))
+    }
+
+    /// Appends path, line break, query, and the rest of the canonical request.
+    fn write(&self, out: &mut Vec<u8>, date: &AmzDate) -> Layout {
+        let path = out.len();
+        out.push(b'/');
+        let (_, bucket) = self.endpoint.place(self.bucket);
+        if !bucket.is_empty() {
+            out.extend_from_slice(bucket.as_bytes());
+            out.push(b'/');
+        }
+        encode_path(out, self.key.as_bytes());
+        let separator = out.len();
+        out.push(b'\n');
+        self.put_query(out, date);
+        let query_end = out.len();
+        out.push(b'\n');
+        self.put_headers(out);
+        out.push(b'\n');
+        self.put_signed_headers(out, b";");
+        out.push(b'\n');
+        out.extend_from_slice(UNSIGNED_PAYLOAD.as_bytes());
+        Layout { path, separator, query_end }
+    }
+
+    /// The query, sorted. Every name is plain ASCII, so that names sort as their encodings do.
+    fn put_query(&self, out: &mut Vec<u8>, date: &AmzDate) {
+        let own = |(name, _): &(&str, &str)| *name > RESERVED_PREFIX;
+        for_each_sorted(self.parameters().filter(|p| !own(p)), Ord::cmp, |name, value| {
+            put_parameter(out, name, value);
+            out.push(b'&');
+        });
+        out.extend_from_slice(AFTER_ALGORITHM);
+        out.extend_from_slice(self.access_key_id.as_bytes());
+        out.extend_from_slice(b"%2F");
+        out.extend_from_slice(date.date());
+        out.extend_from_slice(b"%2F");
+        out.extend_from_slice(self.endpoint.region().as_bytes());
+        out.extend_from_slice(b"%2Fs3%2Faws4_request&X-Amz-Date=");
+        out.extend_from_slice(date.as_bytes());
+        out.extend_from_slice(b"&X-Amz-Expires=");
+        put_decimal(out, self.expires);
+        if let Some(token) = self.session_token {
+            out.extend_from_slice(b"&X-Amz-Security-Token=");
+            encode_query(out, token.as_bytes());
+        }
+        out.extend_from_slice(b"&X-Amz-SignedHeaders=");
+        self.put_signed_headers(out, b"%3B");
+        for_each_sorted(self.parameters().filter(own), Ord::cmp, |name, value| {
+            out.push(b'&');
+            put_parameter(out, name, value);
+        });
+    }
+
+    /// Header lines, sorted.
+    fn put_headers(&self, out: &mut Vec<u8>) {
+        let host = [(HOST, "")];
+        for_each_sorted(self.headers.iter().copied().chain(host), compare_names, |name, value| {
+            put_lower(out, name);
+            out.push(b':');
+            if name == HOST {
+                self.put_host(out);
+            } else {
+                put_header_value(out, value);
+            }
+            out.push(b'\n');
+        });
+    }
+
+    /// Names of the signed headers, sorted.
+    fn put_signed_headers(&self, out: &mut Vec<u8>, separator: &[u8]) {
+        let mut first = true;
+        for_each_sorted(self.headers.iter().copied().chain([(HOST, "")]), compare_names, |name, _| {
+            if !first {
+                out.extend_from_slice(separator);
+            }
+            first = false;
+            // A token may hold bytes that a query must not; their encoding has to be the query's.
+            if separator.len() > 1 {
+                encode_lower(out, name);
+            } else {
+                put_lower(out, name);
+            }
+        });
+    }
+
+    fn put_host(&self, out: &mut Vec<u8>) {
+        let (bucket, _) = self.endpoint.place(self.bucket);
+        if !bucket.is_empty() {
+            out.extend_from_slice(bucket.as_bytes());
+            out.push(b'.');
+        }
+        out.extend_from_slice(self.endpoint.authority().as_bytes());
+    }
+
+    /// At least as many bytes as canonical request and link need.
+    fn capacity(&self) -> usize {
+        let parameter = |(name, value): (&str, &str)| name.len() + encoded_query_len(value.as_bytes()) + 2;
+        let header = |&(name, value): &(&str, &str)| 4 * name.len() + value.len() + 8;
+        let host = self.bucket.len() + self.endpoint.authority().len() + 2;
+        host * 2
+            + encoded_path_len(self.key.as_bytes())
+            + self.access_key_id.len()
+            + self.endpoint.region().len()
+            + self.session_token.map_or(0, |t| encoded_query_len(t.as_bytes()) + 22)
+            + self.parameters().map(parameter).sum::<usize>()
+            + self.headers.iter().map(header).sum::<usize>()
+            + FIXED
+    }
+}
+
+/// Of a session token nothing is shown but that there is one.
+impl core::fmt::Debug for PresignRequest<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("PresignRequest")
+            .field("method", &self.method)
+            .field("endpoint", &self.endpoint)
+            .field("bucket", &self.bucket)
+            .field("key", &self.key)
+            .field("access_key_id", &self.access_key_id)
+            .field("time", &self.time)
+            .field("expires", &self.expires)
+            .field("session_token", &self.session_token.map(|_| "…"))
+            .field("version_id", &self.version_id)
+            .field("query", &self.query)
+            .field("headers", &self.headers.iter().map(|(name, _)| name).collect::<Vec<_>>())
+            .finish()
+    }
+}
+
+const HOST: &str = "host";
+
+/// More than the parts of fixed length need together: scheme, names of the parameters, date, expiry, host header,
+/// payload hash, signature.
+const FIXED: usize = 16 + 256 + SIGNATURE.len() + 64 + 32;
+
+/// Signs a canonical request that is known to be one of a query-signed S3 object request, and makes the link of it.
+pub(super) fn sign_canonical(
+    canonical_request: &str,
+    host: &str,
+    scheme: Scheme,
+    date: &AmzDate,
+    scope: &Scope,
+    key: &SigningKey,
+) -> Result<String, PresignError> {
+    if key.scope() != scope {
+        return Err(other_scope(key, scope));
+    }
+    let string_to_sign = crate::sigv4::string_to_sign(date, scope, canonical_request.as_bytes());
+    let signature = key.sign(&string_to_sign).to_string();
+    let mut lines = canonical_request.split('\n').skip(1);
+    let (path, query) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+    Ok([scheme.as_str(), "://", host, path, "?", query, "&X-Amz-Signature=", &signature].concat())
+}
+
+fn other_scope(key: &SigningKey, request: &Scope) -> PresignError {
+    PresignError::OtherScope { key: key.scope().as_str().into(), request: request.as_str().into() }
+}
+
+/// Calls `f` for every pair in the order of the names, which are all different. Without allocation: there are
+/// a handful at most, so that looking for the next smallest each time is the cheapest.
+fn for_each_sorted<'a>(
+    pairs: impl Iterator<Item = (&'a str, &'a str)> + Clone,
+    compare: fn(&str, &str) -> core::cmp::Ordering,
+    mut f: impl FnMut(&'a str, &'a str),
+) {
+    let mut last: Option<&str> = None;
+    loop {
+        let rest = pairs.clone().filter(|(name, _)| last.is_none_or(|l| compare(name, l).is_gt()));
+        let Some((name, value)) = rest.min_by(|a, b| compare(a.0, b.0)) else { return };
+        f(name, value);
+        last = Some(name);
+    }
+}
+
+fn put_parameter(out: &mut Vec<u8>, name: &str, value: &str) {
+    out.extend_from_slice(name.as_bytes());
+    out.push(b'=');
+    encode_query(out, value.as_bytes());
+}
+
+fn encode_lower(out: &mut Vec<u8>, name: &str) {
+    for byte in name.bytes() {
+        encode_query(out, &[byte.to_ascii_lowercase()]);
+    }
+}
+
+/// At most [`MAX_EXPIRES`], in decimal.
+fn put_decimal(out: &mut Vec<u8>, number: u64) {
+    let mut divisor = 100_000;
+    while divisor > 1 && number < divisor {
+        divisor /= 10;
+    }
+    while divisor > 0 {
+        #[expect(clippy::cast_possible_truncation, reason = "a digit")]
+        out.push(b'0' + (number / divisor % 10) as u8);
+        divisor /= 10;
+    }
+}
+
+/// Only ASCII has been written.
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_default()
+}
+
+const _: () = assert!(AFTER_ALGORITHM.len() == "X-Amz-Algorithm=&X-Amz-Credential=".len() + ALGORITHM.len());

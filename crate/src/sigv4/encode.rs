@@ -1,0 +1,165 @@
+//! The one URI encoder: what is signed and what is sent come from here.
+//!
+//! "Create a signed AWS API request", `UriEncode()`: every byte but the unreserved ones of RFC 3986 section
+//! 2.3 (`A-Z a-z 0-9 - . _ ~`) becomes `%XX` in upper-case hex; `/` stays as it is in paths.
+
+/// Which bytes stand for themselves.
+type Keep = [bool; 256];
+
+const UNRESERVED: Keep = keep(b"-._~");
+const UNRESERVED_OR_SLASH: Keep = keep(b"-._~/");
+
+const fn keep(marks: &[u8]) -> Keep {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut i = 0;
+    while i < marks.len() {
+        table[marks[i] as usize] = true;
+        i += 1;
+    }
+    table
+}
+
+const HEX_UPPER: &[u8; 16] = b"0123456789ABCDEF";
+const HEX_LOWER: &[u8; 16] = b"0123456789abcdef";
+
+/// Appends `text` as a part of a path: `/` is kept.
+pub fn encode_path(out: &mut Vec<u8>, text: &[u8]) {
+    encode(out, text, &UNRESERVED_OR_SLASH);
+}
+
+/// Appends `text` as a name or value of a query: `/` is encoded.
+pub fn encode_query(out: &mut Vec<u8>, text: &[u8]) {
+    encode(out, text, &UNRESERVED);
+}
+
+/// Length in bytes of what [`encode_path`] appends.
+pub(crate) fn encoded_path_len(text: &[u8]) -> usize {
+    encoded_len(text, &UNRESERVED_OR_SLASH)
+}
+
+/// Length in bytes of what [`encode_query`] appends.
+pub(crate) fn encoded_query_len(text: &[u8]) -> usize {
+    encoded_len(text, &UNRESERVED)
+}
+
+#[allow(clippy::indexing_slicing, reason = "a table of 256 indexed by a byte")]
+fn encoded_len(text: &[u8], keep: &Keep) -> usize {
+    text.iter().map(|&byte| if keep[usize::from(byte)] { 1 } else { 3 }).sum()
+}
+
+#[allow(clippy::indexing_slicing, reason = "tables of 256 and 16 indexed by a byte and by its halves")]
+fn encode(out: &mut Vec<u8>, text: &[u8], keep: &Keep) {
+    let mut rest = text;
+    // Runs that stay as they are are copied whole: most keys are one such run.
+    while let Some(run) = rest.iter().position(|&byte| !keep[usize::from(byte)]) {
+        let (kept, after) = rest.split_at(run);
+        out.extend_from_slice(kept);
+        let Some((&byte, after)) = after.split_first() else { return };
+        out.extend_from_slice(&[b'%', HEX_UPPER[usize::from(byte >> 4)], HEX_UPPER[usize::from(byte & 15)]]);
+        rest = after;
+    }
+    out.extend_from_slice(rest);
+}
+
+/// Whether `text` needs no encoding in a query.
+pub(crate) fn is_unreserved(text: &str) -> bool {
+    encoded_query_len(text.as_bytes()) == text.len()
+}
+
+/// The text that [`encode_path`] or [`encode_query`] was given, or `None` if `%` is not followed by two
+/// hex digits or the bytes are not UTF-8.
+///
+/// Decodes more than the encoder writes (lower-case digits, bytes that need no encoding): whoever needs the
+/// one canonical spelling encodes again and compares.
+pub(crate) fn decode(text: &str) -> Option<String> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte == b'%' {
+            let high = hex_value(bytes.next()?)?;
+            let low = hex_value(bytes.next()?)?;
+            out.push(high << 4 | low);
+        } else {
+            out.push(byte);
+        }
+    }
+    String::from_utf8(out).ok()
+}
+
+fn hex_value(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
+}
+
+/// 32 bytes in lower-case hex, as hashes and signatures are written.
+#[allow(clippy::indexing_slicing, reason = "a table of 16 indexed by half a byte")]
+pub(crate) fn hex(bytes: &[u8; 32]) -> [u8; 64] {
+    let mut out = [0; 64];
+    for (pair, &byte) in out.as_chunks_mut::<2>().0.iter_mut().zip(bytes) {
+        *pair = [HEX_LOWER[usize::from(byte >> 4)], HEX_LOWER[usize::from(byte & 15)]];
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_encoded_strictly() {
+        #[track_caller]
+        fn check(text: &str, path: &str, query: &str) {
+            let run = |f: fn(&mut Vec<u8>, &[u8])| {
+                let mut out = Vec::new();
+                f(&mut out, text.as_bytes());
+                String::from_utf8(out).unwrap()
+            };
+            assert_eq!(run(encode_path), path);
+            assert_eq!(run(encode_query), query);
+            assert_eq!(encoded_path_len(text.as_bytes()), path.len());
+            assert_eq!(encoded_query_len(text.as_bytes()), query.len());
+            assert_eq!(decode(path).as_deref(), Some(text));
+            assert_eq!(decode(query).as_deref(), Some(text));
+        }
+        check("", "", "");
+        check("a b/ü+%~.txt", "a%20b/%C3%BC%2B%25~.txt", "a%20b%2F%C3%BC%2B%25~.txt");
+        check("AZaz09-._~", "AZaz09-._~", "AZaz09-._~");
+        check("//a/../b/./", "//a/../b/./", "%2F%2Fa%2F..%2Fb%2F.%2F");
+        check(
+            "!\"#$&'()*,:;<=>?@[\\]^`{|}",
+            &{
+                let text = "!\"#$&'()*,:;<=>?@[\\]^`{|}";
+                text.bytes().map(|b| format!("%{b:02X}")).collect::<String>()
+            },
+            &{
+                let text = "!\"#$&'()*,:;<=>?@[\\]^`{|}";
+                text.bytes().map(|b| format!("%{b:02X}")).collect::<String>()
+            },
+        );
+        check(
+            "\0\n\u{7f}日本😀",
+            "%00%0A%7F%E6%97%A5%E6%9C%AC%F0%9F%98%80",
+            "%00%0A%7F%E6%97%A5%E6%9C%AC%F0%9F%98%80",
+        );
+    }
+
+    #[test]
+    fn what_is_no_encoding_is_not_decoded() {
+        #[track_caller]
+        fn check(text: &str) {
+            assert_eq!(decode(text), None, "{text}");
+        }
+        for text in ["%", "%4", "%zz", "%C3", "%FF", "a%", "%%20"] {
+            check(text);
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Signing keys: secret access key → date key → signing key → signature.
+//!
+//! ```text
+//! date key    = HMAC-SHA256("AWS4" + secret access key, YYYYMMDD)
+//! signing key = HMAC-SHA256(HMAC-SHA256(HMAC-SHA256(date key, region), service), "aws4_request")
+//! signature   = HMAC-SHA256(signing key, string to sign), in hex
+//! ```
+//!
+//! The date key is what a smart card gives (CALCULATE on a SHA-256 credential whose key is `AWS4` + secret). It
+//! signs for every region and service of that UTC day: derive the signing keys at once, and drop it.
+
+use core::fmt;
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+use subtle::ConstantTimeEq as _;
+use zeroize::{Zeroize as _, ZeroizeOnDrop, Zeroizing};
+
+use super::{AmzDate, Scope, ScopeError, StringToSign, TERMINATOR, encode};
+
+/// The key of one UTC day. Erased on drop.
+pub struct DateKey {
+    key: Zeroizing<[u8; 32]>,
+    date: AmzDate,
+}
+
+impl DateKey {
+    /// The date key that a card calculated for the day `date` falls on.
+    #[must_use]
+    pub fn new(key: [u8; 32], date: AmzDate) -> Self {
+        Self { key: Zeroizing::new(key), date }
+    }
+
+    /// Derives the date key of the day `date` falls on from a secret access key.
+    #[must_use]
+    pub fn from_secret(secret_access_key: &[u8], date: AmzDate) -> Self {
+        let mut key = Zeroizing::new(Vec::with_capacity(4 + secret_access_key.len()));
+        key.extend_from_slice(b"AWS4");
+        key.extend_from_slice(secret_access_key);
+        Self { key: hmac(&key, date.date()), date }
+    }
+
+    /// Derives the key for one region and service.
+    ///
+    /// # Errors
+    /// [`ScopeError`] if region or service cannot be one.
+    pub fn signing_key(&self, region: &str, service: &str) -> Result<SigningKey, ScopeError> {
+        let scope = Scope::new(&self.date, region, service)?;
+        let key = hmac(self.key.as_slice(), region.as_bytes());
+        let key = hmac(key.as_slice(), service.as_bytes());
+        let key = hmac(key.as_slice(), TERMINATOR.as_bytes());
+        Ok(SigningKey { scope, keyed: keyed(key.as_slice()) })
+    }
+}
+
+impl ZeroizeOnDrop for DateKey {}
+
+impl fmt::Debug for DateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DateKey").field("date", &self.date).finish_non_exhaustive()
+    }
+}
+
+/// The key of one credential scope. Erased on drop.
+///
+/// Kept as HMAC's key schedule, so that a signature costs one HMAC of the string to sign and no re-keying.
+pub struct SigningKey {
+    scope: Scope,
+    keyed: Hmac<Sha256>,
+}
+
+impl SigningKey {
+    /// What it signs.
+    #[must_use]
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// Signs.
+    #[must_use]
+    pub fn sign(&self, string_to_sign: &StringToSign) -> Signature {
+        let mut mac = self.keyed.clone();
+        mac.update(string_to_sign.as_bytes());
+        Signature(mac.finalize().into_bytes().into())
+    }
+}
+
+// Its HMAC erases itself: the `zeroize` features of `hmac` and `sha2` are on.
+impl ZeroizeOnDrop for SigningKey {}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SigningKey").field("scope", &self.scope).finish_non_exhaustive()
+    }
+}
+
+/// A signature. Compared in constant time.
+#[derive(Clone, Copy)]
+pub struct Signature([u8; 32]);
+
+impl Signature {
+    /// The bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// In lower-case hex, as requests carry it.
+    #[must_use]
+    pub fn to_hex(self) -> [u8; 64] {
+        encode::hex(&self.0)
+    }
+}
+
+impl PartialEq for Signature {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for Signature {}
+
+impl fmt::Display for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Always ASCII.
+        f.write_str(core::str::from_utf8(&self.to_hex()).unwrap_or_default())
+    }
+}
+
+/// Whoever has a presigned link's signature has the link: not printed.
+impl fmt::Debug for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Signature(…)")
+    }
+}
+
+fn keyed(key: &[u8]) -> Hmac<Sha256> {
+    // Same as `new_from_slice`, which takes keys of every length and so cannot fail, but says it could.
+    Hmac::new_from_slice(key).unwrap_or_else(|_| Hmac::new(&Default::default()))
+}
+
+fn hmac(key: &[u8], message: &[u8]) -> Zeroizing<[u8; 32]> {
+    let mut mac = keyed(key);
+    mac.update(message);
+    let mut bytes = mac.finalize().into_bytes();
+    let out = Zeroizing::new(bytes.into());
+    bytes.as_mut_slice().zeroize();
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &[u8] = b"wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
+
+    /// "Examples of how to derive a signing key for Signature Version 4", AWS General Reference.
+    #[test]
+    fn keys_are_derived_stage_by_stage() {
+        #[track_caller]
+        fn check(stage: &str, key: &[u8], expected: &str) {
+            assert_eq!(data_encoding::HEXLOWER.encode(key), expected, "{stage}");
+        }
+        let date = AmzDate::parse("20120215T000000Z").unwrap();
+        let day = DateKey::from_secret(SECRET, date);
+        check("date", &*day.key, "969fbb94feb542b71ede6f87fe4d5fa29c789342b0f407474670f0c2489e0a0d");
+        let region = hmac(&*day.key, b"us-east-1");
+        check("region", &*region, "69daa0209cd9c5ff5c8ced464a696fd4252e981430b10e3d3fd8e2f197d7a70c");
+        let service = hmac(&*region, b"iam");
+        check("service", &*service, "f72cfd46f26bc4643f06a11eabb6c0ba18780c19a8da0c31ace671265e3c87fa");
+        let signing = hmac(&*service, TERMINATOR.as_bytes());
+        check("signing", &*signing, "f4780e2d9f65fa895f9c67b32ce1baf0b0d8a43505a000a1a9e090d414db404d");
+
+        let sts = super::super::string_to_sign(&date, &Scope::new(&date, "us-east-1", "iam").unwrap(), b"");
+        let expected = hmac(&*signing, sts.as_bytes());
+        let whole = day.signing_key("us-east-1", "iam").unwrap();
+        assert_eq!(whole.sign(&sts).as_bytes(), &*expected);
+        let from_card = DateKey::new(*day.key, date).signing_key("us-east-1", "iam").unwrap();
+        assert_eq!(from_card.sign(&sts), whole.sign(&sts));
+    }
+
+    #[test]
+    fn long_secrets_are_hashed_first_as_hmac_does() {
+        // RFC 4231, test case 6: a key of 131 bytes.
+        let mac = hmac(&[0xaa; 131], b"Test Using Larger Than Block-Size Key - Hash Key First");
+        assert_eq!(
+            data_encoding::HEXLOWER.encode(&*mac),
+            "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"
+        );
+    }
+
+    #[test]
+    fn keys_are_not_printed() {
+        let date = AmzDate::parse("20130524T000000Z").unwrap();
+        let day = DateKey::new([0xAB; 32], date);
+        assert_eq!(format!("{day:?}"), "DateKey { date: 20130524T000000Z, .. }");
+        let key = day.signing_key("us-east-1", "s3").unwrap();
+        assert_eq!(format!("{key:?}"), "SigningKey { scope: 20130524/us-east-1/s3/aws4_request, .. }");
+        let signature = key.sign(&super::super::string_to_sign(&date, key.scope(), b""));
+        assert_eq!(format!("{signature:?}"), "Signature(…)");
+    }
+}

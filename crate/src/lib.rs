@@ -4,6 +4,7 @@ extern crate alloc;
 
 pub mod apdu;
 pub mod aws;
+pub mod identity;
 pub mod message;
 pub mod oath;
 pub mod partition;

@@ -88,15 +88,6 @@ pub struct Selected {
 }
 
 impl Selected {
-    /// The device's id as Yubico's clients derive it: base64 of the first 16 bytes of the salt's SHA-256,
-    /// without padding.
-    #[must_use]
-    pub fn device_id(&self) -> String {
-        use sha2::Digest as _;
-        let digest = sha2::Sha256::digest(&self.salt);
-        data_encoding::BASE64_NOPAD.encode(digest.get(..16).unwrap_or_default())
-    }
-
     #[cfg(test)]
     pub(super) fn bytes_for_tests(locked: bool) -> Vec<u8> {
         let mut bytes = vec![0x79, 3, 5, 7, 1, 0x71, 8, 0, 0, 0, 0, 0, 0, 0, 0];

@@ -1,1 +1,23 @@
-//! Keyfob.
+//! Keyfob's host: the one program that talks to keys.
+//!
+//! ```text
+//!   command line ─┐                                    ┌─ PC/SC ──────── card
+//!                 ├─ message::Request ─► Service ─► Keys ┤
+//!   browser ──────┘   (native messaging)   │             └─ soft ───────── encrypted file
+//!                                        policy
+//! ```
+//!
+//! A front end asks in the protocol of [`keyfob_core::message`]; [`service::Service`] answers, within what
+//! [`policy`] allows that front end.
+
+pub mod browser;
+pub mod config;
+pub mod error;
+pub mod exit;
+pub mod key;
+pub mod keychain;
+pub mod native_messaging;
+pub mod paths;
+pub mod policy;
+pub mod service;
+pub mod soft;

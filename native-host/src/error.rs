@@ -1,0 +1,130 @@
+//! Every failure of the host as the protocol's [`Failure`]: a code, what happened, what to do next.
+
+use keyfob_core::message::{ErrorCode, Failure};
+use keyfob_core::oath::{IdError, OathError, OtpAuthError};
+use keyfob_core::s3;
+
+use crate::key::{KeyError, PcscError};
+
+/// A failure with a hint.
+#[must_use]
+pub fn failure(code: ErrorCode, message: impl ToString, hint: impl Into<String>) -> Failure {
+    let hint = hint.into();
+    Failure {
+        code,
+        message: message.to_string(),
+        hint: (!hint.is_empty()).then_some(hint),
+        candidates: Vec::new(),
+    }
+}
+
+/// Why the host gives no answer: a failure of the protocol, or one of a key that becomes one.
+#[derive(Debug)]
+pub struct Refusal(pub Failure);
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        Self(failure)
+    }
+}
+
+impl From<KeyError> for Refusal {
+    fn from(error: KeyError) -> Self {
+        Self(match error {
+            KeyError::Oath(error) => oath(&error),
+            KeyError::Pcsc(error) => pcsc(error),
+            KeyError::Soft(error) => failure(error.code(), &error, ""),
+            KeyError::State(error) => failure(ErrorCode::Io, &error, ""),
+            KeyError::NoKey => failure(
+                ErrorCode::NoKey,
+                &error,
+                "plug in a key, or choose a software key with --key soft:NAME",
+            ),
+            KeyError::NotFound(_) => failure(
+                ErrorCode::NoKey,
+                &error,
+                "`keyfob list --keys` shows the keys that are plugged in",
+            ),
+            KeyError::Ambiguous(candidates) => Failure {
+                candidates,
+                ..failure(
+                    ErrorCode::Ambiguous,
+                    "several keys are plugged in",
+                    "choose one with --key SERIAL (or KEYFOB_KEY), or unplug the others",
+                )
+            },
+            KeyError::Random(_) => failure(ErrorCode::Internal, &error, ""),
+        })
+    }
+}
+
+impl From<OathError> for Refusal {
+    fn from(error: OathError) -> Self {
+        Self(oath(&error))
+    }
+}
+
+impl From<IdError> for Refusal {
+    fn from(error: IdError) -> Self {
+        Self(failure(ErrorCode::InvalidInput, error, "give the account another name"))
+    }
+}
+
+impl From<OtpAuthError> for Refusal {
+    fn from(error: OtpAuthError) -> Self {
+        Self(failure(ErrorCode::InvalidInput, error, "copy the URI or the secret again from where it is shown"))
+    }
+}
+
+impl From<s3::ParseError> for Refusal {
+    fn from(error: s3::ParseError) -> Self {
+        Self(failure(ErrorCode::InvalidInput, error, ""))
+    }
+}
+
+fn oath(error: &OathError) -> Failure {
+    use OathError as E;
+    let (code, hint) = match error {
+        E::NoApplet => (
+            ErrorCode::NoKey,
+            "enable OATH over this interface (`ykman config usb --enable OATH`), or use another key",
+        ),
+        E::Locked => (ErrorCode::Locked, "give the key's password when asked; in the browser, in Keyfob's popup"),
+        E::WrongPassword => (ErrorCode::WrongPassword, "try again; nothing is counted and nothing was changed"),
+        E::CardProof => (ErrorCode::BadAnswer, "unplug it: this is not the key whose password you gave"),
+        E::TouchTimeout => (ErrorCode::TouchTimeout, "ask again, and touch the key while it blinks"),
+        E::NoSuchCredential => (ErrorCode::NotFound, "`keyfob list` shows what is on the key"),
+        E::Exists => (ErrorCode::Exists, "choose another name, or replace it with --force"),
+        E::NoSpace => (ErrorCode::NoSpace, "delete an account that is no longer used, or take another key"),
+        E::BrokenCredential => (ErrorCode::BadAnswer, "delete the broken account: `keyfob oath delete NAME`"),
+        E::Unsupported { .. } | E::Refused { .. } => {
+            (ErrorCode::Unsupported, "`keyfob info` shows the firmware; a newer key may do it")
+        }
+        E::Id(_) => (ErrorCode::BadAnswer, "unplug the key and plug it in again"),
+        _ => (ErrorCode::BadAnswer, "unplug the key and plug it in again; if that does not help, it is no OATH key"),
+    };
+    failure(code, error, hint)
+}
+
+fn pcsc(error: PcscError) -> Failure {
+    let (code, hint) = match error {
+        PcscError::NoService(_) => (
+            ErrorCode::NoPcsc,
+            if cfg!(target_os = "linux") {
+                "start it (`sudo systemctl start pcscd.socket`; Debian's package is pcscd), and see that you are \
+                 logged in at this machine: polkit lets no other session use it"
+            } else {
+                "start the Smart Card service"
+            },
+        ),
+        PcscError::Busy => (
+            ErrorCode::Busy,
+            "close the program that uses it; GnuPG's scdaemon lets go after `gpgconf --kill scdaemon`",
+        ),
+        PcscError::Removed => (ErrorCode::KeyRemoved, "plug the key in again; nothing was lost"),
+        PcscError::NoCard => (ErrorCode::NoKey, "plug in a key"),
+        PcscError::Mute => (ErrorCode::BadAnswer, "take the card out and put it in again"),
+        PcscError::Other(_) => (ErrorCode::BadAnswer, "unplug the key and plug it in again"),
+    };
+    failure(code, error, hint)
+}

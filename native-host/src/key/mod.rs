@@ -1,0 +1,326 @@
+//! Keys: how one is found and chosen, and the conversation with it.
+//!
+//! A conversation holds the card from SELECT to its end (a PC/SC transaction, or the lock of the software
+//! key's file), so nobody else's command comes in between; it is kept short, for others want the card too.
+
+mod pcsc;
+mod soft;
+
+use keyfob_core::apdu::{CommandApdu, ResponseApdu, StatusWord};
+use keyfob_core::message::{self, KeyKind};
+use keyfob_core::oath::{AccessKey, Exchange, OathError, Request, Selected, Session, Step};
+use keyfob_core::tlv::Reader;
+use zeroize::Zeroizing;
+
+pub use self::pcsc::PcscError;
+pub use self::soft::{AskPassphrase, ServedCard, SoftKeys, TOUCH_ENV};
+use crate::soft::SoftError;
+
+/// Prefix of a software key's id.
+pub const SOFT_PREFIX: &str = "soft:";
+
+/// Why a conversation with a key failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// The applet's own answer, or nonsense in place of one.
+    #[error(transparent)]
+    Oath(#[from] OathError),
+    /// PC/SC.
+    #[error(transparent)]
+    Pcsc(#[from] PcscError),
+    /// A software key's file.
+    #[error(transparent)]
+    Soft(#[from] SoftError),
+    /// A software key's contents.
+    #[error(transparent)]
+    State(#[from] keyfob_core::softkey::StateError),
+    /// No key is plugged in.
+    #[error("no key is plugged in")]
+    NoKey,
+    /// No key with this id.
+    #[error("key {0} is not plugged in")]
+    NotFound(String),
+    /// Several keys.
+    #[error("several keys are plugged in")]
+    Ambiguous(Vec<String>),
+    /// The system's random number generator.
+    #[error("no random numbers from the system: {0}")]
+    Random(#[from] getrandom::Error),
+}
+
+/// A card that takes one command after another.
+pub trait Card {
+    /// Sends a command and waits for the response, status word included.
+    ///
+    /// # Errors
+    /// [`KeyError`] if the card or its reader is gone.
+    fn transmit(&mut self, command: &CommandApdu) -> Result<Zeroizing<Vec<u8>>, KeyError>;
+}
+
+/// The blocking driver of a sans-IO exchange.
+fn run<E: Exchange>(card: &mut dyn Card, mut exchange: E) -> Result<E::Output, KeyError> {
+    let mut step = exchange.step(None)?;
+    loop {
+        match step {
+            Step::Done(output) => return Ok(output),
+            Step::Transmit(command) => {
+                let response = card.transmit(&command)?;
+                step = exchange.step(Some(&response))?;
+            }
+        }
+    }
+}
+
+/// A conversation with the OATH applet of one key.
+pub struct Conversation<'a> {
+    card: &'a mut dyn Card,
+    session: Session,
+    /// The reader's name, or the software key's.
+    label: String,
+    kind: KeyKind,
+    /// Of the software key; a card is asked for it.
+    id: Option<String>,
+}
+
+impl<'a> Conversation<'a> {
+    /// SELECTs the applet.
+    fn open(card: &'a mut dyn Card, kind: KeyKind, label: &str, id: Option<String>) -> Result<Self, KeyError> {
+        let selected = run(card, Session::select())?;
+        Ok(Self { card, session: Session::new(selected), label: label.to_owned(), kind, id })
+    }
+
+    /// What SELECT said.
+    #[must_use]
+    pub fn selected(&self) -> &Selected {
+        self.session.selected()
+    }
+
+    /// Whether it is a software key.
+    #[must_use]
+    pub fn is_software(&self) -> bool {
+        self.kind == KeyKind::Software
+    }
+
+    /// Whether a password has to be proved first.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        self.session.is_locked()
+    }
+
+    /// The reader's name, or the software key's.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// Proves the password.
+    ///
+    /// # Errors
+    /// [`OathError::WrongPassword`], [`OathError::CardProof`], and the card's.
+    pub fn unlock(&mut self, key: AccessKey) -> Result<(), KeyError> {
+        run(self.card, self.session.unlock(&key, random()?))?;
+        self.session.unlocked(key);
+        Ok(())
+    }
+
+    /// One request.
+    ///
+    /// # Errors
+    /// The card's.
+    pub fn call<R: Request>(&mut self, request: R) -> Result<R::Answer, KeyError> {
+        run(self.card, self.session.exchange(request, random()?))
+    }
+
+    /// Describes the key; asks a card for its serial number, and selects the OATH applet again.
+    ///
+    /// # Errors
+    /// The card's.
+    pub fn describe(&mut self) -> Result<message::Key, KeyError> {
+        let id = match &self.id {
+            Some(id) => id.clone(),
+            None => {
+                let serial = serial(self.card)?;
+                let selected = run(self.card, Session::select())?;
+                let locked_before = !self.session.is_locked();
+                if selected.challenge.is_none() || !locked_before {
+                    self.session = Session::new(selected);
+                }
+                serial.map_or_else(|| salt_id(self.selected()), |serial| serial.to_string())
+            }
+        };
+        Ok(message::Key {
+            id,
+            kind: self.kind,
+            label: self.label.clone(),
+            version: self.selected().version.to_string(),
+            locked: self.is_locked(),
+        })
+    }
+}
+
+/// The id of a card that tells no serial number: the salt of SELECT, which lasts until the next reset.
+fn salt_id(selected: &Selected) -> String {
+    selected.salt.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Eight random bytes: a challenge.
+fn random() -> Result<[u8; 8], KeyError> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The serial number that Yubico's management applet tells; `None` on other makes. Deselects OATH.
+fn serial(card: &mut dyn Card) -> Result<Option<u32>, KeyError> {
+    const MANAGEMENT_AID: [u8; 8] = [0xA0, 0x00, 0x00, 0x05, 0x27, 0x47, 0x11, 0x17];
+    const READ_CONFIG: u8 = 0x1D;
+    const SERIAL: u8 = 0x02;
+    let select = CommandApdu::new(0, 0xA4, 0x04, 0, &MANAGEMENT_AID).map_err(OathError::from)?;
+    let read = CommandApdu::new(0, READ_CONFIG, 0, 0, &[]).map_err(OathError::from)?;
+    for command in [select, read] {
+        let response = card.transmit(&command)?;
+        let response = ResponseApdu::parse(&response).map_err(OathError::from)?;
+        if response.status != StatusWord::OK {
+            return Ok(None);
+        }
+        if command.as_bytes().get(1) != Some(&READ_CONFIG) {
+            continue;
+        }
+        let mut reader = Reader::new(response.data);
+        // One byte of length before the TLVs. What cannot be read is no serial number, not an error.
+        let _ = reader.byte();
+        while let Ok((tag, value)) = reader.next() {
+            if tag == SERIAL {
+                return Ok(value.try_into().ok().map(u32::from_be_bytes));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// All keys that this process may use.
+pub struct Keys {
+    cards: pcsc::Cards,
+    /// Software keys that were unlocked.
+    pub soft: SoftKeys,
+}
+
+impl Keys {
+    /// Keys on the PC/SC service and in `soft`. Nothing is touched yet.
+    #[must_use]
+    pub fn new(soft: SoftKeys) -> Self {
+        Self { cards: pcsc::Cards::default(), soft }
+    }
+
+    /// Every key: cards that have an OATH applet, and the chosen software key.
+    ///
+    /// # Errors
+    /// PC/SC's, unless a software key is chosen: then cards are not looked at.
+    pub fn list(&mut self, choice: Option<&str>) -> Result<Vec<message::Key>, KeyError> {
+        if let Some(name) = choice.and_then(|choice| choice.strip_prefix(SOFT_PREFIX)) {
+            return Ok(vec![self.soft.describe(name)?]);
+        }
+        let mut keys = Vec::new();
+        for reader in self.cards.readers()? {
+            let described = self.cards.with(&reader, |card| {
+                Conversation::open(card, KeyKind::SmartCard, &reader, None)?.describe()
+            });
+            match described {
+                Ok(key) if choice.is_none_or(|choice| choice == key.id) => keys.push(key),
+                Ok(_) => {}
+                // An empty reader, and a card that is none of ours, are no keys; what holds one up is.
+                Err(error) if error.is_absence() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(keys)
+    }
+
+    /// Holds a conversation with the chosen key: `soft:NAME`, a serial number, or the only one there is.
+    ///
+    /// # Errors
+    /// [`KeyError::NoKey`], [`KeyError::Ambiguous`], [`KeyError::NotFound`], and what `talk` returns.
+    pub fn with<T, E: From<KeyError>>(
+        &mut self,
+        choice: Option<&str>,
+        talk: impl FnOnce(&mut Conversation<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        if let Some(name) = choice.and_then(|choice| choice.strip_prefix(SOFT_PREFIX)) {
+            return self.soft.with(name, talk);
+        }
+        let reader = self.reader(choice)?;
+        self.cards.with(&reader, |card| {
+            let mut conversation = Conversation::open(card, KeyKind::SmartCard, &reader, None)?;
+            talk(&mut conversation)
+        })
+    }
+
+    /// The reader that the chosen card is in.
+    fn reader(&mut self, choice: Option<&str>) -> Result<String, KeyError> {
+        let mut readers = self.cards.occupied()?;
+        if choice.is_none() && readers.len() <= 1 {
+            // The common case costs no question to the card.
+            return readers.pop().ok_or(KeyError::NoKey);
+        }
+        let mut found = Vec::new();
+        for reader in readers {
+            let described = self.cards.with(&reader, |card| {
+                Conversation::open(card, KeyKind::SmartCard, &reader, None)?.describe()
+            });
+            match described {
+                Ok(key) => found.push((key.id, reader)),
+                Err(error) if error.is_absence() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        match (choice, found.len()) {
+            (Some(choice), _) => found
+                .into_iter()
+                .find(|(id, _)| id == choice)
+                .map(|(_, reader)| reader)
+                .ok_or_else(|| KeyError::NotFound(choice.to_owned())),
+            (None, 0) => Err(KeyError::NoKey),
+            (None, 1) => Ok(found.remove(0).1),
+            (None, _) => Err(KeyError::Ambiguous(found.into_iter().map(|(id, _)| id).collect())),
+        }
+    }
+}
+
+impl KeyError {
+    /// Whether it says that there is no OATH key in a reader, rather than that one does not answer.
+    fn is_absence(&self) -> bool {
+        match self {
+            Self::Oath(OathError::NoApplet) => true,
+            Self::Pcsc(error) => error.is_absence(),
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Script(Vec<&'static [u8]>);
+
+    impl Card for Script {
+        fn transmit(&mut self, _command: &CommandApdu) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+            Ok(Zeroizing::new(self.0.remove(0).to_vec()))
+        }
+    }
+
+    #[test]
+    fn serial_numbers_are_read_where_there_are_any() {
+        #[track_caller]
+        fn check(script: &[&'static [u8]], expected: Option<u32>) {
+            assert_eq!(serial(&mut Script(script.to_vec())).unwrap(), expected);
+        }
+        check(&[&[0x6A, 0x82]], None);
+        check(&[&[0x90, 0], &[0x6D, 0]], None);
+        check(&[&[0x90, 0], &[9, 1, 1, 0x20, 2, 4, 0, 0, 4, 0xD2, 0x90, 0]], Some(1234));
+        check(&[&[0x90, 0], &[0x90, 0]], None);
+        check(&[&[0x90, 0], &[3, 2, 4, 0, 0x90, 0]], None);
+        check(&[&[0x90, 0], &[4, 2, 2, 0, 1, 0x90, 0]], None);
+    }
+}

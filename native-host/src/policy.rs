@@ -1,0 +1,130 @@
+//! What a front end may ask for. A browser is not trusted with more than it shows to a person.
+//!
+//! The extension's code is checked by its store and updated without us; pages attack it all day. So this file,
+//! not the extension, decides: a browser sees AWS accounts (and others that the user has named in the
+//! configuration), has no clock of its own, learns of identities by their access key id alone, gets S3 object
+//! links signed and nothing else, and changes nothing on the key.
+
+use keyfob_core::aws;
+use keyfob_core::message::{ErrorCode, Failure, Op, Scheme};
+use keyfob_core::s3::ParsedPresign;
+
+use crate::config::BrowserConfig;
+use crate::error::failure;
+
+/// How far a browser's `X-Amz-Date` may be from the host's clock, in seconds.
+pub const CLOCK_TOLERANCE: u64 = 300;
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Caller {
+    /// A person at the command line, or a program of theirs: everything.
+    CommandLine,
+    /// A browser's extension.
+    Browser {
+        /// Its id, as the browser gave it.
+        extension: String,
+    },
+}
+
+impl Caller {
+    /// The caller's name in a prompt.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::CommandLine => "keyfob",
+            Self::Browser { .. } => "The browser",
+        }
+    }
+
+    fn is_browser(&self) -> bool {
+        matches!(self, Self::Browser { .. })
+    }
+}
+
+/// Refuses what the caller may never ask for, whatever is on the key.
+///
+/// # Errors
+/// [`ErrorCode::Forbidden`].
+pub fn check(caller: &Caller, op: &Op) -> Result<(), Failure> {
+    if !caller.is_browser() {
+        return Ok(());
+    }
+    match op {
+        Op::Hello {} | Op::Keys {} | Op::Identities {} | Op::Presign { .. } | Op::Unlock { .. } => Ok(()),
+        Op::Accounts { at: None, .. } | Op::Code { at: None, .. } => Ok(()),
+        Op::Accounts { at: Some(_), .. } | Op::Code { at: Some(_), .. } => Err(forbidden(
+            "a browser gets codes for now only, by this computer's clock",
+            "use `keyfob code --at` for another time",
+        )),
+        _ => Err(forbidden(
+            "a browser may not change what is on the key",
+            "use the command line: `keyfob --help`",
+        )),
+    }
+}
+
+/// Whether the caller may see the account and have its code.
+#[must_use]
+pub fn may_see(caller: &Caller, config: &BrowserConfig, account: &str) -> bool {
+    !caller.is_browser()
+        || aws::login(account).is_some()
+        || config.allow_accounts.iter().any(|allowed| allowed == account)
+}
+
+/// Refuses links that the caller may not have signed. `now` is Unix time in seconds.
+///
+/// That the request is for S3, is query-signed, lasts at most seven days and has one date everywhere was
+/// settled when it was parsed.
+///
+/// # Errors
+/// [`ErrorCode::Forbidden`].
+pub fn check_presign(
+    caller: &Caller,
+    config: &BrowserConfig,
+    request: &ParsedPresign,
+    scheme: Scheme,
+    now: u64,
+) -> Result<(), Failure> {
+    if !caller.is_browser() {
+        return Ok(());
+    }
+    if !matches!(request.method(), "GET" | "HEAD" | "PUT") {
+        return Err(forbidden(
+            format!("a browser may not have {} signed", request.method()),
+            "GET, HEAD and PUT are possible; `keyfob presign --method` signs others",
+        ));
+    }
+    if request.time().abs_diff(now) > CLOCK_TOLERANCE {
+        return Err(forbidden(
+            "the link's date is more than 5 minutes away from this computer's clock",
+            "links begin to work when they are made; `keyfob presign --at` makes others",
+        ));
+    }
+    if request.has_session_token() {
+        return Err(forbidden("a browser may not have session tokens signed", "use `keyfob presign`"));
+    }
+    if let Some(header) = request.headers().iter().map(|(name, _)| name).find(|name| *name != "content-type") {
+        return Err(forbidden(
+            format!("a browser may not have the header {header} signed"),
+            "host and content-type are possible; `keyfob presign` signs others",
+        ));
+    }
+    let origin = format!("{}://{}", scheme.as_str(), request.authority());
+    let allowed = if request.is_aws_host() {
+        scheme == Scheme::Https
+    } else {
+        config.allow_endpoints.contains(&origin)
+    };
+    if !allowed {
+        return Err(forbidden(
+            format!("a browser may not have links to {origin} signed"),
+            "allow it in config.toml: [browser] allow_endpoints = [\"…\"] (`keyfob doctor` shows the file)",
+        ));
+    }
+    Ok(())
+}
+
+fn forbidden(message: impl ToString, hint: &str) -> Failure {
+    failure(ErrorCode::Forbidden, message, hint)
+}

@@ -7,6 +7,7 @@ use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
 use crate::message::{Account, AccountKind, AwsFlow, AwsLogin};
+use crate::partition::is_region;
 
 /// A domain whose pages ask for MFA codes: the domain itself and everything under it.
 #[derive(Debug, PartialEq, Eq)]
@@ -146,14 +147,18 @@ fn sign_in_host(host: &str) -> Option<(&'static SignInHost, &str)> {
     })
 }
 
-/// Whether `label` has the shape of a region: `us-east-1`, `us-gov-west-1`, `eusc-de-east-1`.
-fn is_region(label: &str) -> bool {
-    let mut parts = label.rsplit('-');
-    let number = parts.next().is_some_and(|last| matches!(last.as_bytes(), [b'1'..=b'9']));
-    let words: Vec<&str> = parts.collect();
-    number
-        && words.len() >= 2
-        && words.iter().all(|word| word.len() >= 2 && all(word, u8::is_ascii_lowercase))
+/// Whether the address is made to be taken for one of AWS's sign-in pages, and is none: `https` missing, or a
+/// sign-in domain as a mere part of the host. For a warning; nothing is ever filled there anyway.
+#[must_use]
+pub fn is_lookalike(url: &str) -> bool {
+    let Some((_, rest)) = url.split_once("://") else { return false };
+    let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
+    let names_one = SIGN_IN_HOSTS.iter().any(|table| {
+        // "signin.aws" and "signin-aws" alike.
+        let squashed = |text: &str| text.replace(['.', '-'], " ");
+        squashed(&authority.to_ascii_lowercase()).contains(&squashed(table.suffix))
+    });
+    names_one && sign_in_page(url).is_none()
 }
 
 /// The AWS login that an OATH account's name speaks of: `Amazon Web Services:DEVICE@ACCOUNT`,
@@ -351,6 +356,27 @@ mod tests {
         check("https://signin.aws.amazon.com:8443/", None);
         check("http://signin.aws.amazon.com/", None);
         check("about:blank", None);
+    }
+
+    #[test]
+    fn lookalikes() {
+        #[track_caller]
+        fn check(url: &str, expected: bool) {
+            assert_eq!(is_lookalike(url), expected, "{url}");
+        }
+        check("https://signin.aws.amazon.com.evil.test/oauth", true);
+        check("https://us-east-1.signin.aws.evil.test/platform/", true);
+        check("https://signin-aws-amazon-com.evil.test/", true);
+        check("https://signin.aws.haqm.com/", true);
+        check("https://signin.aws.amazon.com@evil.test/", true);
+        check("http://signin.aws.amazon.com/", true);
+        check("https://signin.aws.amazon.com:8443/", true);
+        check("https://Signin.AWS.amazon.com.evil.test/", true);
+        check("https://signin.aws.amazon.com/", false);
+        check("https://us-east-1.signin.aws/platform/d-1/login", false);
+        check("https://evil.test/signin.aws.amazon.com", false);
+        check("https://docs.aws.amazon.com/signin/", false);
+        check("about:blank", false);
     }
 
     #[test]

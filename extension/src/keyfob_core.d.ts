@@ -1,47 +1,56 @@
-// The wasm of crate/ as the extension sees it; its bindings are in crate/src/wasm/mod.rs, where what they take and
-// return is described. Every function throws an Error with a `code` of the protocol.
+// The wasm of crate/ as the extension sees it. What each function does stands in crate/src/wasm/mod.rs.
+// Every one of them throws an `Error` with a `code` of the protocol.
 
-import type { Account, AwsFlow } from "./generated/message.js";
+import type { Account, AwsFlow, ErrorCode, Scheme } from "./generated/message.js";
 
 export default function init(input?: { module_or_path: BufferSource | URL }): Promise<unknown>;
 
+export interface CoreError extends Error {
+  code: ErrorCode;
+}
+
 export function signin_flow(origin: string): AwsFlow | undefined;
+
+export function is_lookalike(url: string): boolean;
 
 export function choose_accounts(accounts: Account[], url: string): Account[];
 
-export interface ConsolePage {
+export interface ConsoleLocation {
   kind: "object" | "bucket" | "prefix" | "directory";
   bucket: string;
-  /** Object key, or prefix; empty for a bucket. */
-  key: string;
+  key?: string;
+  versionId?: string;
   region?: string;
-  version_id?: string;
+  partition: string;
   account?: string;
 }
 
-export function parse_console_url(url: string): ConsolePage;
+export function parse_console_url(url: string): ConsoleLocation;
 
 export interface PresignParams {
   method: string;
   bucket: string;
   key: string;
   region: string;
-  access_key_id: string;
+  accessKeyId: string;
   /** Seconds. */
   expires: number;
   /** Unix time in seconds. */
   at: number;
-  version_id?: string;
-  /** `https://host[:port]` of a server that is not AWS. */
+  versionId?: string;
+  /** `https://HOST[:PORT]` of a server that is not AWS. */
   endpoint?: string;
 }
 
 export interface PresignPreview {
-  canonical_request: string;
-  scheme: "https" | "http";
+  canonicalRequest: string;
+  scheme: Scheme;
+  method: string;
   host: string;
+  bucket: string;
+  key: string;
   /** Unix time in seconds. */
-  expires_at: number;
+  expiresAt: number;
 }
 
 export function presign_preview(params: PresignParams): PresignPreview;

@@ -1,0 +1,476 @@
+// The popup: codes and presigned links. It asks the host through the background and holds nothing but what it shows.
+
+import init, {
+  is_lookalike,
+  parse_console_url,
+  presign_preview,
+  type CoreError,
+  type PresignPreview,
+} from "./keyfob_core.js";
+import type { Account, Answer, Code, Key } from "./generated/message.js";
+import type { PopupAsk, PopupOp, PopupTell, Trouble } from "./internal.js";
+
+function byId<K extends keyof HTMLElementTagNameMap>(id: string, tag: K): HTMLElementTagNameMap[K] {
+  const found = document.getElementById(id);
+  if (found?.localName !== tag) throw new Error(`no <${tag} id=${id}>`);
+  return found as HTMLElementTagNameMap[K];
+}
+
+// ---- asking
+
+interface Waiting {
+  resolve(answer: Answer): void;
+  reject(error: TroubleError): void;
+  touch(prompt: string): void;
+}
+
+class TroubleError extends Error {
+  constructor(readonly trouble: Trouble) {
+    super(trouble.message);
+  }
+}
+
+const waiting = new Map<number, Waiting>();
+let port: chrome.runtime.Port | undefined;
+let lastNumber = 0;
+/** The key that was chosen here; undefined for the host's choice. */
+let chosen: string | undefined;
+
+function connect(): chrome.runtime.Port {
+  const made = chrome.runtime.connect({ name: "popup" });
+  made.onMessage.addListener((tell: PopupTell) => {
+    const asker = waiting.get(tell.n);
+    if (tell.tell === "touch") {
+      asker?.touch(tell.prompt);
+      return;
+    }
+    waiting.delete(tell.n);
+    if (tell.tell === "answer") asker?.resolve(tell.answer);
+    else asker?.reject(new TroubleError(tell.trouble));
+  });
+  made.onDisconnect.addListener(() => {
+    port = undefined;
+    const trouble: Trouble = { code: "host-crashed", message: "Keyfob was interrupted", hint: "Try again." };
+    for (const asker of waiting.values()) asker.reject(new TroubleError(trouble));
+    waiting.clear();
+  });
+  return made;
+}
+
+/** Asks the host. Throws `TroubleError`. */
+function ask<N extends Answer["name"]>(
+  op: PopupOp,
+  expected: N,
+  touch: (prompt: string) => void = () => undefined,
+): Promise<Extract<Answer, { name: N }>> {
+  return new Promise<Answer>((resolve, reject) => {
+    const n = ++lastNumber;
+    waiting.set(n, { resolve, reject, touch });
+    port ??= connect();
+    port.postMessage({ n, op, ...(chosen === undefined ? {} : { key: chosen }) } satisfies PopupAsk);
+  }).then((answer) => {
+    if (answer.name !== expected) {
+      throw new TroubleError({ code: "bad-answer", message: "The Keyfob program answered something else than was asked" });
+    }
+    return answer as Extract<Answer, { name: N }>;
+  });
+}
+
+// ---- what goes wrong
+
+const trouble = byId("trouble", "section");
+const unlock = byId("unlock", "form");
+
+/** Shows a failure in the one place for it; a locked key gets the form that unlocks it. */
+function report(error: unknown): void {
+  const { code, message, hint, candidates }: Trouble =
+    error instanceof TroubleError
+      ? error.trouble
+      : { code: "internal", message: "Something in the extension broke", hint: "Close this window and open it again." };
+  const locked = code === "locked" || code === "wrong-password";
+  unlock.hidden = !locked;
+  trouble.hidden = code === "locked";
+  trouble.dataset["code"] = code;
+  byId("trouble-message", "h2").textContent = message;
+  byId("trouble-hint", "p").textContent = [hint, candidates?.join(", ")].filter(Boolean).join(" ");
+  byId("trouble-code", "code").textContent = code;
+  byId("retry", "button").hidden = locked;
+  if (locked) byId("password", "input").focus();
+  if (code === "ambiguous" || code === "no-key" || code === "not-found") void listKeys();
+}
+
+function clearTrouble(): void {
+  trouble.hidden = true;
+  unlock.hidden = true;
+  delete trouble.dataset["code"];
+}
+
+let statusTimer: ReturnType<typeof setTimeout>;
+function say(text: string): void {
+  const status = byId("status", "div");
+  status.textContent = text;
+  clearTimeout(statusTimer);
+  statusTimer = setTimeout(() => (status.textContent = ""), 1800);
+}
+
+async function copy(text: string, what: string): Promise<void> {
+  try {
+    await navigator.clipboard.writeText(text);
+    say(`${what} copied`);
+  } catch {
+    say(`The browser did not let Keyfob copy the ${what.toLowerCase()}`);
+  }
+}
+
+unlock.addEventListener("submit", (event) => {
+  event.preventDefault();
+  const field = byId("password", "input");
+  const password = field.value;
+  field.value = "";
+  const submit = byId("unlock-submit", "button");
+  submit.disabled = true;
+  ask({ name: "unlock", password }, "unlocked")
+    .then(load, report)
+    .finally(() => (submit.disabled = false));
+});
+byId("retry", "button").addEventListener("click", () => void load());
+
+// ---- the key
+
+function showKey(key: Key): void {
+  const label = byId("key-label", "span");
+  label.textContent = byId("key", "select").hidden ? key.label : "";
+  label.title = [key.label, key.version].filter(Boolean).join(" ");
+  byId("software-badge", "span").hidden = key.kind !== "software";
+}
+
+/** Fills the menu of keys, which shows where there is a choice. */
+async function listKeys(): Promise<void> {
+  const select = byId("key", "select");
+  let keys: Key[];
+  try {
+    ({ keys } = await ask({ name: "keys" }, "keys"));
+  } catch {
+    // Whatever it is, the question that led here has reported it.
+    return;
+  }
+  const option = (value: string, text: string) => new Option(text, value, false, value === (chosen ?? ""));
+  const text = (key: Key) => (key.kind === "software" ? `${key.label} (software key)` : key.label);
+  select.replaceChildren(option("", "Choose a key…"), ...keys.map((key) => option(key.id, text(key))));
+  const missing = chosen !== undefined && !keys.some(({ id }) => id === chosen);
+  if (missing) select.append(new Option(`${chosen} (not here)`, chosen, false, true));
+  select.hidden = keys.length < 2 && !missing && !(keys.length === 1 && trouble.dataset["code"]);
+  byId("key-label", "span").hidden = !select.hidden;
+}
+
+byId("key", "select").addEventListener("change", ({ currentTarget }) => {
+  chosen = (currentTarget as HTMLSelectElement).value || undefined;
+  void (chosen === undefined ? chrome.storage.local.remove("key") : chrome.storage.local.set({ key: chosen }));
+  void load();
+});
+
+// ---- codes
+
+interface Row {
+  account: Account;
+  button: HTMLButtonElement;
+  code?: Code | undefined;
+}
+
+let rows: Row[] = [];
+/** Counts the loads: what a former one still wants to show is dropped. */
+let generation = 0;
+let refresh: ReturnType<typeof setTimeout>;
+
+async function load(): Promise<void> {
+  const mine = ++generation;
+  clearTimeout(refresh);
+  const list = byId("codes", "ul");
+  list.setAttribute("aria-busy", "true");
+  try {
+    const { key, accounts } = await ask({ name: "accounts", codes: true }, "accounts");
+    if (mine !== generation) return;
+    clearTrouble();
+    showKey(key);
+    showAccounts(accounts);
+  } catch (error) {
+    if (mine !== generation) return;
+    showAccounts([]);
+    byId("no-codes", "p").hidden = true;
+    report(error);
+  } finally {
+    list.removeAttribute("aria-busy");
+  }
+  if (trouble.hidden && unlock.hidden) await loadIdentities().catch(report);
+}
+
+function showAccounts(accounts: Account[]): void {
+  const focused = document.activeElement?.closest("li")?.dataset["account"];
+  const template = byId("account", "template");
+  rows = accounts.map((account) => {
+    const item = (template.content.cloneNode(true) as DocumentFragment).firstElementChild as HTMLLIElement;
+    const button = item.firstElementChild as HTMLButtonElement;
+    item.dataset["account"] = account.name;
+    const [issuer, name] =
+      account.aws ? ["AWS", account.aws.device]
+      : account.issuer ? [account.issuer, account.name.slice(account.issuer.length + 1)]
+      : ["", account.name];
+    const detail = account.aws ? [issuer, account.aws.account] : [issuer];
+    part(button, "mark").textContent = ([...(issuer || name)][0] ?? "?").toUpperCase();
+    part(button, "name").textContent = name;
+    part(button, "detail").textContent = detail.filter(Boolean).join(" · ");
+    button.title = account.name;
+    const row: Row = { account, button, code: account.code };
+    button.addEventListener("click", () => void press(row));
+    showCode(row);
+    return row;
+  });
+  byId("codes", "ul").replaceChildren(...rows.map(({ button }) => button.parentElement as HTMLElement));
+  byId("no-codes", "p").hidden = rows.length > 0;
+  rows.find(({ account }) => account.name === focused)?.button.focus();
+  tick();
+}
+
+function part(button: HTMLElement, name: string): HTMLElement {
+  return button.querySelector(`.${name}`) as HTMLElement;
+}
+
+function showCode(row: Row): void {
+  const { button, code, account } = row;
+  const shown = part(button, "code");
+  button.dataset["state"] = code ? "code" : "ask";
+  if (code) {
+    const half = Math.ceil(code.value.length / 2);
+    shown.textContent = `${code.value.slice(0, half)} ${code.value.slice(half)}`;
+    shown.dataset["value"] = code.value;
+  } else {
+    shown.textContent = account.touch ? "Touch" : "Show";
+    delete shown.dataset["value"];
+  }
+}
+
+/** A code that is there is copied; one that is not is asked for. */
+async function press(row: Row): Promise<void> {
+  if (row.code) return copy(row.code.value, "Code");
+  if (row.button.dataset["state"] !== "ask") return;
+  const shown = part(row.button, "code");
+  const mine = generation;
+  row.button.dataset["state"] = "wait";
+  shown.textContent = "…";
+  try {
+    const { code } = await ask({ name: "code", account: row.account.name }, "code", () => {
+      row.button.dataset["state"] = "touch";
+      shown.textContent = "Touch your key";
+      say("Touch your key");
+    });
+    clearTrouble();
+    row.code = code;
+  } catch (error) {
+    if (mine === generation) report(error);
+  }
+  showCode(row);
+  tick();
+}
+
+/** Moves the rings, and fetches new codes when old ones end. */
+function tick(): void {
+  const now = Date.now() / 1000;
+  let ended = false;
+  for (const row of rows) {
+    const until = row.code?.valid_until;
+    if (until === undefined) continue;
+    const left = until - now;
+    row.button.style.setProperty("--left", String(Math.max(0, left / (row.account.period || 30))));
+    row.button.toggleAttribute("data-ending", left < 5);
+    if (left > 0) continue;
+    row.code = undefined;
+    if (row.account.touch !== true) ended = true;
+    showCode(row);
+  }
+  if (ended && trouble.hidden && unlock.hidden) void load();
+  clearTimeout(refresh);
+  if (rows.some(({ code }) => code?.valid_until !== undefined)) refresh = setTimeout(tick, 250);
+}
+
+// ---- presigned links
+
+const form = byId("presign", "form");
+const sign = byId("sign", "button");
+const input = (id: string) => byId(id, "input").value;
+
+async function loadIdentities(): Promise<void> {
+  const select = byId("identity", "select");
+  const before = select.value;
+  const { identities } = await ask({ name: "identities" }, "identities");
+  // Links are signed by SigV4 alone.
+  const usable = identities.filter(({ signature }) => signature === "SigV4");
+  select.replaceChildren(...usable.map(({ access_key_id: id }) => new Option(id, id, false, id === before)));
+  if (usable.length === 0) {
+    select.append(new Option("No AWS access key on this key", ""));
+  }
+  preview();
+}
+
+/** What would be signed now. Throws the wasm's error, which says what is missing or wrong. */
+function current(): PresignPreview {
+  const endpoint = input("endpoint").trim();
+  const versionId = input("version-id").trim();
+  return presign_preview({
+    method: byId("method", "select").value,
+    bucket: input("bucket").trim(),
+    // Spaces at the end of a key are a part of it.
+    key: input("object-key"),
+    region: input("region").trim() || (endpoint ? "us-east-1" : ""),
+    accessKeyId: byId("identity", "select").value,
+    expires: Number(byId("expires", "select").value),
+    at: Math.floor(Date.now() / 1000),
+    ...(versionId ? { versionId } : {}),
+    ...(endpoint ? { endpoint } : {}),
+  });
+}
+
+/** Shows what is going to be signed, or why nothing can be. */
+function preview(): void {
+  const card = byId("preview", "div");
+  const fill = (id: string, text: string) => {
+    const line = document.getElementById(id);
+    if (line) line.textContent = text;
+  };
+  let shown: PresignPreview | undefined;
+  let problem = "";
+  const untouched = input("bucket") === "" && input("object-key") === "";
+  const needed = [
+    input("bucket") === "" && "a bucket",
+    input("object-key") === "" && "an object key",
+    input("region") === "" && input("endpoint") === "" && "a region",
+  ].filter((each) => each !== false);
+  if (byId("identity", "select").value === "") {
+    problem = "Put an AWS access key on this key first, with `keyfob aws add`.";
+  } else if (untouched) {
+    problem = "Open an object in the S3 console, or fill this in.";
+  } else if (needed.length > 0) {
+    problem = `Still needed: ${needed.join(", ")}.`;
+  } else {
+    try {
+      shown = current();
+    } catch (error) {
+      problem = (error as CoreError).message;
+    }
+  }
+  card.toggleAttribute("data-bad", !shown && needed.length === 0);
+  fill("preview-verb", shown?.method ?? "");
+  fill("preview-object", shown ? `${shown.bucket}/${shown.key}` : "");
+  fill("preview-host", shown ? `${shown.scheme}://${shown.host}` : "");
+  fill("preview-until", shown ? `Stops working ${moment(shown.expiresAt)}` : "");
+  fill("preview-trouble", problem);
+  sign.disabled = !shown || sign.dataset["state"] !== undefined;
+}
+
+function moment(unix: number): string {
+  return new Date(unix * 1000).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+}
+
+form.addEventListener("input", () => {
+  // A link belongs to what was signed, not to what is being typed.
+  byId("signed", "div").hidden = true;
+  preview();
+});
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (!sign.disabled) void presign();
+});
+
+async function presign(): Promise<void> {
+  sign.dataset["state"] = "wait";
+  sign.disabled = true;
+  sign.textContent = "Asking the key…";
+  try {
+    const { canonicalRequest: canonical_request, scheme } = current();
+    const { url, expires_at } = await ask({ name: "presign", canonical_request, scheme }, "presigned", (prompt) => {
+      sign.dataset["state"] = "touch";
+      sign.textContent = "Touch your key";
+      say(prompt);
+    });
+    clearTrouble();
+    byId("url", "textarea").value = url;
+    byId("url-until", "span").textContent = moment(expires_at);
+    byId("signed", "div").hidden = false;
+    byId("copy-url", "button").focus();
+  } catch (error) {
+    report(error);
+  }
+  delete sign.dataset["state"];
+  sign.textContent = "Sign with the key";
+  preview();
+}
+
+byId("copy-url", "button").addEventListener("click", () => void copy(byId("url", "textarea").value, "Link"));
+
+// ---- tabs
+
+const tabs = ["codes", "presign"] as const;
+
+function selectTab(name: (typeof tabs)[number]): void {
+  for (const each of tabs) {
+    const tab = byId(`tab-${each}`, "button");
+    tab.setAttribute("aria-selected", String(each === name));
+    tab.tabIndex = each === name ? 0 : -1;
+    byId(`${each}-panel`, "section").hidden = each !== name;
+  }
+}
+
+for (const name of tabs) {
+  const tab = byId(`tab-${name}`, "button");
+  tab.addEventListener("click", () => selectTab(name));
+  tab.addEventListener("keydown", ({ key }) => {
+    if (key !== "ArrowLeft" && key !== "ArrowRight") return;
+    const other = tabs.find((each) => each !== name) ?? name;
+    selectTab(other);
+    byId(`tab-${other}`, "button").focus();
+  });
+}
+
+byId("codes", "ul").addEventListener("keydown", (event) => {
+  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  if (step === undefined) return;
+  event.preventDefault();
+  const at = rows.findIndex(({ button }) => button === document.activeElement);
+  rows[(at + step + rows.length) % rows.length]?.button.focus();
+});
+
+// ---- the page this was opened from
+
+/** Its address. Only where the popup is shown in a tab of its own does it come from `?tab=`. */
+async function pageUrl(): Promise<string | undefined> {
+  if (await chrome.tabs.getCurrent()) return new URLSearchParams(location.search).get("tab") ?? undefined;
+  const [tab] = await chrome.tabs.query({ active: true, currentWindow: true });
+  return tab?.url;
+}
+
+function usePage(url: string): void {
+  const warning = byId("warning", "div");
+  warning.hidden = !is_lookalike(url);
+  warning.textContent = "This page looks like AWS’s sign-in, but it is another site. Type no password or code there.";
+  try {
+    const { kind, bucket, key, region, versionId } = parse_console_url(url);
+    byId("bucket", "input").value = bucket;
+    byId("object-key", "input").value = kind === "object" ? (key ?? "") : "";
+    byId("region", "input").value = region ?? "";
+    byId("version-id", "input").value = versionId ?? "";
+    selectTab("presign");
+  } catch {
+    // Any other page: the form stays empty.
+  }
+}
+
+void (async () => {
+  const [url, stored] = await Promise.all([pageUrl(), chrome.storage.local.get("key"), init()]);
+  const { key } = stored;
+  if (typeof key === "string") chosen = key;
+  if (url !== undefined) usePage(url);
+  preview();
+  await load();
+  await listKeys();
+  document.body.dataset["ready"] = "";
+})();

@@ -19,5 +19,6 @@ pub mod keychain;
 pub mod native_messaging;
 pub mod paths;
 pub mod policy;
+pub mod prompt;
 pub mod service;
 pub mod soft;

@@ -117,13 +117,14 @@ impl Host {
     fn read(authority: &str) -> Option<Self> {
         let lower = authority.to_ascii_lowercase();
         let host = lower.strip_suffix(":443").unwrap_or(&lower);
-        let (partition, labels) = PARTITIONS.iter().find_map(|partition| {
-            let labels = host.strip_suffix(partition.console?)?;
-            // On a dot boundary, or the console's host itself.
-            let labels = if labels.is_empty() { labels } else { labels.strip_suffix('.')? };
-            Some((partition, labels))
-        })?;
-        let mut labels: Vec<&str> = labels.split('.').filter(|_| !labels.is_empty()).collect();
+        let (partition, before) = PARTITIONS
+            .iter()
+            .find_map(|partition| Some((partition, host.strip_suffix(partition.console?)?)))?;
+        let mut labels: Vec<&str> = match before {
+            "" => Vec::new(),
+            // On a dot boundary.
+            _ => before.strip_suffix('.')?.split('.').collect(),
+        };
         let account = labels.first().copied().and_then(account_of_session).map(str::to_owned);
         if account.is_some() {
             labels.remove(0);
@@ -246,4 +247,211 @@ fn decode_once_or_twice(text: &str) -> Option<String> {
 fn strip_prefix_ignore_case<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
     let (head, rest) = text.split_at_checked(prefix.len())?;
     head.eq_ignore_ascii_case(prefix).then_some(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an address should say: kind, bucket, key, version, region, partition, account.
+    type Expected<'a> = (ConsoleKind, &'a str, &'a str, &'a str, &'a str, &'a str, &'a str);
+
+    #[track_caller]
+    fn check(url: &str, expected: Expected<'_>) {
+        let got = ConsoleLocation::parse(url).unwrap_or_else(|error| panic!("{url}: {error}"));
+        let text = |field: &Option<String>| field.clone().unwrap_or_default();
+        let (key, version, region, account) =
+            (text(&got.key), text(&got.version_id), text(&got.region), text(&got.account));
+        let got = (got.kind, &*got.bucket, &*key, &*version, &*region, got.partition, &*account);
+        assert_eq!(got, expected, "{url}");
+    }
+
+    #[test]
+    fn pages_of_today_are_read() {
+        use ConsoleKind::{Bucket, Directory, Object, Prefix};
+        const C: &str = "https://console.aws.amazon.com/s3";
+        let at = |path: &str| format!("{C}{path}");
+
+        check(
+            &at("/object/my-bucket?region=eu-west-1&bucketType=general&prefix=a/b%20c.txt"),
+            (Object, "my-bucket", "a/b c.txt", "", "eu-west-1", "aws", ""),
+        );
+        check(
+            "https://eu-west-1.console.aws.amazon.com/s3/object/my-bucket?region=eu-north-1&prefix=k",
+            (Object, "my-bucket", "k", "", "eu-north-1", "aws", ""),
+        );
+        check(
+            "https://eu-west-1.console.aws.amazon.com/s3/object/my-bucket?prefix=k",
+            (Object, "my-bucket", "k", "", "eu-west-1", "aws", ""),
+        );
+        check(
+            "https://s3.console.aws.amazon.com/s3/object/my.bucket.x?region=us-east-1&prefix=k&versionId=3%2FL4kq",
+            (Object, "my.bucket.x", "k", "3/L4kq", "us-east-1", "aws", ""),
+        );
+        check(
+            &at("/object/my-bucket?region=us-east-1&prefix=%C3%BC%2B%25+~.txt&tab=versions#top"),
+            (Object, "my-bucket", "ü+% ~.txt", "", "us-east-1", "aws", ""),
+        );
+        // Decoded once: here a key may have any name, `%20` too.
+        check(&at("/object/my-bucket?prefix=100%2520"), (Object, "my-bucket", "100%20", "", "", "aws", ""));
+        check(
+            &at("/buckets/my-bucket?region=us-east-1&bucketType=general&tab=objects"),
+            (Bucket, "my-bucket", "", "", "us-east-1", "aws", ""),
+        );
+        check(
+            &at("/buckets/my-bucket?region=us-east-1&prefix=a/b/&showversions=false"),
+            (Prefix, "my-bucket", "a/b/", "", "us-east-1", "aws", ""),
+        );
+        check(
+            &at("/buckets/b--usw2-az1--x-s3?region=us-west-2&bucketType=directory&prefix=a/"),
+            (Directory, "b--usw2-az1--x-s3", "a/", "", "us-west-2", "aws", ""),
+        );
+        check(
+            &at("/upload/my-bucket?region=us-east-1&prefix=in/"),
+            (Prefix, "my-bucket", "in/", "", "us-east-1", "aws", ""),
+        );
+        check(
+            "HTTPS://Console.AWS.Amazon.com:443/s3/buckets/my-bucket",
+            (Bucket, "my-bucket", "", "", "", "aws", ""),
+        );
+    }
+
+    #[test]
+    fn other_partitions_and_sessions_are_read() {
+        use ConsoleKind::Object;
+        check(
+            "https://cn-north-1.console.amazonaws.cn/s3/object/my-bucket?prefix=k",
+            (Object, "my-bucket", "k", "", "cn-north-1", "aws-cn", ""),
+        );
+        check(
+            "https://console.amazonaws-us-gov.com/s3/object/my-bucket?region=us-gov-west-1&prefix=k",
+            (Object, "my-bucket", "k", "", "us-gov-west-1", "aws-us-gov", ""),
+        );
+        check(
+            "https://eusc-de-east-1.console.amazonaws-eusc.eu/s3/object/my-bucket?prefix=k",
+            (Object, "my-bucket", "k", "", "eusc-de-east-1", "aws-eusc", ""),
+        );
+        check(
+            "https://123456789012-abc12xyz.us-west-2.console.aws.amazon.com/s3/object/my-bucket?prefix=k",
+            (Object, "my-bucket", "k", "", "us-west-2", "aws", "123456789012"),
+        );
+        // A region of another partition than the console's is none of this bucket's.
+        check(
+            "https://us-west-2.console.aws.amazon.com/s3/object/my-bucket?region=cn-north-1&prefix=k",
+            (Object, "my-bucket", "k", "", "us-west-2", "aws", ""),
+        );
+    }
+
+    #[test]
+    fn pages_of_the_past_are_read() {
+        use ConsoleKind::{Bucket, Object, Prefix};
+        const C: &str = "https://s3.console.aws.amazon.com/s3";
+        let at = |path: &str| format!("{C}{path}");
+        let one = |kind, key| (kind, "my-bucket", key, "", "us-east-1", "aws", "");
+
+        check(&at("/object/my-bucket/a/b.txt?region=us-east-1&tab=overview"), one(Object, "a/b.txt"));
+        check(&at("/object/my-bucket/a%20b/%C3%BC+.txt?region=us-east-1"), one(Object, "a b/ü+.txt"));
+        check(&at("/object/my-bucket/a%2520b/%25C3%25BC.txt?region=us-east-1"), one(Object, "a b/ü.txt"));
+        // Not twice: `50% off` could not stand in a URL.
+        check(&at("/object/my-bucket/50%25%20off%2520?region=us-east-1"), one(Object, "50% off%20"));
+        check(&at("/object/my-bucket/100%25?region=us-east-1"), one(Object, "100%"));
+        check(&at("/buckets/my-bucket/a/b/?region=us-east-1&tab=overview"), one(Prefix, "a/b/"));
+        check(&at("/buckets/my-bucket/?region=us-east-1"), one(Bucket, ""));
+        check(&at("/home?region=us-east-1&bucket=my-bucket&prefix=a/"), one(Prefix, "a/"));
+        check(&at("/home?region=us-east-1#&bucket=my-bucket&prefix=a/"), one(Prefix, "a/"));
+        check(&at("/home?region=us-east-1#/buckets/my-bucket?prefix=a/"), one(Prefix, "a/"));
+        check(&at("/home?region=us-east-1#!/object/my-bucket/a%20b"), one(Object, "a b"));
+    }
+
+    #[test]
+    fn other_addresses_are_refused() {
+        #[track_caller]
+        fn check(url: &str, expected: ConsoleError) {
+            assert_eq!(ConsoleLocation::parse(url), Err(expected), "{url}");
+        }
+        for host in [
+            "console.aws.amazon.com.evil.test",
+            "evilconsole.aws.amazon.com",
+            "console-aws.amazon.com",
+            "console.aws.haqm.com",
+            "aws.amazon.com",
+            "us-east-1.evil.console.aws.amazon.com",
+            "x.us-east-1.console.aws.amazon.com",
+            "evil.console.aws.amazon.com",
+            "user@console.aws.amazon.com",
+            "console.aws.amazon.com@evil.test",
+            "console.aws.amazon.com:444",
+            "console.aws.amazon.com.",
+            ".console.aws.amazon.com",
+            "12345678901-abc.us-east-1.console.aws.amazon.com",
+            "1234567890123-abc.us-east-1.console.aws.amazon.com",
+            "",
+            "сonsole.aws.amazon.com",
+        ] {
+            check(
+                &format!("https://{host}/s3/object/my-bucket?prefix=k"),
+                ConsoleError::NotConsole(host.into()),
+            );
+        }
+        for url in [
+            "",
+            "http://console.aws.amazon.com/s3/buckets/my-bucket",
+            "//console.aws.amazon.com",
+            "https:",
+            "about:blank",
+            "httpsü//",
+        ] {
+            check(url, ConsoleError::NotHttps);
+        }
+        const C: &str = "https://console.aws.amazon.com";
+        for path in [
+            "",
+            "/",
+            "/ec2/home",
+            "/s3",
+            "/s3/",
+            "/s3/home?region=us-east-1",
+            "/s3x/object/my-bucket",
+            "/s3/objects/b/k",
+            "/s3/object/",
+            "/s3/buckets?region=us-east-1",
+            "/S3/object/my-bucket?prefix=k",
+        ] {
+            check(&format!("{C}{path}"), ConsoleError::NoBucket);
+        }
+        for path in [
+            "/s3/object/my-bucket?prefix=%zz",
+            "/s3/object/my-bucket?prefix=%FF",
+            "/s3/object/my-bucket/%",
+            "/s3/object/%C3?prefix=k",
+            "\\@evil.test/s3",
+            "/s3/object/my-bucket?prefix=a b",
+            "/s3/object/my-bucket?prefix=a\nb",
+        ] {
+            check(&format!("{C}{path}"), ConsoleError::Encoding);
+        }
+        check(&format!("{C}/s3/object/my-bucket"), ConsoleError::Key(KeyError::Empty));
+        check(
+            &format!("{C}/s3/object/my-bucket?prefix={}", "k".repeat(1025)),
+            ConsoleError::Key(KeyError::TooLong(1025)),
+        );
+        check(
+            &format!("{C}/s3/object/My_Bucket?prefix=k"),
+            ConsoleError::Bucket(BucketError::Character("My_Bucket".into())),
+        );
+        check(
+            &format!("{C}/s3/object/b--usw2-az1--x-s3?prefix=k"),
+            ConsoleError::Bucket(BucketError::Directory("b--usw2-az1--x-s3".into())),
+        );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(
+            text in "(https://)?[a-z0-9.-]{0,12}(console\\.aws\\.amazon\\.com)?\\PC{0,40}"
+        ) {
+            let _ = ConsoleLocation::parse(&text);
+            let _ = ConsoleLocation::parse(&format!("https://console.aws.amazon.com/s3/{text}"));
+        }
+    }
 }

@@ -190,8 +190,9 @@ mod tests {
 
     #[test]
     fn other_servers_are_reached_by_url() {
+        type Error = fn(String) -> EndpointError;
         #[track_caller]
-        fn check(url: &str, expected: Result<(Scheme, &str), fn(String) -> EndpointError>) {
+        fn check(url: &str, expected: Result<(Scheme, &str), Error>) {
             let got = Endpoint::custom(url, "us-east-1").map(|e| (e.scheme(), e.authority().to_owned()));
             assert_eq!(got, expected.map(|(s, a)| (s, a.to_owned())).map_err(|f| f(url.into())), "{url}");
         }

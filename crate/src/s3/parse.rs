@@ -489,3 +489,378 @@ impl From<EndpointError> for ParseError {
 fn differ_at(a: &str, b: &str) -> Option<usize> {
     (a != b).then(|| a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::s3::{BucketError, KeyError};
+    use crate::sigv4::{CanonicalRequestError, DateKey};
+    use proptest::prelude::*;
+
+    const TIME: u64 = 1_369_353_600;
+
+    const GOOD: &str = "GET\n/a%20b/%C3%BC.txt\n\
+        X-Amz-Algorithm=AWS4-HMAC-SHA256\
+        &X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20130524%2Fus-east-1%2Fs3%2Faws4_request\
+        &X-Amz-Date=20130524T000000Z\
+        &X-Amz-Expires=86400\
+        &X-Amz-Security-Token=IQo%2F%2B%3D%3D\
+        &X-Amz-SignedHeaders=content-type%3Bhost\
+        &response-content-type=text%2Fplain\
+        &versionId=3%2FL4\n\
+        content-type:a/b; c=d\n\
+        host:examplebucket.s3.us-east-1.amazonaws.com\n\n\
+        content-type;host\nUNSIGNED-PAYLOAD";
+
+    #[test]
+    fn a_good_request_is_understood_whole() {
+        let parsed = ParsedPresign::parse(GOOD).unwrap();
+        assert_eq!(parsed.canonical_request(), GOOD);
+        assert_eq!(parsed.method(), "GET");
+        assert_eq!(parsed.host(), "examplebucket.s3.us-east-1.amazonaws.com");
+        assert_eq!(parsed.authority(), "s3.us-east-1.amazonaws.com");
+        assert!(parsed.is_aws_host());
+        assert_eq!((parsed.bucket(), parsed.key()), ("examplebucket", "a b/ü.txt"));
+        assert_eq!(parsed.access_key_id(), "AKIAIOSFODNN7EXAMPLE");
+        assert_eq!((parsed.time(), parsed.expires(), parsed.expires_at()), (TIME, 86_400, TIME + 86_400));
+        assert_eq!(parsed.scope().as_str(), "20130524/us-east-1/s3/aws4_request");
+        assert_eq!(parsed.region(), "us-east-1");
+        assert!(parsed.has_session_token());
+        assert_eq!(parsed.version_id(), Some("3/L4"));
+        assert_eq!(
+            parsed.response_overrides(),
+            [("response-content-type".to_owned(), "text/plain".to_owned())]
+        );
+        assert_eq!(parsed.headers(), [("content-type".to_owned(), "a/b; c=d".to_owned())]);
+        assert!(!format!("{parsed:?}").contains("IQo"), "the session token is not printed");
+    }
+
+    #[test]
+    fn other_servers_are_told_from_aws() {
+        #[track_caller]
+        fn check(host: &str, path: &str, expected: (bool, &str, &str, &str)) {
+            let text = GOOD
+                .replace("examplebucket.s3.us-east-1.amazonaws.com", host)
+                .replace("/a%20b/%C3%BC.txt", path);
+            let parsed = ParsedPresign::parse(&text).unwrap();
+            assert_eq!((parsed.is_aws_host(), parsed.authority(), parsed.bucket(), parsed.key()), expected);
+        }
+        let aws = "s3.us-east-1.amazonaws.com";
+        check(aws, "/my.bucket/k", (true, aws, "my.bucket", "k"));
+        check(aws, "/my-bucket/a/../b//", (true, aws, "my-bucket", "a/../b//"));
+        check("127.0.0.1:9000", "/my-bucket/k", (false, "127.0.0.1:9000", "my-bucket", "k"));
+        check("[::1]:9000", "/my-bucket/k", (false, "[::1]:9000", "my-bucket", "k"));
+        let look_alike = "my-bucket.s3.us-east-1.amazonaws.com.evil.test";
+        check(look_alike, "/my-bucket/k", (false, look_alike, "my-bucket", "k"));
+    }
+
+    /// [`GOOD`] with one part replaced.
+    #[track_caller]
+    fn check(from: &str, to: &str, expected: ParseError) {
+        assert!(GOOD.contains(from), "{from}");
+        assert_eq!(ParsedPresign::parse(&GOOD.replacen(from, to, 1)).err(), Some(expected), "{from} → {to}");
+    }
+
+    /// The same, and it is no canonical form any more.
+    #[track_caller]
+    fn check_form(from: &str, to: &str) {
+        assert!(GOOD.contains(from), "{from}");
+        let error = ParsedPresign::parse(&GOOD.replacen(from, to, 1)).err();
+        assert!(matches!(error, Some(ParseError::NotCanonical(_))), "{from} → {to}: {error:?}");
+    }
+
+    #[test]
+    fn another_operation_is_refused() {
+        check(
+            "AWS4-HMAC-SHA256",
+            "AWS4-ECDSA-P256-SHA256",
+            ParseError::Algorithm("AWS4-ECDSA-P256-SHA256".into()),
+        );
+        check("%2Fs3%2F", "%2Fsts%2F", ParseError::Service("sts".into()));
+        check("%2Fs3%2F", "%2Fs3express%2F", ParseError::Service("s3express".into()));
+        check(
+            "%2F20130524%2F",
+            "%2F20130525%2F",
+            ParseError::ScopeDate { scope: "20130525".into(), request: "20130524T000000Z".into() },
+        );
+        check(
+            "Date=20130524",
+            "Date=20140524",
+            ParseError::ScopeDate { scope: "20130524".into(), request: "20140524T000000Z".into() },
+        );
+        check(
+            "20130524T000000Z",
+            "20130532T000000Z",
+            ParseError::Date(DateError::Malformed("20130532T000000Z".into())),
+        );
+        check(
+            "aws4_request",
+            "aws5_request",
+            ParseError::Credential("AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws5_request".into()),
+        );
+        check(
+            "aws4_request",
+            "aws4_request%2Fx",
+            ParseError::Credential("AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request/x".into()),
+        );
+        check(
+            "AKIAIOSFODNN7EXAMPLE",
+            "AKIA%2FX",
+            ParseError::Credential("AKIA/X/20130524/us-east-1/s3/aws4_request".into()),
+        );
+        check("AKIAIOSFODNN7EXAMPLE", "", ParseError::Invalid(PresignError::AccessKeyId("".into())));
+        check("UNSIGNED-PAYLOAD", "e3b0", ParseError::Payload("e3b0".into()));
+        check("UNSIGNED-PAYLOAD", "UNSIGNED-PAYLOAD\n", ParseError::Trailing);
+        check("=86400", "=604801", ParseError::Invalid(PresignError::Expires(604_801)));
+        check("=86400", "=0", ParseError::Invalid(PresignError::Expires(0)));
+        check("=86400", "=-1", ParseError::Expires("-1".into()));
+        check("=86400", "=%2B86400", ParseError::Expires("+86400".into()));
+        check("=86400", "=99999999999999999999", ParseError::Expires("99999999999999999999".into()));
+        check("&versionId=3%2FL4", "&acl=", ParseError::Parameter("acl".into()));
+        check("&versionId=3%2FL4", "&uploadId=x", ParseError::Parameter("uploadId".into()));
+        check("&versionId=3%2FL4", "&versionid=x", ParseError::Parameter("versionid".into()));
+        check("&versionId=3%2FL4", "&X-Amz-Signature=x", ParseError::Parameter("X-Amz-Signature".into()));
+        check("content-type:", "x-amz-acl:", ParseError::Header("x-amz-acl".into()));
+        check("content-type:", "x-amz-copy-source:", ParseError::Header("x-amz-copy-source".into()));
+        check("content-type:", "Content-Type:", ParseError::Header("Content-Type".into()));
+        check(
+            "GET",
+            "GET /",
+            ParseError::Invalid(PresignError::Request(CanonicalRequestError::Method("GET /".into()))),
+        );
+    }
+
+    #[test]
+    fn another_place_is_refused() {
+        let not_s3 = |host: &str| ParseError::NotS3 { host: host.into(), region: "us-east-1".into() };
+        let host = "examplebucket.s3.us-east-1.amazonaws.com";
+        for other in [
+            "examplebucket.s3.eu-west-1.amazonaws.com",
+            "examplebucket.s3.us-east-1.amazonaws.com.cn",
+            "examplebuckets3.us-east-1.amazonaws.com",
+            "sts.amazonaws.com",
+            "iam.amazonaws.com",
+            "examplebucket.s3.us-east-1.amazonaws.com:443",
+            "s3-us-east-1.amazonaws.com",
+        ] {
+            check(host, other, not_s3(other));
+        }
+        check(
+            "%2Fus-east-1%2F",
+            "%2Feu-west-1%2F",
+            ParseError::NotS3 { host: host.into(), region: "eu-west-1".into() },
+        );
+        for bad in ["", "a b", "h/", "user@h", "h:", "h:x", "h.", "EXAMPLE.test", "h?x", "h\\x", "ü.test"] {
+            check(host, bad, ParseError::Host(bad.into()));
+        }
+        check(
+            host,
+            "a_b.s3.us-east-1.amazonaws.com",
+            ParseError::Invalid(PresignError::Bucket(BucketError::Character("a_b".into()))),
+        );
+        check(
+            host,
+            "127.0.0.1",
+            ParseError::Invalid(PresignError::Bucket(BucketError::Character("a%20b".into()))),
+        );
+        check("/a%20b/%C3%BC.txt", "/", ParseError::Invalid(PresignError::Key(KeyError::Empty)));
+        check(
+            "/a%20b/%C3%BC.txt",
+            &format!("/{}", "k".repeat(1025)),
+            ParseError::Invalid(PresignError::Key(KeyError::TooLong(1025))),
+        );
+        check("/a%20b/%C3%BC.txt", "", ParseError::Missing("the slash before the path"));
+        check("/a%20b/%C3%BC.txt", "/%FF", ParseError::Encoding("the path"));
+        check("/a%20b/%C3%BC.txt", "/%2", ParseError::Encoding("the path"));
+    }
+
+    #[test]
+    fn what_is_missing_or_twice_is_named() {
+        for (parameter, name) in [
+            ("X-Amz-Algorithm=AWS4-HMAC-SHA256&", "X-Amz-Algorithm"),
+            ("X-Amz-Date=20130524T000000Z&", "X-Amz-Date"),
+            ("X-Amz-Expires=86400&", "X-Amz-Expires"),
+        ] {
+            check(parameter, "", ParseError::Missing(name));
+            check(parameter, &parameter.repeat(2), ParseError::Twice(name.into()));
+        }
+        check("&versionId=3%2FL4", "&versionId=3&versionId=4", ParseError::Twice("versionId".into()));
+        let twice = "&response-content-type=a&response-content-type=b";
+        check(
+            "&response-content-type=text%2Fplain",
+            twice,
+            ParseError::Twice("response-content-type".into()),
+        );
+        check(
+            "content-type:a/b; c=d\n",
+            "content-type:a\ncontent-type:b\n",
+            ParseError::Twice("content-type".into()),
+        );
+        let host = "host:examplebucket.s3.us-east-1.amazonaws.com\n";
+        check(host, &host.repeat(2), ParseError::Twice("host".into()));
+        check(host, "", ParseError::Missing("the header host"));
+        check(host, "host\n", ParseError::Missing("a colon after a header's name"));
+        check("&versionId=3%2FL4", "&versionId", ParseError::Encoding("the query"));
+        check("&versionId=3%2FL4", "&", ParseError::Encoding("the query"));
+        assert_eq!(ParsedPresign::parse("").err(), Some(ParseError::Missing("the path")));
+        assert_eq!(ParsedPresign::parse("GET\n/").err(), Some(ParseError::Missing("the query")));
+    }
+
+    #[test]
+    fn there_is_one_spelling_only() {
+        // Unsorted, doubly or needlessly or not encoded, in lower-case hex.
+        check_form(
+            "&response-content-type=text%2Fplain&versionId=3%2FL4",
+            "&versionId=3%2FL4&response-content-type=text%2Fplain",
+        );
+        check_form("&versionId=3%2FL4", "&versionId=3/L4");
+        check_form("&versionId=3%2FL4", "&versionId=3%2fL4");
+        check_form("&versionId=3%2FL4", "&versionId=%33%2FL4");
+        check_form("&versionId=3%2FL4", "&versionId=3+L4");
+        check_form("a%20b", "a%20%62");
+        check_form("a%20b", "a%2fb");
+        check_form("a%20b", "a%2Fb");
+        check_form("a%20b", "a+b");
+        check_form("a%20b", "a b");
+        check_form("a%20b", "a%2520b?");
+        check_form("=86400", "=086400");
+        check_form("content-type%3Bhost", "content-type;host");
+        check_form("content-type%3Bhost", "content-type%3bhost");
+        // Headers that are not named, or named and not there, or not trimmed.
+        check_form("content-type%3Bhost", "host");
+        check_form("\ncontent-type;host", "\nhost");
+        check_form("content-type:a/b; c=d\n", "");
+        check_form("content-type:a/b; c=d\n", "content-type: a/b; c=d\n");
+        check_form("content-type:a/b; c=d\n", "content-type:a/b;  c=d\n");
+        check_form("content-type:a/b; c=d\n", "range:bytes=0-0\n");
+        // A bucket with dots goes into the path.
+        check_form("host:examplebucket.", "host:example.bucket.");
+    }
+
+    #[test]
+    fn signing_is_for_what_was_parsed() {
+        #[track_caller]
+        fn check(host: &str, scheme: Scheme, expected: bool) {
+            let text = GOOD
+                .replace("examplebucket.s3.us-east-1.amazonaws.com", host)
+                .replace("/a%20b/%C3%BC.txt", "/my-bucket/k");
+            let parsed = ParsedPresign::parse(&text).unwrap();
+            let date_key = DateKey::new([7; 32], *parsed.date());
+            let key = date_key.signing_key("us-east-1", "s3").unwrap();
+            let link = parsed.sign(&key, scheme);
+            if expected {
+                let (base, query) =
+                    (format!("{}://{host}/my-bucket/k?", scheme.as_str()), text.split('\n').nth(2).unwrap());
+                let link = link.unwrap();
+                assert_eq!(
+                    link.strip_prefix(&base).unwrap().rsplit_once("&X-Amz-Signature=").unwrap().0,
+                    query
+                );
+            } else {
+                assert_eq!(link, Err(PresignError::Scheme { host: host.into(), scheme: scheme.as_str() }));
+            }
+            for (region, service) in [("us-east-2", "s3"), ("us-east-1", "sts")] {
+                let other = date_key.signing_key(region, service).unwrap();
+                assert!(parsed.sign(&other, Scheme::Https).is_err());
+            }
+            let tomorrow = AmzDate::from_unix(TIME + 86_400).unwrap();
+            let other = DateKey::new([7; 32], tomorrow).signing_key("us-east-1", "s3").unwrap();
+            assert!(parsed.sign(&other, Scheme::Https).is_err());
+        }
+        check("s3.us-east-1.amazonaws.com", Scheme::Https, true);
+        check("s3.us-east-1.amazonaws.com", Scheme::Http, false);
+        check("localhost:9000", Scheme::Http, true);
+        check("localhost:80", Scheme::Http, false);
+        check("localhost:80", Scheme::Https, true);
+        check("localhost:443", Scheme::Https, false);
+    }
+
+    /// Valid requests, of all shapes.
+    fn valid() -> impl Strategy<Value = String> {
+        (
+            prop::sample::select(vec!["GET", "HEAD", "PUT", "DELETE", "x-odd~method"]),
+            prop::sample::select(vec![
+                None,
+                Some("http://127.0.0.1:9000"),
+                Some("https://minio.example.com"),
+            ]),
+            prop::sample::select(vec!["examplebucket", "my.bucket.example"]),
+            "\\PC{1,24}|[ /.%+&=?#]{1,12}",
+            (0..=AmzDate::MAX_UNIX, 1..=604_800_u64),
+            prop::option::of("[!-~]{1,40}"),
+            prop::option::of("\\PC{1,12}"),
+            prop::option::of("\\PC{1,24}"),
+            prop::option::of("[ -~]{0,24}"),
+        )
+            .prop_map(
+                |(method, url, bucket, key, (time, expires), token, version_id, disposition, header)| {
+                    let endpoint =
+                        url.map_or_else(|| Endpoint::aws("eu-west-1"), |url| Endpoint::custom(url, "garage"));
+                    let query: Vec<_> =
+                        disposition.iter().map(|d| ("response-content-disposition", d.as_str())).collect();
+                    let headers: Vec<_> = header.iter().map(|h| ("X-Amz-Meta-Note", h.as_str())).collect();
+                    let request = PresignRequest {
+                        method,
+                        endpoint: &endpoint.unwrap(),
+                        bucket,
+                        key: &key,
+                        access_key_id: "AKIAIOSFODNN7EXAMPLE",
+                        time,
+                        expires,
+                        session_token: token.as_deref(),
+                        version_id: version_id.as_deref(),
+                        query: &query,
+                        headers: &headers,
+                    };
+                    request.canonical_request().unwrap()
+                },
+            )
+    }
+
+    /// Whatever is accepted comes out byte for byte, and the parts say the same when they are read again.
+    fn accepted_or_refused(text: &str) -> bool {
+        let Ok(parsed) = ParsedPresign::parse(text) else { return false };
+        let query = Query::parse(text.split('\n').nth(2).unwrap()).unwrap();
+        assert_eq!(parsed.rebuild(query.session_token.as_deref()).unwrap(), text);
+        assert_eq!(parsed.canonical_request(), text);
+        true
+    }
+
+    proptest! {
+        #[test]
+        fn what_we_write_we_read(text in valid()) {
+            prop_assert!(accepted_or_refused(&text), "{:?}: {}", ParsedPresign::parse(&text), text);
+        }
+
+        #[test]
+        fn damage_is_refused_or_means_what_it_says(
+            text in valid(),
+            at in any::<prop::sample::Index>(),
+            byte in prop_oneof![any::<u8>(), prop::sample::select(b"\n%&=/:;+. 0AZaz\0".to_vec())],
+            how in 0..4,
+        ) {
+            let mut bytes = text.into_bytes();
+            let at = at.index(bytes.len());
+            match how {
+                0 => bytes[at] = byte,
+                1 => bytes.insert(at, byte),
+                2 => drop(bytes.remove(at)),
+                _ => bytes.truncate(at),
+            }
+            accepted_or_refused(&String::from_utf8_lossy(&bytes));
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused(text in "\\PC{0,20}(\n\\PC{0,20}){0,8}") {
+            accepted_or_refused(&text);
+        }
+
+        #[test]
+        fn lines_can_be_exchanged_without_harm(text in valid(), from in 0..8_usize, to in 0..8_usize) {
+            let mut lines: Vec<&str> = text.split('\n').collect();
+            let (from, to) = (from % lines.len(), to % lines.len());
+            lines.swap(from, to);
+            accepted_or_refused(&lines.join("\n"));
+        }
+    }
+}

@@ -434,7 +434,6 @@ fn put_decimal(out: &mut Vec<u8>, number: u64) {
         divisor /= 10;
     }
     while divisor > 0 {
-        #[expect(clippy::cast_possible_truncation, reason = "a digit")]
         out.push(b'0' + (number / divisor % 10) as u8);
         divisor /= 10;
     }
@@ -446,3 +445,183 @@ fn text(bytes: Vec<u8>) -> String {
 }
 
 const _: () = assert!(AFTER_ALGORITHM.len() == "X-Amz-Algorithm=&X-Amz-Credential=".len() + ALGORITHM.len());
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sigv4::DateKey;
+
+    const TIME: u64 = 1_369_353_600;
+
+    fn key(region: &str, service: &str, time: u64) -> SigningKey {
+        let date = AmzDate::from_unix(time).unwrap();
+        DateKey::from_secret(b"wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", date)
+            .signing_key(region, service)
+            .unwrap()
+    }
+
+    fn with(change: impl FnOnce(&mut PresignRequest<'_>)) -> Result<String, PresignError> {
+        let endpoint = Endpoint::aws("us-east-1").unwrap();
+        let mut request = PresignRequest {
+            method: "GET",
+            endpoint: &endpoint,
+            bucket: "examplebucket",
+            key: "test.txt",
+            access_key_id: "AKIAIOSFODNN7EXAMPLE",
+            time: TIME,
+            expires: 86_400,
+            session_token: None,
+            version_id: None,
+            query: &[],
+            headers: &[],
+        };
+        change(&mut request);
+        let link = request.presign(&key("us-east-1", "s3", TIME));
+        // Both ways to a result agree on what is allowed.
+        assert_eq!(link.as_ref().err(), request.canonical_request().err().as_ref());
+        link
+    }
+
+    #[test]
+    fn rules_are_kept() {
+        #[track_caller]
+        fn check(change: impl FnOnce(&mut PresignRequest<'_>), expected: PresignError) {
+            assert_eq!(with(change), Err(expected));
+        }
+        check(|r| r.key = "", PresignError::Key(KeyError::Empty));
+        let long = "k".repeat(1025);
+        assert_eq!(with(|r| r.key = leak(&long)), Err(PresignError::Key(KeyError::TooLong(1025))));
+        check(|r| r.bucket = "B", PresignError::Bucket(BucketError::Length("B".into())));
+        check(|r| r.bucket = "a/b", PresignError::Bucket(BucketError::Character("a/b".into())));
+        check(|r| r.expires = 0, PresignError::Expires(0));
+        check(|r| r.expires = MAX_EXPIRES + 1, PresignError::Expires(604_801));
+        check(|r| r.access_key_id = "", PresignError::AccessKeyId("".into()));
+        check(|r| r.access_key_id = "A/B", PresignError::AccessKeyId("A/B".into()));
+        check(|r| r.session_token = Some(""), PresignError::SessionToken);
+        check(|r| r.session_token = Some("a\nb"), PresignError::SessionToken);
+        check(
+            |r| r.time = AmzDate::MAX_UNIX + 1,
+            PresignError::Date(DateError::OutOfRange(AmzDate::MAX_UNIX + 1)),
+        );
+        check(|r| r.method = "GET\n", PresignError::Request(CanonicalRequestError::Method("GET\n".into())));
+        for name in ["", "a b", "X-Amz-Date", "x-amz-expires", "X-Amz-Signature", "versionId"] {
+            let query = [(name, "1")];
+            let query: &'static [(&str, &str)] = Vec::leak(query.to_vec());
+            let change = |r: &mut PresignRequest<'_>| (r.query, r.version_id) = (query, Some("1"));
+            assert_eq!(with(change), Err(PresignError::Parameter(name.into())));
+        }
+        check(|r| r.headers = &[("Host", "evil.test")], PresignError::Header("Host".into()));
+        check(|r| r.headers = &[("a", "1"), ("A", "2")], PresignError::Header("a".into()));
+        check(
+            |r| r.headers = &[("a", "1\nx:2")],
+            PresignError::Request(CanonicalRequestError::Value("a".into())),
+        );
+    }
+
+    fn leak(text: &str) -> &'static str {
+        String::leak(text.into())
+    }
+
+    #[test]
+    fn bounds_belong() {
+        for expires in [1, 9, 10, 99, 100, 3600, 99_999, 100_000, MAX_EXPIRES] {
+            let link = with(|r| r.expires = expires).unwrap();
+            assert!(link.contains(&format!("&X-Amz-Expires={expires}&")), "{link}");
+        }
+        with(|r| r.key = leak(&"ü".repeat(512))).unwrap();
+    }
+
+    #[test]
+    fn a_key_signs_its_own_scope_only() {
+        #[track_caller]
+        fn check(key: &SigningKey, time: u64, fits: bool) {
+            let endpoint = Endpoint::aws("us-east-1").unwrap();
+            let request = PresignRequest {
+                method: "GET",
+                endpoint: &endpoint,
+                bucket: "examplebucket",
+                key: "test.txt",
+                access_key_id: "AKIAIOSFODNN7EXAMPLE",
+                time,
+                expires: 1,
+                session_token: None,
+                version_id: None,
+                query: &[],
+                headers: &[],
+            };
+            let expected = (!fits).then(|| {
+                other_scope(key, &Scope::new(&AmzDate::from_unix(time).unwrap(), "us-east-1", "s3").unwrap())
+            });
+            assert_eq!(request.presign(key).err(), expected);
+        }
+        check(&key("us-east-1", "s3", TIME), TIME, true);
+        check(&key("us-east-1", "s3", TIME), TIME + 86_399, true);
+        check(&key("us-east-1", "s3", TIME), TIME + 86_400, false);
+        check(&key("us-east-1", "s3", TIME), TIME - 1, false);
+        check(&key("us-east-2", "s3", TIME), TIME, false);
+        check(&key("us-east-1", "sts", TIME), TIME, false);
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let endpoint = Endpoint::aws("us-east-1").unwrap();
+        let request = PresignRequest {
+            method: "GET",
+            endpoint: &endpoint,
+            bucket: "examplebucket",
+            key: "test.txt",
+            access_key_id: "AKIAIOSFODNN7EXAMPLE",
+            time: TIME,
+            expires: 1,
+            session_token: Some("hunter2"),
+            version_id: None,
+            query: &[],
+            headers: &[("x-amz-server-side-encryption-customer-key", "hunter2")],
+        };
+        assert!(!format!("{request:?}").contains("hunter2"));
+        let bad = PresignRequest { session_token: Some("hunter2\n"), ..request };
+        let error = bad.canonical_request().unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn one_allocation_is_enough_room() {
+        // What `presign` reserves is never too little: the buffer is the size that was asked for at first.
+        #[track_caller]
+        fn check(request: &PresignRequest<'_>) {
+            let date = AmzDate::from_unix(request.time).unwrap();
+            let mut out = Vec::new();
+            out.extend_from_slice(request.endpoint.scheme().as_str().as_bytes());
+            out.extend_from_slice(b"://");
+            request.put_host(&mut out);
+            let layout = request.write(&mut out, &date);
+            let needed = out.len().max(layout.query_end + SIGNATURE.len() + 64);
+            assert!(request.capacity() >= needed, "{} < {needed}", request.capacity());
+        }
+        let token = "+".repeat(2000);
+        for url in [None, Some("http://h"), Some("https://a-rather-long-host-name.example.com:65535")] {
+            let endpoint = url
+                .map_or(Endpoint::aws("eusc-de-east-1"), |u| Endpoint::custom(u, &"r".repeat(48)))
+                .unwrap();
+            for key in ["k", "ü/ü", &"%".repeat(1024)] {
+                for (session_token, version_id) in [(None, None), (Some(&*token), Some("a/b/c=="))] {
+                    for headers in [&[][..], &[("A", ""), ("!#$%&'*+", "")]] {
+                        check(&PresignRequest {
+                            method: "DELETE",
+                            endpoint: &endpoint,
+                            bucket: "abc",
+                            key,
+                            access_key_id: &"A".repeat(128),
+                            time: TIME,
+                            expires: MAX_EXPIRES,
+                            session_token,
+                            version_id,
+                            query: &[("response-content-type", "a/b; c=\"d\""), ("a", "")],
+                            headers,
+                        });
+                    }
+                }
+            }
+        }
+    }
+}

@@ -119,7 +119,6 @@ impl fmt::Debug for AmzDate {
 }
 
 /// `n` under 100, in decimal.
-#[expect(clippy::cast_possible_truncation, reason = "both are digits")]
 fn two_digits(n: u64) -> [u8; 2] {
     [b'0' + (n / 10 % 10) as u8, b'0' + (n % 10) as u8]
 }

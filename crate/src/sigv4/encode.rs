@@ -9,6 +9,7 @@ type Keep = [bool; 256];
 const UNRESERVED: Keep = keep(b"-._~");
 const UNRESERVED_OR_SLASH: Keep = keep(b"-._~/");
 
+#[allow(clippy::indexing_slicing, reason = "evaluated by the compiler, which would refuse it")]
 const fn keep(marks: &[u8]) -> Keep {
     let mut table = [false; 256];
     let mut byte = 0;

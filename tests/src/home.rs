@@ -1,0 +1,86 @@
+//! A home folder of a test's own.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Result;
+use tempfile::TempDir;
+
+use crate::tool;
+
+/// A temporary home with Keyfob's folders in it; gone when dropped.
+pub struct Home {
+    folder: TempDir,
+    pcsc_socket: PathBuf,
+}
+
+impl Home {
+    /// An empty one, without any PC/SC service.
+    ///
+    /// # Errors
+    ///
+    /// If there is no room for it.
+    pub fn new() -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("keyfob-home-").tempdir()?;
+        let pcsc_socket = folder.path().join("no-pcscd");
+        Ok(Self { folder, pcsc_socket })
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Lets the programs of this home find the readers of that PC/SC service.
+    pub fn use_pcscd(&mut self, pcscd: &crate::pcscd::Pcscd) {
+        self.pcsc_socket = pcscd.socket();
+    }
+
+    /// A command that knows this home alone.
+    pub fn command(&self, program: impl AsRef<Path>) -> Command {
+        let mut command = Command::new(program.as_ref());
+        for (name, _) in std::env::vars_os() {
+            if ["KEYFOB_", "XDG_", "AWS_"].iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
+                command.env_remove(name);
+            }
+        }
+        command
+            .env("HOME", self.path())
+            .env("PCSCLITE_CSOCK_NAME", &self.pcsc_socket)
+            .current_dir(self.path());
+        // No desktop, no keychain, no terminal of the user's.
+        for name in ["DBUS_SESSION_BUS_ADDRESS", "SSH_AUTH_SOCK"] {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    /// `keyfob`, as built by `cargo xtask`.
+    ///
+    /// # Errors
+    ///
+    /// As [`tool`].
+    pub fn keyfob(&self) -> Result<Command> {
+        Ok(self.command(tool("KEYFOB_BIN")?))
+    }
+
+    /// Writes a file into this home, for its owner only.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
+    pub fn write(&self, name: &str, content: &str) -> Result<PathBuf> {
+        use std::io::Write as _;
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let path = self.path().join(name);
+        let mut options = std::fs::OpenOptions::new();
+        options
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&path)?
+            .write_all(content.as_bytes())?;
+        Ok(path)
+    }
+}

@@ -35,16 +35,15 @@ impl From<KeyError> for Refusal {
             KeyError::Pcsc(error) => pcsc(error),
             KeyError::Soft(error) => failure(error.code(), &error, ""),
             KeyError::State(error) => failure(ErrorCode::Io, &error, ""),
+            KeyError::Asking(failure) => failure,
             KeyError::NoKey => failure(
                 ErrorCode::NoKey,
                 &error,
                 "plug in a key, or choose a software key with --key soft:NAME",
             ),
-            KeyError::NotFound(_) => failure(
-                ErrorCode::NoKey,
-                &error,
-                "`keyfob list --keys` shows the keys that are plugged in",
-            ),
+            KeyError::NotFound(_) => {
+                failure(ErrorCode::NoKey, &error, "`keyfob list` shows the keys that are plugged in")
+            }
             KeyError::Ambiguous(candidates) => Failure {
                 candidates,
                 ..failure(
@@ -72,7 +71,11 @@ impl From<IdError> for Refusal {
 
 impl From<OtpAuthError> for Refusal {
     fn from(error: OtpAuthError) -> Self {
-        Self(failure(ErrorCode::InvalidInput, error, "copy the URI or the secret again from where it is shown"))
+        Self(failure(
+            ErrorCode::InvalidInput,
+            error,
+            "copy the URI or the secret again from where it is shown",
+        ))
     }
 }
 
@@ -89,8 +92,12 @@ fn oath(error: &OathError) -> Failure {
             ErrorCode::NoKey,
             "enable OATH over this interface (`ykman config usb --enable OATH`), or use another key",
         ),
-        E::Locked => (ErrorCode::Locked, "give the key's password when asked; in the browser, in Keyfob's popup"),
-        E::WrongPassword => (ErrorCode::WrongPassword, "try again; nothing is counted and nothing was changed"),
+        E::Locked => {
+            (ErrorCode::Locked, "give the key's password when asked; in the browser, in Keyfob's popup")
+        }
+        E::WrongPassword => {
+            (ErrorCode::WrongPassword, "try again; nothing is counted and nothing was changed")
+        }
         E::CardProof => (ErrorCode::BadAnswer, "unplug it: this is not the key whose password you gave"),
         E::TouchTimeout => (ErrorCode::TouchTimeout, "ask again, and touch the key while it blinks"),
         E::NoSuchCredential => (ErrorCode::NotFound, "`keyfob list` shows what is on the key"),
@@ -101,7 +108,10 @@ fn oath(error: &OathError) -> Failure {
             (ErrorCode::Unsupported, "`keyfob info` shows the firmware; a newer key may do it")
         }
         E::Id(_) => (ErrorCode::BadAnswer, "unplug the key and plug it in again"),
-        _ => (ErrorCode::BadAnswer, "unplug the key and plug it in again; if that does not help, it is no OATH key"),
+        _ => (
+            ErrorCode::BadAnswer,
+            "unplug the key and plug it in again; if that does not help, it is no OATH key",
+        ),
     };
     failure(code, error, hint)
 }

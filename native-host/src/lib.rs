@@ -11,9 +11,11 @@
 //! [`policy`] allows that front end.
 
 pub mod browser;
+pub mod cli;
 pub mod config;
 pub mod error;
 pub mod exit;
+pub mod front;
 pub mod key;
 pub mod keychain;
 pub mod native_messaging;
@@ -22,3 +24,4 @@ pub mod policy;
 pub mod prompt;
 pub mod service;
 pub mod soft;
+pub mod vpcd;

@@ -1,1 +1,44 @@
-fn main() {}
+//! The program: a native-messaging host when a browser starts it, a command line otherwise.
+
+use std::ffi::OsString;
+use std::io;
+use std::process::ExitCode;
+
+use keyfob::exit::Exit;
+use keyfob::front::{self, Asking};
+use keyfob::native_messaging::{self, End, browser_caller};
+use keyfob::policy::Caller;
+
+fn main() -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    match browser_caller(args.get(1..).unwrap_or_default()) {
+        Some(caller) => native_messaging_host(caller),
+        None => keyfob::cli::main(args),
+    }
+}
+
+/// stdout carries the protocol alone; what went wrong with it goes to stderr, where browsers keep it in their logs.
+fn native_messaging_host(caller: native_messaging::Caller) -> ExitCode {
+    if !caller.is_allowed() {
+        eprintln!("keyfob: {:?} is not Keyfob's extension", caller.extension);
+        return Exit::Other.into();
+    }
+    // A broken configuration is told to who asks, not to a log.
+    let mut service = front::service(Caller::Browser { extension: caller.extension }, Asking::Nobody);
+    let end =
+        native_messaging::serve(
+            io::stdin().lock(),
+            io::stdout(),
+            move |request, events| match &mut service {
+                Ok(service) => service.handle(request, events),
+                Err(failure) => Err(failure.clone()),
+            },
+        );
+    match end {
+        End::Finished | End::Abandoned => Exit::Ok.into(),
+        end => {
+            eprintln!("keyfob: {end:?}");
+            Exit::Other.into()
+        }
+    }
+}

@@ -436,6 +436,7 @@ mod tests {
     use std::time::Duration;
 
     use keyfob_core::message::Op;
+    use proptest::strategy::Strategy as _;
 
     use super::*;
 
@@ -758,5 +759,25 @@ mod tests {
         let request = parse(json.as_bytes()).unwrap();
         assert_eq!(request.key.as_deref(), Some("soft:x"));
         assert_eq!(request.op, Op::Code { account: "y".into(), at: Some(59), purpose: None });
+    }
+
+    proptest::proptest! {
+        /// Whatever comes in, what goes out is in frames, and everything else is left alone.
+        #[test]
+        fn no_input_breaks_the_output(parts in proptest::collection::vec(
+            proptest::prop_oneof![
+                proptest::collection::vec(proptest::prelude::any::<u8>(), 0..64),
+                proptest::collection::vec(proptest::prelude::any::<u8>(), 0..64).prop_map(framed),
+                "[ -~]{0,64}".prop_map(framed),
+                "[a-z]{0,70}".prop_map(|id| hello(&id)),
+            ],
+            0..8,
+        )) {
+            let sink = Sink::default();
+            let input = parts.concat();
+            let end = serve(input.as_slice(), sink.clone(), answer);
+            assert!(matches!(end, End::Finished | End::BrokenFrame), "{end:?}");
+            sink.replies();
+        }
     }
 }

@@ -104,7 +104,8 @@ pub fn check_presign(
     if request.has_session_token() {
         return Err(forbidden("a browser may not have session tokens signed", "use `keyfob presign`"));
     }
-    if let Some(header) = request.headers().iter().map(|(name, _)| name).find(|name| *name != "content-type") {
+    if let Some(header) = request.headers().iter().map(|(name, _)| name).find(|name| *name != "content-type")
+    {
         return Err(forbidden(
             format!("a browser may not have the header {header} signed"),
             "host and content-type are possible; `keyfob presign` signs others",

@@ -8,12 +8,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use keyfob_core::aws;
 use keyfob_core::identity::{IdentityError, IdentityName};
 use keyfob_core::message::{
-    self, Account, AccountKind, Answer, Code, ErrorCode, Event, Failure, Identity, Op, Request, Scheme, SignatureVersion,
+    self, Account, AccountKind, Answer, Code, ErrorCode, Event, Failure, Identity, Op, Request, Scheme,
+    SignatureVersion,
 };
 use keyfob_core::oath::protocol::DEFAULT_PERIOD;
 use keyfob_core::oath::{
-    AccessKey, Calculate, CalculateAll, CalculateFull, Calculated, CredentialId, Delete, DigitCount, Kind, List,
-    OathError, OtpAuth, Reset, Truncated,
+    AccessKey, Calculate, CalculateAll, CalculateFull, Calculated, CredentialId, Delete, DigitCount, Kind,
+    List, OathError, OtpAuth, Reset, Truncated,
 };
 use keyfob_core::s3::{self, ParsedPresign};
 use keyfob_core::secret::Secret;
@@ -23,6 +24,7 @@ use crate::config::Config;
 use crate::error::{Refusal, failure};
 use crate::key::{Conversation, Keys, SOFT_PREFIX};
 use crate::policy::{self, Caller};
+use crate::prompt::printable;
 
 /// Asks a person for the password of a card; `None` if there is nobody to ask.
 pub type AskPassword = Box<dyn FnMut(&str) -> Result<Option<Secret>, Failure> + Send>;
@@ -75,7 +77,9 @@ impl Service {
             Op::Accounts { codes, at } => self.accounts(choice, codes, at),
             Op::Code { account, at, purpose } => self.code(choice, &account, at, purpose.as_deref(), events),
             Op::Identities {} => self.identities(choice),
-            Op::Presign { canonical_request, scheme } => self.presign(choice, &canonical_request, scheme, events),
+            Op::Presign { canonical_request, scheme } => {
+                self.presign(choice, &canonical_request, scheme, events)
+            }
             Op::Unlock { password } => self.unlock(choice, &Secret::from(password.0.clone())),
             Op::AddAccount { uri, touch, overwrite } => self.add_account(choice, &uri.0, touch, overwrite),
             Op::AddIdentity { access_key_id, secret_access_key, touch, overwrite } => {
@@ -88,7 +92,10 @@ impl Service {
                 key.call(Reset)?;
                 Ok(Answer::Reset {})
             }),
-            _ => Err(failure(ErrorCode::BadRequest, "this host does not know that operation", "update Keyfob").into()),
+            _ => {
+                Err(failure(ErrorCode::BadRequest, "this host does not know that operation", "update Keyfob")
+                    .into())
+            }
         }
     }
 
@@ -192,9 +199,9 @@ impl Service {
             let entry = find(&entries, account, &caller)?;
             let name = entry.name();
             if entry.touch() == Some(true) {
-                let what = purpose.map(|purpose| format!(" for {}", printable(purpose))).unwrap_or_default();
+                let what = purpose.map(|purpose| format!(" for {}", shown(purpose))).unwrap_or_default();
                 events(Event::TouchRequired {
-                    prompt: format!("{} asks for the code of {}{what}", caller.name(), printable(&name)),
+                    prompt: format!("{} asks for the code of {}{what}", caller.name(), shown(&name)),
                 });
             }
             Ok(Answer::Code { account: name, code: entry.code(key, now)? })
@@ -246,7 +253,9 @@ impl Service {
                 )
             })?;
             if entry.touch() != Some(false) {
-                events(Event::TouchRequired { prompt: format!("{caller} asks to sign {}", describe(&request)) });
+                events(Event::TouchRequired {
+                    prompt: format!("{caller} asks to sign {}", describe(&request)),
+                });
             }
             let challenge = request.date().date().to_vec();
             let response = key.call(CalculateFull { id, challenge })?;
@@ -261,7 +270,8 @@ impl Service {
             }
         })?;
         let invalid = |error: &dyn std::fmt::Display| failure(ErrorCode::InvalidInput, error, "");
-        let signing_key = date_key.signing_key(request.region(), s3::SERVICE).map_err(|error| invalid(&error))?;
+        let signing_key =
+            date_key.signing_key(request.region(), s3::SERVICE).map_err(|error| invalid(&error))?;
         drop(date_key);
         let url = request.sign(&signing_key, scheme).map_err(|error| invalid(&error))?;
         Ok(Answer::Presigned { url, expires_at: request.expires_at() })
@@ -315,7 +325,9 @@ impl Service {
             let found: Vec<_> = key
                 .call(List)?
                 .into_iter()
-                .filter(|entry| !IdentityName::is_reserved(&entry.id) && entry.id.is_named(entry.kind, account))
+                .filter(|entry| {
+                    !IdentityName::is_reserved(&entry.id) && entry.id.is_named(entry.kind, account)
+                })
                 .collect();
             match found.as_slice() {
                 [] => Err(no_account(account, &[]).into()),
@@ -325,7 +337,8 @@ impl Service {
                     Ok(Answer::Deleted { deleted })
                 }
                 several => {
-                    let candidates = several.iter().map(|e| String::from_utf8_lossy(e.id.as_bytes()).into_owned());
+                    let candidates =
+                        several.iter().map(|e| String::from_utf8_lossy(e.id.as_bytes()).into_owned());
                     Err(ambiguous(account, candidates.collect()).into())
                 }
             }
@@ -342,7 +355,7 @@ impl Service {
 }
 
 /// Seconds since 1970, by this computer's clock.
-fn unix_time() -> u64 {
+pub(crate) fn unix_time() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
@@ -463,7 +476,9 @@ fn find<'a>(entries: &'a [Entry], account: &str, caller: &Caller) -> Result<&'a 
             .filter(|entry| {
                 let parts = entry.id.parts(entry.kind);
                 let matches = |text: &str| text.to_lowercase().starts_with(&query);
-                matches(&entry.name()) || parts.issuer.as_deref().is_some_and(matches) || matches(&parts.account)
+                matches(&entry.name())
+                    || parts.issuer.as_deref().is_some_and(matches)
+                    || matches(&parts.account)
             })
             .collect()
     } else {
@@ -481,8 +496,8 @@ fn no_account(account: &str, entries: &[Entry]) -> Failure {
         candidates: entries.iter().map(Entry::name).collect(),
         ..failure(
             ErrorCode::NotFound,
-            format!("no account {} on this key", printable(account)),
-            "`keyfob list` shows the accounts that are there",
+            format!("no account {} on this key", shown(account)),
+            "`keyfob oath list` shows the accounts that are there",
         )
     }
 }
@@ -490,18 +505,22 @@ fn no_account(account: &str, entries: &[Entry]) -> Failure {
 fn ambiguous(account: &str, candidates: Vec<String>) -> Failure {
     Failure {
         candidates,
-        ..failure(ErrorCode::Ambiguous, format!("several accounts fit {}", printable(account)), "give the full name")
+        ..failure(
+            ErrorCode::Ambiguous,
+            format!("several accounts fit {}", shown(account)),
+            "give the full name",
+        )
     }
 }
 
 /// What a signature is for, from our own parse.
 fn describe(request: &ParsedPresign) -> String {
-    let version = request.version_id().map(|id| format!(", version {}", printable(id))).unwrap_or_default();
+    let version = request.version_id().map(|id| format!(", version {}", shown(id))).unwrap_or_default();
     format!(
         "{} s3://{}/{}{version} at {} as {} (works for {})",
         request.method(),
         request.bucket(),
-        printable(request.key()),
+        shown(request.key()),
         request.authority(),
         request.access_key_id(),
         duration(request.expires()),
@@ -522,13 +541,10 @@ pub(crate) fn duration(seconds: u64) -> String {
     if words.is_empty() { "0 s".to_owned() } else { words.join(" ") }
 }
 
-/// Text from outside, fit for one line of a terminal: no control characters, no reordering, bounded.
-pub(crate) fn printable(text: &str) -> String {
+/// Text from outside, fit for a prompt of one line.
+fn shown(text: &str) -> String {
     const LONGEST: usize = 200;
-    let hidden = |c: char| {
-        c.is_control() || matches!(c, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}')
-    };
-    let mut clean: String = text.chars().take(LONGEST).map(|c| if hidden(c) { '\u{FFFD}' } else { c }).collect();
+    let mut clean: String = printable(text).chars().take(LONGEST).collect();
     if text.chars().nth(LONGEST).is_some() {
         clean.push('…');
     }
@@ -553,7 +569,7 @@ mod tests {
 
     #[test]
     fn prompts_cannot_be_forged_by_names() {
-        assert_eq!(printable("a\x1b[2Jb\nc\u{202E}d"), "a\u{FFFD}[2Jb\u{FFFD}c\u{FFFD}d");
-        assert_eq!(printable(&"x".repeat(300)).chars().count(), 201);
+        assert_eq!(shown("a\x1b[2Jb\nc\u{202E}d"), "a\u{FFFD}[2Jb\u{FFFD}c\u{FFFD}d");
+        assert_eq!(shown(&"x".repeat(300)).chars().count(), 201);
     }
 }

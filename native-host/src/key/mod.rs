@@ -44,6 +44,9 @@ pub enum KeyError {
     /// Several keys.
     #[error("several keys are plugged in")]
     Ambiguous(Vec<String>),
+    /// The passphrase could not be asked for.
+    #[error("{}", .0.message)]
+    Asking(message::Failure),
     /// The system's random number generator.
     #[error("no random numbers from the system: {0}")]
     Random(#[from] getrandom::Error),
@@ -85,7 +88,12 @@ pub struct Conversation<'a> {
 
 impl<'a> Conversation<'a> {
     /// SELECTs the applet.
-    fn open(card: &'a mut dyn Card, kind: KeyKind, label: &str, id: Option<String>) -> Result<Self, KeyError> {
+    fn open(
+        card: &'a mut dyn Card,
+        kind: KeyKind,
+        label: &str,
+        id: Option<String>,
+    ) -> Result<Self, KeyError> {
         let selected = run(card, Session::select())?;
         Ok(Self { card, session: Session::new(selected), label: label.to_owned(), kind, id })
     }

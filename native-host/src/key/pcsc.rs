@@ -59,7 +59,9 @@ impl From<pcsc::Error> for PcscError {
             }
             E::SharingViolation => Self::Busy,
             E::NoSmartcard => Self::NoCard,
-            E::RemovedCard | E::ReaderUnavailable | E::UnknownReader | E::NotTransacted | E::ResetCard => Self::Removed,
+            E::RemovedCard | E::ReaderUnavailable | E::UnknownReader | E::NotTransacted | E::ResetCard => {
+                Self::Removed
+            }
             E::UnpoweredCard | E::UnresponsiveCard | E::UnsupportedCard | E::ProtoMismatch => Self::Mute,
             other => Self::Other(other),
         }
@@ -190,7 +192,8 @@ struct PcscCard<'a, 'card> {
 impl Card for PcscCard<'_, '_> {
     fn transmit(&mut self, command: &CommandApdu) -> Result<Zeroizing<Vec<u8>>, KeyError> {
         self.buffer.resize(RESPONSE, 0);
-        let response = self.transaction.transmit(command.as_bytes(), &mut self.buffer).map_err(PcscError::from)?;
+        let response =
+            self.transaction.transmit(command.as_bytes(), &mut self.buffer).map_err(PcscError::from)?;
         let length = response.len();
         let response = Zeroizing::new(response.to_vec());
         // The buffer is used again: nothing of a secret stays in it.

@@ -5,7 +5,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use keyfob_core::apdu::CommandApdu;
-use keyfob_core::message::{self, KeyKind};
+use keyfob_core::message::{self, Failure, KeyKind};
 use keyfob_core::secret::Secret;
 use keyfob_core::softkey::{Environment, SoftKey};
 use zeroize::Zeroizing;
@@ -19,7 +19,7 @@ use crate::soft::{self, Name, Opened, Protection, SoftError, Unlock};
 pub const TOUCH_ENV: &str = "KEYFOB_SOFT_TOUCH";
 
 /// Where a passphrase comes from when one is wanted.
-pub type AskPassphrase = Box<dyn FnMut(&Name) -> Result<Option<Secret>, SoftError> + Send>;
+pub type AskPassphrase = Box<dyn FnMut(&Name) -> Result<Option<Secret>, Failure> + Send>;
 
 /// The software keys of this user, and those among them that this process has opened.
 pub struct SoftKeys {
@@ -61,8 +61,9 @@ impl SoftKeys {
                     self.files.open(&name, Unlock::Keychain(&*keychain))?
                 }
                 Protection::Passphrase => {
-                    let passphrase =
-                        (self.ask)(&name)?.ok_or_else(|| SoftError::NeedsPassphrase(name.clone()))?;
+                    let passphrase = (self.ask)(&name)
+                        .map_err(KeyError::Asking)?
+                        .ok_or_else(|| SoftError::NeedsPassphrase(name.clone()))?;
                     self.files.open(&name, Unlock::Passphrase(&passphrase))?
                 }
             };

@@ -1,0 +1,278 @@
+//! What can be typed.
+
+use std::time::Duration;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use super::time;
+
+const EXAMPLES: &str = "\
+Examples:
+  keyfob oath list                                  accounts on the key
+  keyfob code aws                                   the code of the account whose name begins with \"aws\"
+  keyfob oath uri < uri.txt                         put an account on the key
+  keyfob aws add AKIAIOSFODNN7EXAMPLE               put an AWS access key's secret on the key
+  keyfob presign s3://bucket/file.pdf --region eu-west-1 --expires 1h
+  keyfob browser install                            let the browser extension use this program
+
+Exit codes: 0 ok, 1 other, 2 usage, 3 no key, 4 ambiguous, 5 locked, 6 touch timed out, 7 not found,
+8 AWS refused.";
+
+/// AWS secrets on a YubiKey: MFA codes, presigned S3 links, and the browser extension's host.
+#[derive(Debug, Parser)]
+#[command(name = "keyfob", version, after_help = EXAMPLES, max_term_width = 110, subcommand_required = true, arg_required_else_help = true)]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Global {
+    /// Key to use: its serial number, or soft:NAME for a software key. Needed when there are several
+    #[arg(short, long, global = true, env = crate::config::KEY_ENV, value_name = "SERIAL|soft:NAME")]
+    pub(super) key: Option<String>,
+    /// Print JSON
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    /// Say nothing on stderr but errors and the touch prompt
+    #[arg(short, long, global = true)]
+    pub(super) quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// List the keys that are plugged in
+    List,
+    /// Tell about one key: version, password, accounts
+    Info,
+    /// Print the code of an account, or of all that want no touch
+    Code(Code),
+    /// Manage the accounts on the key
+    #[command(subcommand)]
+    Oath(Oath),
+    /// Manage the AWS access keys whose secret is on the key
+    #[command(subcommand)]
+    Aws(Aws),
+    /// Print a presigned S3 link, signed by the key
+    Presign(Presign),
+    /// Let browsers start this program for the extension
+    #[command(subcommand)]
+    Browser(Browser),
+    /// Manage software keys: encrypted files in place of a card, for trying out and for tests
+    #[command(subcommand)]
+    Soft(Soft),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Code {
+    /// Account: its full name, or the beginning of its name or issuer if only one fits
+    pub(super) account: Option<String>,
+    /// For another time than now: RFC 3339 (2026-11-21T12:00:00Z) or Unix seconds
+    #[arg(long, value_name = "TIME", value_parser = time::parse)]
+    pub(super) at: Option<u64>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Oath {
+    /// List the accounts on the key
+    List,
+    /// Print the code of an account, or of all that want no touch
+    Code(Code),
+    /// Add an account; its secret (base32) is asked for, or read from stdin
+    Add(Add),
+    /// Add an account from an otpauth:// URI, which is asked for or read from stdin
+    Uri(Uri),
+    /// Delete an account
+    Delete(Delete),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Add {
+    /// Name, as ISSUER:ACCOUNT or ACCOUNT
+    pub(super) name: String,
+    #[arg(long, value_enum, default_value_t = Algorithm::Sha1, ignore_case = true)]
+    pub(super) algorithm: Algorithm,
+    /// Digits of a code
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u8).range(6..=8))]
+    pub(super) digits: u8,
+    /// Seconds a code lasts
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) period: u32,
+    /// Counter-based (HOTP), beginning with this counter
+    #[arg(long, value_name = "COUNTER", num_args = 0..=1, default_missing_value = "0", conflicts_with = "period")]
+    pub(super) hotp: Option<u32>,
+    #[command(flatten)]
+    pub(super) write: Write,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum Algorithm {
+    Sha1,
+    Sha256,
+    Sha512,
+}
+
+impl Algorithm {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Sha1 => "SHA1",
+            Self::Sha256 => "SHA256",
+            Self::Sha512 => "SHA512",
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Uri {
+    #[command(flatten)]
+    pub(super) write: Write,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Write {
+    /// Every code wants a touch
+    #[arg(short, long)]
+    pub(super) touch: bool,
+    /// Replace an account of the same name
+    #[arg(short, long)]
+    pub(super) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Delete {
+    /// Full name of the account
+    pub(super) name: String,
+    /// Do not ask
+    #[arg(short, long)]
+    pub(super) force: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Aws {
+    /// Put an access key's secret on the key; the secret is asked for, or read from stdin
+    Add(AwsAdd),
+    /// List the access keys whose secret is on the key
+    Identities,
+    /// Remove an access key's secret from the key
+    Delete(AwsDelete),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AwsAdd {
+    /// Access key id, AKIA…
+    pub(super) access_key_id: String,
+    /// Sign without a touch: whoever can use this computer can then use the secret
+    #[arg(long)]
+    pub(super) no_touch: bool,
+    /// Replace the secret that is there
+    #[arg(short, long)]
+    pub(super) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AwsDelete {
+    /// Access key id, AKIA…
+    pub(super) access_key_id: String,
+    /// Do not ask
+    #[arg(short, long)]
+    pub(super) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Presign {
+    /// s3://BUCKET/KEY; the key is taken as it is, without any decoding
+    pub(super) url: String,
+    /// HTTP method
+    #[arg(short = 'X', long, default_value = "GET")]
+    pub(super) method: String,
+    /// How long the link works: 900, 15m, 1h, 7d
+    #[arg(short, long, default_value = "1h", value_parser = time::duration)]
+    pub(super) expires: Duration,
+    /// Region of the bucket
+    #[arg(long, env = "AWS_REGION")]
+    pub(super) region: Option<String>,
+    /// Server other than AWS: http://127.0.0.1:9000
+    #[arg(long, value_name = "URL")]
+    pub(super) endpoint: Option<String>,
+    /// Put the bucket into the path rather than the host name
+    #[arg(long)]
+    pub(super) path_style: bool,
+    /// Which access key signs; needed when the key holds several
+    #[arg(long, value_name = "ACCESS_KEY_ID")]
+    pub(super) identity: Option<String>,
+    /// Version of the object
+    #[arg(long, value_name = "ID")]
+    pub(super) version_id: Option<String>,
+    /// Set a header of the answer, such as content-disposition='attachment; filename="a.txt"'
+    #[arg(long, value_name = "HEADER=VALUE", action = ArgAction::Append)]
+    pub(super) response: Vec<String>,
+    /// Header that the request will carry, such as content-type=text/plain
+    #[arg(long, value_name = "NAME=VALUE", action = ArgAction::Append)]
+    pub(super) header: Vec<String>,
+    /// Sign as of another time than now, for a reproducible link: RFC 3339 or Unix seconds
+    #[arg(long, value_name = "TIME", value_parser = time::parse)]
+    pub(super) at: Option<u64>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Browser {
+    /// Write the manifest that lets a browser start this program
+    Install {
+        /// Browsers; without any: all that seem to be used here
+        browsers: Vec<String>,
+        /// Also let in the unpacked extension, for those who build it themselves
+        #[arg(long)]
+        dev: bool,
+    },
+    /// Remove the manifest
+    Uninstall {
+        /// Browsers; without any: all
+        browsers: Vec<String>,
+    },
+    /// Say which browsers can start this program, and what is wrong with the others
+    Status,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Soft {
+    /// Make a software key, protected by a passphrase
+    Create {
+        /// Letters, digits, dots, hyphens, underscores
+        name: String,
+        /// Protect it by the system's keychain rather than by a passphrase
+        #[arg(long)]
+        keychain: bool,
+    },
+    /// List the software keys
+    List,
+    /// Delete a software key and all that is on it
+    Delete {
+        /// Its name
+        name: String,
+        /// Do not ask
+        #[arg(short, long)]
+        force: bool,
+    },
+    /// Be a card in a virtual PC/SC reader (the vpcd driver of vsmartcard), until stopped
+    Serve {
+        /// Its name
+        name: String,
+        /// Where the reader's driver listens
+        #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:35963")]
+        reader: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,579 @@
+//! What each command does.
+
+use std::cell::RefCell;
+use std::net::TcpStream;
+
+use keyfob_core::message::{
+    self, Account, Answer, ErrorCode, Event, Failure, Op, Password, Request, Scheme, SignatureVersion,
+};
+use keyfob_core::oath::OtpAuth;
+use keyfob_core::s3::{Endpoint, PresignRequest};
+use keyfob_core::secret::Secret;
+use keyfob_core::softkey::SoftKey;
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use super::args::{self, Aws, Browser, Cli, Command, Global, Oath, Soft};
+use super::output;
+use crate::browser::{Browsers, State};
+use crate::error::failure;
+use crate::front;
+use crate::keychain;
+use crate::paths::Paths;
+use crate::policy::Caller;
+use crate::prompt::{self, TouchNotice};
+use crate::service::{self, Service};
+use crate::soft::{Name, SoftError, Unlock};
+use crate::vpcd;
+
+pub(super) fn run(cli: Cli) -> Result<(), Failure> {
+    let global = cli.global;
+    match cli.command {
+        Command::List => list(&global),
+        Command::Info => info(&global),
+        Command::Code(code) | Command::Oath(Oath::Code(code)) => self::code(&global, code),
+        Command::Oath(Oath::List) => oath_list(&global),
+        Command::Oath(Oath::Add(add)) => oath_add(&global, &add),
+        Command::Oath(Oath::Uri(uri)) => {
+            let text = text(ask("the otpauth:// URI")?, "the otpauth:// URI")?;
+            add_account(&global, text, &uri.write)
+        }
+        Command::Oath(Oath::Delete(delete)) => {
+            let question = format!("Delete the account {} from the key, for good?", delete.name);
+            consent(delete.force, &question)?;
+            deleted(&global, Op::DeleteAccount { account: delete.name })
+        }
+        Command::Aws(Aws::Add(add)) => aws_add(&global, add),
+        Command::Aws(Aws::Identities) => identities(&global),
+        Command::Aws(Aws::Delete(delete)) => {
+            let question = format!("Delete the secret of {} from the key, for good?", delete.access_key_id);
+            consent(delete.force, &question)?;
+            deleted(&global, Op::DeleteIdentity { access_key_id: delete.access_key_id })
+        }
+        Command::Presign(presign) => self::presign(&global, &presign),
+        Command::Browser(browser) => self::browser(&global, browser),
+        Command::Soft(soft) => self::soft(&global, soft),
+    }
+}
+
+/// A service in this process, and the name of the key that was chosen.
+struct Client<'a> {
+    service: Service,
+    global: &'a Global,
+}
+
+impl<'a> Client<'a> {
+    fn new(global: &'a Global) -> Result<Self, Failure> {
+        Ok(Self { service: front::service(Caller::CommandLine, front::Asking::Terminal)?, global })
+    }
+
+    fn ask(&mut self, op: Op) -> Result<Answer, Failure> {
+        let request = Request { v: message::VERSION, id: "cli".to_owned(), key: self.global.key.clone(), op };
+        // Gone from the terminal once there is an answer.
+        let notice = RefCell::new(None);
+        self.service.handle(request, &mut |event| {
+            if let Event::TouchRequired { prompt } = event {
+                notice.replace(Some(TouchNotice::show(&format!("Touch your key: {prompt}"))));
+            }
+        })
+    }
+}
+
+/// An answer of another kind than its request's is a fault of ours, never the user's.
+fn unexpected<T>(_answer: Answer) -> Result<T, Failure> {
+    Err(failure(
+        ErrorCode::Internal,
+        "the service answered something else than it was asked",
+        "please report this",
+    ))
+}
+
+fn list(global: &Global) -> Result<(), Failure> {
+    match Client::new(global)?.ask(Op::Keys {})? {
+        Answer::Keys { keys } if global.json => output::json(&keys),
+        Answer::Keys { keys } if keys.is_empty() => {
+            output::note(global.quiet, "No key is plugged in. (`keyfob soft list` shows software keys.)");
+            Ok(())
+        }
+        Answer::Keys { keys } => output::keys(&keys),
+        other => unexpected(other),
+    }
+}
+
+fn accounts(global: &Global, codes: bool, at: Option<u64>) -> Result<(message::Key, Vec<Account>), Failure> {
+    match Client::new(global)?.ask(Op::Accounts { codes, at })? {
+        Answer::Accounts { key, accounts } => Ok((key, accounts)),
+        other => unexpected(other),
+    }
+}
+
+fn info(global: &Global) -> Result<(), Failure> {
+    let mut client = Client::new(global)?;
+    let (key, accounts) = match client.ask(Op::Accounts { codes: false, at: None })? {
+        Answer::Accounts { key, accounts } => (key, accounts),
+        other => return unexpected(other),
+    };
+    let identities = match client.ask(Op::Identities {})? {
+        Answer::Identities { identities, .. } => identities,
+        other => return unexpected(other),
+    };
+    if global.json {
+        return output::json(&json!({
+            "key": key,
+            "accounts": accounts.len(),
+            "identities": identities.len(),
+        }));
+    }
+    output::line(&format!("key         {}", prompt::printable(&key.id)))?;
+    output::line(&format!("reader      {}", prompt::printable(&key.label)))?;
+    output::line(&format!("OATH        {}", key.version))?;
+    output::line(&format!("accounts    {}", accounts.len()))?;
+    output::line(&format!("identities  {}", identities.len()))
+}
+
+fn oath_list(global: &Global) -> Result<(), Failure> {
+    let (key, accounts) = accounts(global, false, None)?;
+    if global.json {
+        return output::json(&json!({ "key": key, "accounts": accounts }));
+    }
+    if accounts.is_empty() {
+        output::note(global.quiet, "There are no accounts on this key. `keyfob oath add` puts one there.");
+    }
+    output::accounts(&accounts, false)
+}
+
+fn code(global: &Global, code: args::Code) -> Result<(), Failure> {
+    let Some(account) = code.account else {
+        let (key, accounts) = accounts(global, true, code.at)?;
+        if global.json {
+            return output::json(&json!({ "key": key, "accounts": accounts }));
+        }
+        if accounts.is_empty() {
+            output::note(
+                global.quiet,
+                "There are no accounts on this key. `keyfob oath add` puts one there.",
+            );
+        }
+        return output::accounts(&accounts, true);
+    };
+    let op = Op::Code { account, at: code.at, purpose: None };
+    match Client::new(global)?.ask(op)? {
+        Answer::Code { account, code } if global.json => {
+            output::json(&json!({ "account": account, "code": code }))
+        }
+        Answer::Code { code, .. } => output::line(&code.value),
+        other => unexpected(other),
+    }
+}
+
+/// A secret from stdin if something is piped in, from the terminal otherwise.
+fn ask(what: &str) -> Result<Secret, Failure> {
+    prompt::secret(what).map_err(|error| front::prompt_failure(&error))
+}
+
+fn text(secret: Secret, what: &str) -> Result<Zeroizing<String>, Failure> {
+    match std::str::from_utf8(secret.expose()) {
+        Ok(text) => Ok(Zeroizing::new(text.trim().to_owned())),
+        Err(_) => Err(failure(ErrorCode::InvalidInput, format!("{what} is not UTF-8 text"), "copy it again")),
+    }
+}
+
+fn oath_add(global: &Global, add: &args::Add) -> Result<(), Failure> {
+    let (issuer, account) = match add.name.split_once(':') {
+        Some((issuer, account)) if !issuer.is_empty() && !account.is_empty() => (Some(issuer), account),
+        _ => (None, add.name.as_str()),
+    };
+    if account.is_empty() {
+        return Err(failure(
+            ErrorCode::InvalidInput,
+            "the account's name is empty",
+            "give ISSUER:ACCOUNT or ACCOUNT",
+        ));
+    }
+    let what = format!("the secret of {} (base32)", add.name);
+    let secret = text(ask(&what)?, "the secret")?;
+    // Read once here, so that what is wrong with it is said of a secret and not of a URI.
+    if let Err(error) = OtpAuth::totp(issuer.map(str::to_owned), account.to_owned(), &secret) {
+        return Err(failure(ErrorCode::InvalidInput, error, "copy the secret again from where it is shown"));
+    }
+    let moving = match add.hotp {
+        Some(counter) => format!("counter={counter}"),
+        None => format!("period={}", add.period),
+    };
+    let kind = if add.hotp.is_some() { "hotp" } else { "totp" };
+    let issuer = issuer.map(|issuer| format!("&issuer={}", percent(issuer))).unwrap_or_default();
+    let uri = Zeroizing::new(format!(
+        "otpauth://{kind}/{}?secret={}&algorithm={}&digits={}&{moving}{issuer}",
+        percent(account),
+        percent(&secret),
+        add.algorithm.as_str(),
+        add.digits,
+    ));
+    add_account(global, uri, &add.write)
+}
+
+/// Percent-encodes all but unreserved characters.
+fn percent(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len() * 3);
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                encoded.push(char::from(byte))
+            }
+            _ => encoded += &format!("%{byte:02X}"),
+        }
+    }
+    encoded
+}
+
+fn add_account(global: &Global, uri: Zeroizing<String>, write: &args::Write) -> Result<(), Failure> {
+    let uri = Password(uri.as_str().to_owned());
+    written(global, Op::AddAccount { uri, touch: write.touch, overwrite: write.force })
+}
+
+fn aws_add(global: &Global, add: args::AwsAdd) -> Result<(), Failure> {
+    // What is wrong with the id is said before the secret is asked for.
+    keyfob_core::identity::IdentityName::new(&add.access_key_id, SignatureVersion::SigV4)
+        .map_err(|error| failure(ErrorCode::InvalidInput, error, ""))?;
+    let what = format!("the secret access key of {}", add.access_key_id);
+    let secret = text(ask(&what)?, "the secret access key")?;
+    let secret_access_key = Password(secret.as_str().to_owned());
+    written(
+        global,
+        Op::AddIdentity {
+            access_key_id: add.access_key_id,
+            secret_access_key,
+            touch: !add.no_touch,
+            overwrite: add.force,
+        },
+    )
+}
+
+fn written(global: &Global, op: Op) -> Result<(), Failure> {
+    match Client::new(global)?.ask(op)? {
+        Answer::Written { written, replaced } if global.json => {
+            output::json(&json!({ "written": written, "replaced": replaced }))
+        }
+        Answer::Written { written, replaced } => {
+            let verb = if replaced { "Replaced" } else { "Added" };
+            output::note(global.quiet, &format!("{verb} {written}."));
+            Ok(())
+        }
+        other => unexpected(other),
+    }
+}
+
+fn deleted(global: &Global, op: Op) -> Result<(), Failure> {
+    match Client::new(global)?.ask(op)? {
+        Answer::Deleted { deleted } if global.json => output::json(&json!({ "deleted": deleted })),
+        Answer::Deleted { deleted } => {
+            output::note(global.quiet, &format!("Deleted {deleted}."));
+            Ok(())
+        }
+        other => unexpected(other),
+    }
+}
+
+/// Asks, unless the command line has said yes already.
+fn consent(given: bool, question: &str) -> Result<(), Failure> {
+    if given {
+        return Ok(());
+    }
+    match prompt::confirm(question) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(failure(ErrorCode::InvalidInput, "nothing was done", "")),
+        Err(_) => Err(failure(
+            ErrorCode::InvalidInput,
+            "this wants a person's consent, and there is no terminal to ask on",
+            "give --force",
+        )),
+    }
+}
+
+fn identities(global: &Global) -> Result<(), Failure> {
+    match Client::new(global)?.ask(Op::Identities {})? {
+        Answer::Identities { key, identities } if global.json => {
+            output::json(&json!({ "key": key, "identities": identities }))
+        }
+        Answer::Identities { identities, .. } if identities.is_empty() => {
+            output::note(
+                global.quiet,
+                "There are no identities on this key. `keyfob aws add` puts one there.",
+            );
+            Ok(())
+        }
+        Answer::Identities { identities, .. } => output::identities(&identities),
+        other => unexpected(other),
+    }
+}
+
+fn presign(global: &Global, args: &args::Presign) -> Result<(), Failure> {
+    let invalid = |error: &dyn std::fmt::Display| failure(ErrorCode::InvalidInput, error, "");
+    let (bucket, key) = args
+        .url
+        .strip_prefix("s3://")
+        .map(|rest| rest.split_once('/').unwrap_or((rest, "")))
+        .ok_or_else(|| {
+            failure(ErrorCode::InvalidInput, format!("{:?} is no S3 URL", args.url), "give s3://BUCKET/KEY")
+        })?;
+    let endpoint = endpoint(args)?;
+    let endpoint = if args.path_style { endpoint.path_style() } else { endpoint };
+    let pair = |text: &str| match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err(failure(
+            ErrorCode::InvalidInput,
+            format!("{text:?} is not NAME=VALUE"),
+            "put an = between them",
+        )),
+    };
+    let overrides = args
+        .response
+        .iter()
+        .map(|text| {
+            pair(text).map(|(name, value)| (format!("response-{}", name.to_ascii_lowercase()), value))
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let headers = args.header.iter().map(|text| pair(text)).collect::<Result<Vec<_>, _>>()?;
+    let borrow = |pairs: &'_ [(String, String)]| -> Vec<(String, String)> { pairs.to_vec() };
+    let (overrides, headers) = (borrow(&overrides), borrow(&headers));
+    let overrides: Vec<_> = overrides.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+
+    let mut request = PresignRequest {
+        method: &args.method,
+        endpoint: &endpoint,
+        bucket,
+        key,
+        access_key_id: args.identity.as_deref().unwrap_or("AKIAIOSFODNN7EXAMPLE"),
+        time: args.at.unwrap_or_else(service::unix_time),
+        expires: args.expires.as_secs(),
+        session_token: None,
+        version_id: args.version_id.as_deref(),
+        query: &overrides,
+        headers: &headers,
+    };
+    // Before a key is looked for: what cannot be signed is said without one.
+    request.canonical_request().map_err(|error| invalid(&error))?;
+
+    let mut client = Client::new(global)?;
+    let identity = match &args.identity {
+        Some(identity) => identity.clone(),
+        None => only_identity(&mut client)?,
+    };
+    request.access_key_id = &identity;
+    let canonical_request = request.canonical_request().map_err(|error| invalid(&error))?;
+    let scheme = endpoint.scheme();
+    match client.ask(Op::Presign { canonical_request, scheme })? {
+        Answer::Presigned { url, expires_at } if global.json => {
+            output::json(&json!({ "url": url, "expires_at": expires_at, "identity": identity }))
+        }
+        Answer::Presigned { url, .. } => {
+            if scheme == Scheme::Http {
+                output::note(
+                    global.quiet,
+                    "This link is fetched without TLS: whoever is on the way can read it.",
+                );
+            }
+            output::line(&url)
+        }
+        other => unexpected(other),
+    }
+}
+
+fn endpoint(args: &args::Presign) -> Result<Endpoint, Failure> {
+    let region =
+        args.region.clone().or_else(|| std::env::var("AWS_DEFAULT_REGION").ok()).filter(|r| !r.is_empty());
+    let custom = args.endpoint.clone().or_else(|| {
+        let from = |name| std::env::var(name).ok().filter(|url: &String| !url.is_empty());
+        from("AWS_ENDPOINT_URL_S3").or_else(|| from("AWS_ENDPOINT_URL"))
+    });
+    let endpoint = match (custom, region) {
+        (Some(url), region) => Endpoint::custom(&url, region.as_deref().unwrap_or("us-east-1")),
+        (None, Some(region)) => Endpoint::aws(&region),
+        (None, None) => {
+            return Err(failure(
+                ErrorCode::InvalidInput,
+                "the bucket's region is not known",
+                "give --region, or set AWS_REGION",
+            ));
+        }
+    };
+    endpoint.map_err(|error| failure(ErrorCode::InvalidInput, error, ""))
+}
+
+fn only_identity(client: &mut Client<'_>) -> Result<String, Failure> {
+    let Answer::Identities { identities, .. } = client.ask(Op::Identities {})? else {
+        return Err(failure(
+            ErrorCode::Internal,
+            "the service did not list the identities",
+            "please report this",
+        ));
+    };
+    let mut ids: Vec<_> = identities
+        .into_iter()
+        .filter(|identity| identity.signature == SignatureVersion::SigV4)
+        .map(|identity| identity.access_key_id)
+        .collect();
+    match ids.len() {
+        0 => Err(failure(
+            ErrorCode::NotFound,
+            "there is no AWS access key on this key",
+            "put one there with `keyfob aws add AKIA…`",
+        )),
+        1 => Ok(ids.remove(0)),
+        _ => Err(Failure {
+            candidates: ids,
+            ..failure(
+                ErrorCode::Ambiguous,
+                "there are several AWS access keys on this key",
+                "choose one with --identity",
+            )
+        }),
+    }
+}
+
+fn browser(global: &Global, command: Browser) -> Result<(), Failure> {
+    let broken = |error: crate::browser::BrowserError| failure(error.code(), &error, "");
+    let paths = Paths::resolve(front::env).map_err(|error| failure(error.code(), &error, ""))?;
+    let mut browsers = Browsers::of_user(front::env, &paths.data).map_err(broken)?;
+    let (report, done) = match command {
+        Browser::Install { browsers: names, dev } => (browsers.install(&names, dev).map_err(broken)?, true),
+        Browser::Uninstall { browsers: names } => (browsers.uninstall(&names).map_err(broken)?, true),
+        Browser::Status => (browsers.status().map_err(broken)?, false),
+    };
+    if global.json {
+        return output::json(&report);
+    }
+    let mut shown = false;
+    for status in &report.browsers {
+        if !done && !status.present && status.state == State::Missing {
+            continue;
+        }
+        shown = true;
+        let state = match status.state {
+            State::Ok if status.development => "can start keyfob, for the unpacked extension too",
+            State::Ok => "can start keyfob",
+            State::Missing => "cannot start keyfob",
+            _ => "has a stale manifest: run `keyfob browser install` again",
+        };
+        output::line(&format!("{}: {state} ({})", status.title, status.manifest.display()))?;
+    }
+    if !shown {
+        output::note(
+            global.quiet,
+            "No browser seems to be used here; name one: `keyfob browser install chrome`.",
+        );
+    }
+    for note in &report.notes {
+        output::note(global.quiet, note);
+    }
+    Ok(())
+}
+
+fn soft(global: &Global, command: Soft) -> Result<(), Failure> {
+    let broken = |error: SoftError| failure(error.code(), &error, "");
+    let files = front::soft_files()?;
+    let parse = |name: &str| name.parse::<Name>().map_err(broken);
+    match command {
+        Soft::Create { name, keychain: in_keychain } => {
+            let name = parse(&name)?;
+            let random = |bytes: &mut [u8]| {
+                getrandom::fill(bytes).map_err(|error| failure(ErrorCode::Internal, error, ""))
+            };
+            let (mut serial, mut salt) = ([0; 4], [0; 8]);
+            random(&mut serial)?;
+            random(&mut salt)?;
+            // Eight digits, as real ones have, above those that were ever sold.
+            let serial = 90_000_000 + u32::from_be_bytes(serial) % 10_000_000;
+            let state = SoftKey::new(serial, salt)
+                .to_bytes()
+                .map_err(|error| failure(ErrorCode::Internal, error, "please report this"))?;
+            if in_keychain {
+                let keychain = keychain::system().map_err(|error| failure(error.code(), &error, ""))?;
+                files.create(&name, Unlock::Keychain(&*keychain), &state).map_err(broken)?;
+            } else {
+                if files.list().map_err(broken)?.contains(&name) {
+                    return Err(broken(SoftError::Exists(name)));
+                }
+                let what = format!("the passphrase of the software key {name}");
+                let passphrase =
+                    prompt::new_passphrase(&what, front::env, &mut |text| output::note(global.quiet, text))
+                        .map_err(|error| front::prompt_failure(&error))?;
+                files.create(&name, Unlock::Passphrase(&passphrase), &state).map_err(broken)?;
+            }
+            let id = format!("soft:{name}");
+            if global.json {
+                return output::json(&json!({ "key": id, "serial": serial }));
+            }
+            output::note(
+                global.quiet,
+                &format!(
+                    "Made a software key. Use it with --key {id}. It is a file, not a card: whoever has the file and \
+                     its passphrase has the secrets."
+                ),
+            );
+            Ok(())
+        }
+        Soft::List => {
+            let names = files.list().map_err(broken)?;
+            let names: Vec<_> = names.iter().map(|name| format!("soft:{name}")).collect();
+            if global.json {
+                return output::json(&names);
+            }
+            if names.is_empty() {
+                output::note(
+                    global.quiet,
+                    "There are no software keys. `keyfob soft create NAME` makes one.",
+                );
+            }
+            names.iter().try_for_each(|name| output::line(name))
+        }
+        Soft::Delete { name, force } => {
+            let name = parse(name.strip_prefix("soft:").unwrap_or(&name))?;
+            consent(force, &format!("Delete the software key {name} and all that is on it, for good?"))?;
+            files.delete(&name, keychain::system).map_err(broken)?;
+            if global.json {
+                return output::json(&json!({ "deleted": format!("soft:{name}") }));
+            }
+            output::note(global.quiet, &format!("Deleted soft:{name}."));
+            Ok(())
+        }
+        Soft::Serve { name, reader } => serve(global, name.strip_prefix("soft:").unwrap_or(&name), &reader),
+    }
+}
+
+/// A software key in a virtual reader.
+struct Served(crate::key::ServedCard);
+
+impl vpcd::Card for Served {
+    fn transmit(&mut self, command: &[u8]) -> std::io::Result<Zeroizing<Vec<u8>>> {
+        self.0.transmit(command).map_err(std::io::Error::other)
+    }
+
+    fn reset(&mut self) {
+        self.0.power_cycle();
+    }
+}
+
+fn serve(global: &Global, name: &str, reader: &str) -> Result<(), Failure> {
+    let mut card = Served(front::served_card(name)?);
+    let stream = TcpStream::connect(reader).map_err(|error| {
+        failure(
+            ErrorCode::Io,
+            format!("no virtual reader listens on {reader}: {error}"),
+            "install and start its driver (Debian: vsmartcard-vpcd and pcscd), or give its address with --reader",
+        )
+    })?;
+    output::note(
+        global.quiet,
+        &format!("The software key {name} is in the reader at {reader}. Ctrl-C pulls it out."),
+    );
+    match vpcd::serve(stream, &mut card) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            output::note(global.quiet, "The reader is gone.");
+            Ok(())
+        }
+        Err(error) => Err(failure(ErrorCode::Io, format!("the virtual reader: {error}"), "")),
+    }
+}

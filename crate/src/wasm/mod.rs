@@ -8,12 +8,12 @@ use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use core::fmt::Display;
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use js_sys::{Array, Reflect};
+use serde::Serialize;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 
 use crate::aws;
-use crate::message::{Account, ErrorCode, Scheme};
+use crate::message::{Account, AccountKind, ErrorCode, Scheme};
 use crate::s3::{ConsoleLocation, Endpoint, ParsedPresign, PresignRequest};
 
 #[wasm_bindgen(start)]
@@ -25,7 +25,7 @@ fn start() {
 pub(crate) fn error(code: ErrorCode, message: impl Display) -> JsValue {
     let error = js_sys::Error::new(&message.to_string());
     // Setting a property of an object that was just made does not fail.
-    let _ = js_sys::Reflect::set(&error, &"code".into(), &code.as_str().into());
+    let _ = Reflect::set(&error, &"code".into(), &code.as_str().into());
     error.into()
 }
 
@@ -33,8 +33,30 @@ fn invalid(message: impl Display) -> JsValue {
     error(ErrorCode::InvalidInput, message)
 }
 
-fn from_js<T: DeserializeOwned>(value: JsValue) -> Result<T, JsValue> {
-    serde_wasm_bindgen::from_value(value).map_err(|e| error(ErrorCode::BadRequest, e))
+// Fields are read one by one: serde's way in would be a fifth of the whole wasm.
+
+/// A field that may be absent.
+fn field(object: &JsValue, name: &str) -> Option<JsValue> {
+    Reflect::get(object, &name.into()).ok().filter(|value| !value.is_undefined())
+}
+
+/// A field that holds text.
+fn text(object: &JsValue, name: &str) -> Result<String, JsValue> {
+    field(object, name)
+        .and_then(|value| value.as_string())
+        .ok_or_else(|| error(ErrorCode::BadRequest, [name, " is no text"].concat()))
+}
+
+/// A field that holds a whole number, not negative.
+fn number(object: &JsValue, name: &str) -> Result<u64, JsValue> {
+    /// The largest number before which every whole one is exact.
+    const MAX_SAFE: f64 = 9_007_199_254_740_991.0;
+    let number = field(object, name).and_then(|value| value.as_f64());
+    match number {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole and in range")]
+        Some(number) if (0.0..=MAX_SAFE).contains(&number) && number.trunc() == number => Ok(number as u64),
+        _ => Err(error(ErrorCode::BadRequest, [name, " is no whole number"].concat())),
+    }
 }
 
 fn to_js(value: &impl Serialize) -> Result<JsValue, JsValue> {
@@ -57,15 +79,38 @@ pub fn is_lookalike(url: &str) -> bool {
     aws::is_lookalike(url)
 }
 
-/// [`aws::candidates`] of an array of accounts for the page at `url`; none if that is no sign-in page.
+/// [`aws::candidates`]: those of an array of accounts that fit the page at `url`; none if that is no
+/// sign-in page.
 ///
 /// # Errors
-/// `bad-request` if `accounts` is not an array of accounts.
+/// `bad-request` if one of `accounts` is not an account of the protocol.
 #[wasm_bindgen]
-pub fn choose_accounts(accounts: JsValue, url: &str) -> Result<JsValue, JsValue> {
-    let accounts: Vec<Account> = from_js(accounts)?;
-    let page = aws::sign_in_page(url);
-    to_js(&page.map(|page| aws::candidates(&accounts, &page)).unwrap_or_default())
+pub fn choose_accounts(accounts: &Array, url: &str) -> Result<Array, JsValue> {
+    let read = |account: JsValue| {
+        Ok(Account {
+            name: text(&account, "name")?,
+            issuer: None,
+            kind: if text(&account, "kind")? == "totp" { AccountKind::Totp } else { AccountKind::Hotp },
+            period: 0,
+            digits: field(&account, "digits").map(|_| number(&account, "digits")).transpose()?.map(
+                |digits| {
+                    // More than a byte holds is certainly not six.
+                    u8::try_from(digits).unwrap_or(u8::MAX)
+                },
+            ),
+            touch: None,
+            aws: None,
+            code: None,
+        })
+    };
+    let Some(page) = aws::sign_in_page(url) else { return Ok(Array::new()) };
+    let read: Vec<Account> = accounts.iter().map(read).collect::<Result<_, JsValue>>()?;
+    let fitting = aws::candidates(&read, &page);
+    let fits = |account: &JsValue| {
+        let name = text(account, "name").unwrap_or_default();
+        fitting.iter().any(|fitting| fitting.name == name)
+    };
+    Ok(accounts.iter().filter(fits).collect())
 }
 
 /// [`ConsoleLocation::parse`].
@@ -75,24 +120,6 @@ pub fn choose_accounts(accounts: JsValue, url: &str) -> Result<JsValue, JsValue>
 #[wasm_bindgen]
 pub fn parse_console_url(url: &str) -> Result<JsValue, JsValue> {
     to_js(&ConsoleLocation::parse(url).map_err(invalid)?)
-}
-
-/// What a person asks for in the popup.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct PresignParams {
-    method: String,
-    bucket: String,
-    key: String,
-    region: String,
-    access_key_id: String,
-    /// Seconds.
-    expires: u64,
-    /// Unix time in seconds.
-    at: u64,
-    version_id: Option<String>,
-    /// Of a server that is not AWS.
-    endpoint: Option<String>,
 }
 
 /// What will be signed, as the host will read it.
@@ -112,26 +139,32 @@ struct PresignPreview<'a> {
 /// The canonical request of a presigned link, and what it says: read back from it by the same parser as the
 /// host's, so that what is shown is what will be signed.
 ///
+/// `params` has `method`, `bucket`, `key`, `region`, `accessKeyId`, `expires` (seconds), `at` (Unix time in
+/// seconds), and where it applies `versionId` and the `endpoint` of a server that is not AWS.
+///
 /// # Errors
-/// `invalid-input` for a bucket, key, region, expiry or endpoint that cannot be.
+/// `invalid-input` for a bucket, key, region, expiry or endpoint that cannot be; `bad-request` for `params`
+/// of another shape.
 #[wasm_bindgen]
-pub fn presign_preview(params: JsValue) -> Result<JsValue, JsValue> {
-    let params: PresignParams = from_js(params)?;
-    let endpoint = match &params.endpoint {
-        Some(url) => Endpoint::custom(url, &params.region),
-        None => Endpoint::aws(&params.region),
+pub fn presign_preview(params: &JsValue) -> Result<JsValue, JsValue> {
+    let optional = |name| field(params, name).map(|_| text(params, name)).transpose();
+    let region = text(params, "region")?;
+    let endpoint = match optional("endpoint")? {
+        Some(url) => Endpoint::custom(&url, &region),
+        None => Endpoint::aws(&region),
     }
     .map_err(invalid)?;
+    let version_id = optional("versionId")?;
     let request = PresignRequest {
-        method: &params.method,
+        method: &text(params, "method")?,
         endpoint: &endpoint,
-        bucket: &params.bucket,
-        key: &params.key,
-        access_key_id: &params.access_key_id,
-        time: params.at,
-        expires: params.expires,
+        bucket: &text(params, "bucket")?,
+        key: &text(params, "key")?,
+        access_key_id: &text(params, "accessKeyId")?,
+        time: number(params, "at")?,
+        expires: number(params, "expires")?,
         session_token: None,
-        version_id: params.version_id.as_deref(),
+        version_id: version_id.as_deref(),
         query: &[],
         headers: &[],
     };

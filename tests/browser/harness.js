@@ -1,0 +1,180 @@
+// Real browsers with the extension and the native host, on pages that come under their real host names.
+// Everything is private: a temporary home, profiles in it, a server and a proxy on this machine alone.
+
+import { execFile, execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import http from "node:http";
+import https from "node:https";
+import net from "node:net";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { promisify } from "node:util";
+import puppeteer from "puppeteer-core";
+
+const here = import.meta.dirname;
+
+/** A program or folder that `cargo xtask` built or installed, by the name of its environment variable. */
+export function tool(variable) {
+  const value = process.env[variable];
+  if (!value) throw new Error(`${variable} is not set: please run \`cargo xtask test\``);
+  return value;
+}
+
+/** A temporary home folder, in which `keyfob` and the browsers keep what they keep. */
+export class Home {
+  constructor() {
+    this.path = mkdtempSync(path.join(tmpdir(), "keyfob-home-"));
+    this.passphraseFile = this.write("passphrase", "a passphrase for a test\n");
+  }
+
+  write(name, text) {
+    const file = path.join(this.path, name);
+    mkdirSync(path.dirname(file), { recursive: true });
+    writeFileSync(file, text, { mode: 0o600 });
+    return file;
+  }
+
+  /** What a program may know: nothing of the user's settings, desktop, keychain or readers. */
+  environment() {
+    const inherited = Object.entries(process.env).filter(
+      ([name]) => !/^(KEYFOB|XDG|AWS)_|^(DBUS_SESSION_BUS_ADDRESS|SSH_AUTH_SOCK)$/.test(name),
+    );
+    return {
+      ...Object.fromEntries(inherited),
+      HOME: this.path,
+      KEYFOB_PASSPHRASE_FILE: this.passphraseFile,
+      PCSCLITE_CSOCK_NAME: path.join(this.path, "no-pcscd"),
+    };
+  }
+
+  /** Runs `keyfob`, with secrets on its standard input; gives what it prints. Throws with `code` and `stderr`. */
+  async keyfob(args, input = "") {
+    const child = promisify(execFile)(tool("KEYFOB_BIN"), args, { env: this.environment(), cwd: this.path });
+    child.child.stdin.end(input);
+    return (await child).stdout;
+  }
+
+  remove() {
+    rmSync(this.path, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+  }
+}
+
+/** The test pages, under any host name, over http and https, by way of a proxy. */
+export class Pages {
+  static async start(home) {
+    const pages = new Pages();
+    const [key, cert] = ["key.pem", "cert.pem"].map((name) => path.join(home.path, name));
+    execFileSync(
+      "openssl",
+      ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"].concat(
+        ["-subj", "/CN=Keyfob test", "-addext", "subjectAltName=DNS:*.aws.amazon.com,DNS:*.signin.aws.amazon.com"],
+        ["-keyout", key, "-out", cert],
+      ),
+      { stdio: "pipe" },
+    );
+    pages.requests = [];
+    const answer = (scheme) => (request, response) => {
+      // A proxied http request has the whole URL, an https one behind CONNECT its path.
+      const url = new URL(request.url, `${scheme}://${request.headers.host}`);
+      pages.requests.push(url.href);
+      const file = path.join(here, "pages", path.basename(url.pathname));
+      const found = existsSync(file) && file.endsWith(".html");
+      response.writeHead(found ? 200 : 404, { "content-type": "text/html; charset=utf-8" });
+      response.end(found ? readFileSync(file) : "<!doctype html><title>Nothing here</title>");
+    };
+    pages.https = https.createServer({ key: readFileSync(key), cert: readFileSync(cert) }, answer("https"));
+    const { port } = await listen(pages.https);
+    // Every host is the test server: no browser of ours reaches another machine.
+    pages.proxy = http.createServer(answer("http"));
+    pages.proxy.on("connect", (_request, client, head) => {
+      const server = net.connect(port, "127.0.0.1", () => {
+        client.write("HTTP/1.1 200 Connection established\r\n\r\n");
+        server.write(head);
+        client.pipe(server).pipe(client);
+      });
+      server.on("error", () => client.destroy());
+      client.on("error", () => server.destroy());
+    });
+    pages.port = (await listen(pages.proxy)).port;
+    return pages;
+  }
+
+  stop() {
+    for (const server of [this.https, this.proxy]) {
+      server.closeAllConnections();
+      server.close();
+    }
+  }
+}
+
+function listen(server) {
+  return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server.address())));
+}
+
+/** The development id that the manifest's public key gives in Chromium. */
+export function chromiumExtensionId() {
+  const manifest = JSON.parse(readFileSync(path.join(tool("KEYFOB_EXTENSION"), "manifest.json"), "utf8"));
+  const hash = createHash("sha256").update(Buffer.from(manifest.key, "base64")).digest("hex");
+  return [...hash.slice(0, 32)].map((digit) => String.fromCharCode(97 + parseInt(digit, 16))).join("");
+}
+
+/** Names of the browsers that the tests run in. */
+export const BROWSERS = ["chromium", "firefox"];
+
+/**
+ * Starts a browser in `home`, with the native host registered by `keyfob browser install` and the extension installed.
+ * `browser.extensionId` is the extension's id. (Firefox's automation does not open pages of extensions.)
+ */
+export async function launch(name, home, pages, { headless = true, extension = tool("KEYFOB_EXTENSION") } = {}) {
+  // Where Chromium keeps its profile unasked: `browser install` writes the host's manifest beside it.
+  const profile = path.join(home.path, name === "chromium" ? ".config/chromium" : ".mozilla/firefox/test");
+  mkdirSync(profile, { recursive: true });
+  await home.keyfob(["browser", "install", "--dev"]);
+  const common = { headless, env: home.environment(), acceptInsecureCerts: true };
+  const browser = await (name === "chromium" ? launchChromium : launchFirefox)(common, profile, pages);
+  browser.extensionId = await browser.installExtension(extension);
+  return browser;
+}
+
+function launchChromium(common, profile, pages) {
+  const root = process.getuid() === 0;
+  return puppeteer.launch({
+    ...common,
+    browser: "chrome",
+    executablePath: tool("KEYFOB_CHROMIUM"),
+    userDataDir: profile,
+    pipe: true,
+    enableExtensions: true,
+    defaultViewport: common.headless ? { width: 1000, height: 720 } : null,
+    args: [
+      // Chromium's sandbox does not work for root.
+      ...(root ? ["--no-sandbox"] : []),
+      `--proxy-server=http://127.0.0.1:${pages.port}`,
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+      "--password-store=basic",
+    ],
+  });
+}
+
+function launchFirefox(common, profile, pages) {
+  return puppeteer.launch({
+    ...common,
+    browser: "firefox",
+    executablePath: tool("KEYFOB_FIREFOX"),
+    userDataDir: profile,
+    extraPrefsFirefox: {
+      "network.proxy.type": 1,
+      "network.proxy.http": "127.0.0.1",
+      "network.proxy.http_port": pages.port,
+      "network.proxy.ssl": "127.0.0.1",
+      "network.proxy.ssl_port": pages.port,
+      "datareporting.policy.dataSubmissionEnabled": false,
+    },
+  });
+}

@@ -4,7 +4,7 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{env, fs};
 
 use keyfob::soft::{Name, SoftError, SoftKeys, Unlock};
@@ -26,7 +26,7 @@ fn write_for_ever(folder: &Path) {
         let next = |state: &[u8]| {
             let number = number(state) + 1;
             // Long enough that writing it is no single step.
-            let mut state = Zeroizing::new(vec![0xa5; 60_000]);
+            let mut state = Zeroizing::new(vec![0xa5; 20_000]);
             state.extend_from_slice(&number.to_be_bytes());
             Ok::<_, SoftError>((number, Some(state)))
         };
@@ -60,8 +60,11 @@ fn what_was_acknowledged_survives_a_kill() {
         let mut lines = BufReader::new(writer.stderr.take().unwrap()).lines();
         let mut said = lines.next().unwrap().unwrap();
         assert_eq!(said, (before + 1).to_string());
-        // Each round at another instant of the writer's cycle.
-        std::thread::sleep(Duration::from_micros(300 + 470 * round));
+        // Killed each round at another instant of its cycle; and until then readers see whole files only.
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_micros(40_000 + 470 * round) {
+            keys.protection(&name).unwrap();
+        }
         writer.kill().unwrap();
         // All that it said before it died; its last line may be cut short, then it was not said.
         for line in lines.map_while(Result::ok) {
@@ -76,6 +79,7 @@ fn what_was_acknowledged_survives_a_kill() {
         assert_eq!(next, stored);
     }
     let last = number(keys.open(&name, Unlock::Passphrase(&secret)).unwrap().state());
+    eprintln!("LAST {last}");
     assert!(last >= 12, "{last}: the writers did write");
     // A killed writer may leave its temporary file; it is no software key and in nobody's way.
     let names: Vec<_> = keys.list().unwrap();

@@ -1,0 +1,317 @@
+//! The real program as a browser starts it: what it answers, and what it refuses however it is asked.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
+
+use std::io::{Read, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use keyfob::browser::{DEVELOPMENT_ID, FIREFOX_ID, MANIFEST_FILE};
+use keyfob_core::s3::{Endpoint, PresignRequest};
+use serde_json::{Value, json};
+
+const IDENTITY: &str = "AKIAIOSFODNN7EXAMPLE";
+const ACCOUNT: &str = "Amazon Web Services:me@123456789012";
+
+/// A home with a software key: an AWS account, one that wants a touch, one of another site, and an identity.
+struct Home {
+    folder: tempfile::TempDir,
+}
+
+impl Home {
+    fn new() -> Self {
+        let home = Self { folder: tempfile::tempdir().unwrap() };
+        let passphrase = home.folder.path().join("passphrase");
+        std::fs::write(&passphrase, "correct horse").unwrap();
+        #[cfg(unix)]
+        std::fs::set_permissions(&passphrase, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        std::fs::write(
+            home.folder.path().join("config.toml"),
+            "[browser]\nallow_accounts = [\"GitHub:ann\"]\nallow_endpoints = [\"http://127.0.0.1:9000\"]\n",
+        )
+        .unwrap();
+        let secret = "secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+        home.cli(&["soft", "create", "test"], "");
+        for (name, touch) in
+            [(ACCOUNT, false), ("AWS SSO:ann", true), ("GitHub:ann", false), ("Bank:ann", false)]
+        {
+            let uri = format!("otpauth://totp/{}?{secret}", name.replace(' ', "%20"));
+            let args: &[&str] = if touch { &["oath", "uri", "--touch"] } else { &["oath", "uri"] };
+            home.cli(args, &uri);
+        }
+        home.cli(&["aws", "add", IDENTITY], "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
+        home
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_keyfob"));
+        command
+            .env_clear()
+            .env("KEYFOB_CONFIG", self.folder.path())
+            .env("KEYFOB_PASSPHRASE_FILE", self.folder.path().join("passphrase"))
+            .env("KEYFOB_KEY", "soft:test");
+        command
+    }
+
+    fn cli(&self, args: &[&str], input: &str) {
+        let mut child = self.command().arg("--quiet").args(args).stdin(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        assert!(child.wait().unwrap().success(), "{args:?}");
+    }
+
+    fn host(&self) -> Host {
+        self.host_for(&[format!("chrome-extension://{DEVELOPMENT_ID}/")])
+    }
+
+    fn host_for(&self, args: &[String]) -> Host {
+        let mut child = self
+            .command()
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Host { input: child.stdin.take(), output: child.stdout.take().unwrap(), child }
+    }
+}
+
+struct Host {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: ChildStdout,
+}
+
+impl Host {
+    fn send(&mut self, message: &[u8]) {
+        let input = self.input.as_mut().unwrap();
+        input.write_all(&u32::try_from(message.len()).unwrap().to_ne_bytes()).unwrap();
+        input.write_all(message).unwrap();
+    }
+
+    fn receive(&mut self) -> Value {
+        let mut length = [0; 4];
+        self.output.read_exact(&mut length).unwrap();
+        let mut message = vec![0; u32::from_ne_bytes(length) as usize];
+        self.output.read_exact(&mut message).unwrap();
+        serde_json::from_slice(&message).unwrap()
+    }
+
+    /// The last reply to an operation, and the prompts before it.
+    fn ask(&mut self, op: &Value) -> (Value, Vec<String>) {
+        self.send(json!({ "v": 1, "id": "x", "op": op }).to_string().as_bytes());
+        let mut prompts = Vec::new();
+        loop {
+            let reply = self.receive();
+            assert_eq!(reply["id"], "x");
+            if reply["type"] != "event" {
+                return (reply, prompts);
+            }
+            prompts.push(reply["event"]["prompt"].as_str().unwrap().to_owned());
+        }
+    }
+
+    #[track_caller]
+    fn refused(&mut self, op: &Value, code: &str) {
+        let (reply, prompts) = self.ask(op);
+        assert_eq!(reply["error"]["code"], code, "{op} → {reply}");
+        assert!(prompts.is_empty(), "the key would have blinked for {op}");
+        assert_ne!(reply["error"]["message"], "");
+    }
+
+    fn end(mut self) -> bool {
+        drop(self.input.take());
+        self.child.wait().unwrap().success()
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+fn canonical(method: &str, endpoint: &Endpoint, time: u64, headers: &[(&str, &str)]) -> String {
+    PresignRequest {
+        method,
+        endpoint,
+        bucket: "bucket",
+        key: "a b/ü+%~.txt",
+        access_key_id: IDENTITY,
+        time,
+        expires: 900,
+        session_token: None,
+        version_id: None,
+        query: &[],
+        headers,
+    }
+    .canonical_request()
+    .unwrap()
+}
+
+fn presign(canonical: &str) -> Value {
+    json!({ "name": "presign", "canonical_request": canonical })
+}
+
+#[test]
+fn a_browser_gets_what_it_is_for() {
+    let home = Home::new();
+    let mut host = home.host();
+    let (reply, _) = host.ask(&json!({ "name": "hello" }));
+    assert_eq!(reply["answer"]["protocol"], 1);
+
+    let (reply, _) = host.ask(&json!({ "name": "accounts", "codes": true }));
+    let accounts = reply["answer"]["accounts"].as_array().unwrap();
+    let names: Vec<_> = accounts.iter().map(|a| a["name"].as_str().unwrap()).collect();
+    assert_eq!(names, [ACCOUNT, "AWS SSO:ann", "GitHub:ann"], "AWS's, and the one that is allowed");
+    assert_eq!(accounts[0]["code"]["value"].as_str().unwrap().len(), 6);
+    assert!(accounts[1].get("code").is_none(), "a touch is never taken for a list");
+
+    let (reply, prompts) = host.ask(&json!({ "name": "code", "account": ACCOUNT }));
+    assert_eq!(reply["answer"]["code"]["value"].as_str().unwrap().len(), 6);
+    assert!(prompts.is_empty());
+    let code =
+        json!({ "name": "code", "account": "AWS SSO:ann", "purpose": "us-east-1.signin.aws\u{1b}[2J" });
+    let (reply, prompts) = host.ask(&code);
+    assert_eq!(reply["type"], "done");
+    assert_eq!(prompts, ["The browser asks for the code of AWS SSO:ann for us-east-1.signin.aws\u{FFFD}[2J"]);
+
+    let (reply, _) = host.ask(&json!({ "name": "identities" }));
+    let identities = &reply["answer"]["identities"];
+    assert_eq!(identities[0]["access_key_id"], IDENTITY);
+
+    let endpoint = Endpoint::aws("eu-west-1").unwrap();
+    let (reply, prompts) = host.ask(&presign(&canonical("GET", &endpoint, now(), &[])));
+    let url = reply["answer"]["url"].as_str().unwrap();
+    assert!(url.starts_with("https://bucket.s3.eu-west-1.amazonaws.com/a%20b/%C3%BC%2B%25~.txt?"), "{url}");
+    assert_eq!(
+        prompts,
+        [format!(
+            "The browser asks to sign GET s3://bucket/a b/ü+%~.txt at s3.eu-west-1.amazonaws.com as {IDENTITY} \
+             (works for 15 min)"
+        )]
+    );
+    let custom = Endpoint::custom("http://127.0.0.1:9000", "us-east-1").unwrap();
+    let op = json!({ "name": "presign", "canonical_request": canonical("PUT", &custom, now(), &[]), "scheme": "http" });
+    assert_eq!(host.ask(&op).0["type"], "done");
+    assert!(host.end());
+}
+
+#[test]
+fn a_browser_gets_nothing_else() {
+    let home = Home::new();
+    let mut host = home.host();
+    let endpoint = Endpoint::aws("eu-west-1").unwrap();
+    let good = canonical("GET", &endpoint, now(), &[]);
+    let today = &good[good.find("X-Amz-Date=").unwrap() + 11..][..8];
+
+    // Time.
+    let month = 30 * 86_400;
+    host.refused(&json!({ "name": "code", "account": ACCOUNT, "at": now() + month }), "forbidden");
+    host.refused(&json!({ "name": "code", "account": ACCOUNT, "at": 0 }), "forbidden");
+    host.refused(&json!({ "name": "accounts", "codes": true, "at": now() + month }), "forbidden");
+    host.refused(&presign(&canonical("GET", &endpoint, now() + 365 * 86_400, &[])), "forbidden");
+    host.refused(&presign(&canonical("GET", &endpoint, now() + 400, &[])), "forbidden");
+    host.refused(&presign(&canonical("GET", &endpoint, now() - 400, &[])), "forbidden");
+    let other_day = good.replacen(&format!("%2F{today}%2F"), "%2F20990101%2F", 1);
+    host.refused(&presign(&other_day), "invalid-input");
+    host.refused(&presign(&good.replace("X-Amz-Expires=900", "X-Amz-Expires=604801")), "invalid-input");
+
+    // Accounts and identities.
+    host.refused(&json!({ "name": "code", "account": "Bank:ann" }), "not-found");
+    host.refused(&json!({ "name": "code", "account": format!("exile-{IDENTITY}-SigV4") }), "not-found");
+    host.refused(&json!({ "name": "code", "account": "exile" }), "not-found");
+    host.refused(&json!({ "name": "code", "account": "Amazon" }), "not-found");
+    host.refused(&json!({ "name": "code", "account": "" }), "not-found");
+    let reply = host.ask(&json!({ "name": "code", "account": "nope" })).0.to_string();
+    assert!(!reply.contains("Bank"), "a refusal names no account that the browser may not see");
+
+    // Other signatures than those of S3 objects.
+    host.refused(&presign(&good.replace("%2Fs3%2F", "%2Fsts%2F")), "invalid-input");
+    host.refused(&presign(&good.replace("s3.eu-west-1", "sts.eu-west-1")), "invalid-input");
+    host.refused(
+        &presign(&good.replacen("X-Amz-Algorithm", "Action=GetSessionToken&X-Amz-Algorithm", 1)),
+        "invalid-input",
+    );
+    host.refused(&presign(&canonical("DELETE", &endpoint, now(), &[])), "forbidden");
+    host.refused(&presign(&canonical("GET", &endpoint, now(), &[("x-amz-meta-a", "b")])), "forbidden");
+    host.refused(&presign(&good.replace("UNSIGNED-PAYLOAD", &"a".repeat(64))), "invalid-input");
+    host.refused(&presign(""), "invalid-input");
+    let other = Endpoint::custom("https://evil.test", "us-east-1").unwrap();
+    host.refused(&presign(&canonical("GET", &other, now(), &[])), "forbidden");
+    let local = Endpoint::custom("http://127.0.0.1:9001", "us-east-1").unwrap();
+    let op = json!({ "name": "presign", "canonical_request": canonical("GET", &local, now(), &[]), "scheme": "http" });
+    host.refused(&op, "forbidden");
+    let op = json!({ "name": "presign", "canonical_request": good, "scheme": "http" });
+    host.refused(&op, "forbidden");
+
+    // Anything that changes the key.
+    host.refused(&json!({ "name": "reset" }), "forbidden");
+    host.refused(&json!({ "name": "delete-account", "account": ACCOUNT }), "forbidden");
+    host.refused(&json!({ "name": "delete-identity", "access_key_id": IDENTITY }), "forbidden");
+    let uri = "otpauth://totp/x?secret=AAAA";
+    host.refused(
+        &json!({ "name": "add-account", "uri": uri, "touch": false, "overwrite": true }),
+        "forbidden",
+    );
+    let add = json!({
+        "name": "add-identity", "access_key_id": IDENTITY, "secret_access_key": "x", "touch": false, "overwrite": true
+    });
+    host.refused(&add, "forbidden");
+
+    // What is no operation at all.
+    host.refused(&json!({ "name": "transmit", "apdu": "00A40400" }), "bad-request");
+    host.refused(&json!({ "name": "hmac", "account": ACCOUNT, "challenge": "20990101" }), "bad-request");
+    host.refused(&json!({ "name": "code", "account": ACCOUNT, "challenge": 5 }), "bad-request");
+    assert_eq!(host.ask(&json!({ "name": "accounts" })).0["answer"]["accounts"].as_array().unwrap().len(), 3);
+    assert!(host.end());
+}
+
+#[test]
+fn broken_messages_are_answered_and_the_next_one_is_read() {
+    let home = Home::new();
+    let mut host = home.host();
+    for broken in [&b""[..], b"{", b"\xFF\xFE", b"null", b"[]", b"{\"v\":1}", &[b'['; 100_000]] {
+        host.send(broken);
+        let reply = host.receive();
+        assert_eq!(reply["error"]["code"], "bad-request", "{broken:?}");
+    }
+    host.send(br#"{"v":2,"id":"later","op":{"name":"hello"}}"#);
+    let reply = host.receive();
+    assert_eq!((&reply["id"], &reply["error"]["code"]), (&json!("later"), &json!("unsupported-version")));
+    assert_eq!(host.ask(&json!({ "name": "hello" })).0["type"], "done");
+    // A length of 4 GiB, which is what 5 GB come to in four bytes: refused before anything is allocated for it.
+    host.input.as_mut().unwrap().write_all(&u32::MAX.to_ne_bytes()).unwrap();
+    assert_eq!(host.receive()["error"]["code"], "bad-request");
+    assert!(!host.child.wait().unwrap().success());
+}
+
+#[test]
+fn firefox_is_a_browser_too_and_strangers_are_not() {
+    let home = Home::new();
+    let manifest = home.folder.path().join(MANIFEST_FILE).display().to_string();
+    let mut host = home.host_for(&[manifest.clone(), FIREFOX_ID.to_owned()]);
+    host.refused(&json!({ "name": "reset" }), "forbidden");
+    assert!(host.end());
+    let mut host = home.host_for(&[manifest, "other@addon".to_owned()]);
+    assert!(!host.child.wait().unwrap().success());
+    let mut host = home.host_for(&["chrome-extension://aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/".to_owned()]);
+    assert!(!host.child.wait().unwrap().success());
+}
+
+#[test]
+fn without_a_key_and_without_a_choice_there_is_none() {
+    let home = Home::new();
+    let run = |key: Option<&str>| {
+        let mut command = home.command();
+        command.env_remove("KEYFOB_KEY").args(["code", "x"]).stdin(Stdio::null());
+        // A socket that does not exist: this machine's own readers are never asked.
+        command.env("PCSCLITE_CSOCK_NAME", home.folder.path().join("no-pcscd"));
+        command.args(key.map(|key| ["--key", key]).iter().flatten());
+        command.output().unwrap()
+    };
+    let output = run(None);
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    assert!(output.stdout.is_empty());
+    assert_eq!(run(Some("12345678")).status.code(), Some(3));
+    assert_eq!(run(Some("soft:absent")).status.code(), Some(7));
+    assert_eq!(run(Some("soft:../x")).status.code(), Some(2));
+}

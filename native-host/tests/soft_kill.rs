@@ -79,7 +79,6 @@ fn what_was_acknowledged_survives_a_kill() {
         assert_eq!(next, stored);
     }
     let last = number(keys.open(&name, Unlock::Passphrase(&secret)).unwrap().state());
-    eprintln!("LAST {last}");
     assert!(last >= 12, "{last}: the writers did write");
     // A killed writer may leave its temporary file; it is no software key and in nobody's way.
     let names: Vec<_> = keys.list().unwrap();

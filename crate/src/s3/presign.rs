@@ -5,12 +5,11 @@
 //!
 //! Source: "Authenticating Requests: Using Query Parameters (AWS Signature Version 4)", Amazon S3 API Reference.
 
-use sha2::{Digest as _, Sha256};
-
 use super::name::{BucketError, KeyError, check_bucket, check_key};
 use super::{Endpoint, SERVICE};
 use crate::message::Scheme;
 use crate::sigv4::encode::{encode_path, encode_query, encoded_path_len, encoded_query_len, is_unreserved};
+use crate::sigv4::hmac::sha256;
 use crate::sigv4::{
     ALGORITHM, AmzDate, CanonicalRequestError, DateError, Scope, ScopeError, SigningKey, StringToSign,
     UNSIGNED_PAYLOAD, check_header, check_method, compare_names, put_header_value, put_lower,
@@ -137,8 +136,6 @@ pub enum PresignError {
 
 /// Where the parts stand in the buffer.
 struct Layout {
-    /// Begin of the path: before it stand scheme and host.
-    path: usize,
     /// Between path and query.
     separator: usize,
     /// End of the query: after it stands the rest of the canonical request.
@@ -184,24 +181,39 @@ impl<'a> PresignRequest<'a> {
             return Err(other_scope(key, &request));
         }
 
-        let mut out = Vec::with_capacity(self.capacity());
-        out.extend_from_slice(self.endpoint.scheme().as_str().as_bytes());
-        out.extend_from_slice(b"://");
-        self.put_host(&mut out);
+        // The canonical request first, with the method just before the path; room is left for scheme and host,
+        // which take the method's place once it is hashed.
+        let scheme = self.endpoint.scheme().as_str().as_bytes();
+        let (bucket, _) = self.endpoint.place(self.bucket);
+        let authority = self.endpoint.authority().as_bytes();
+        let dot = usize::from(!bucket.is_empty());
+        let before = scheme.len() + b"://".len() + bucket.len() + dot + authority.len();
+        let method = self.method.len() + 1;
+        let start = before.max(method);
+        let mut out = Vec::with_capacity(start + self.capacity());
+        out.resize(start - method, 0);
+        out.extend_from_slice(self.method.as_bytes());
+        out.push(b'\n');
         let layout = self.write(&mut out, &date);
+        let hash = sha256(out.get(start - method..).unwrap_or_default());
+        let signature = key.sign(&StringToSign::new(&date, scope, &hash));
 
-        let mut hash = Sha256::new();
-        hash.update(self.method);
-        hash.update(b"\n");
-        hash.update(out.get(layout.path..).unwrap_or_default());
-        let signature = key.sign(&StringToSign::new(&date, scope, &hash.finalize().into()));
-
+        // From here on it is the link.
         out.truncate(layout.query_end);
+        out.extend_from_slice(SIGNATURE);
+        out.extend_from_slice(&signature.to_hex());
         if let Some(separator) = out.get_mut(layout.separator) {
             *separator = b'?';
         }
-        out.extend_from_slice(SIGNATURE);
-        out.extend_from_slice(&signature.to_hex());
+        let mut at = start - before;
+        for part in [scheme, b"://", bucket.as_bytes(), b".".get(..dot).unwrap_or_default(), authority] {
+            if let Some(to) = out.get_mut(at..at + part.len()) {
+                to.copy_from_slice(part);
+            }
+            at += part.len();
+        }
+        // Only behind a method that is longer than the server's name.
+        out.drain(..start - before);
         Ok(text(out))
     }
 
@@ -244,7 +256,6 @@ impl<'a> PresignRequest<'a> {
 
     /// Appends path, line break, query, and the rest of the canonical request.
     fn write(&self, out: &mut Vec<u8>, date: &AmzDate) -> Layout {
-        let path = out.len();
         out.push(b'/');
         let (_, bucket) = self.endpoint.place(self.bucket);
         if !bucket.is_empty() {
@@ -262,7 +273,7 @@ impl<'a> PresignRequest<'a> {
         self.put_signed_headers(out, b";");
         out.push(b'\n');
         out.extend_from_slice(UNSIGNED_PAYLOAD.as_bytes());
-        Layout { path, separator, query_end }
+        Layout { separator, query_end }
     }
 
     /// The query, sorted. Every name is plain ASCII, so that names sort as their encodings do.
@@ -335,7 +346,7 @@ impl<'a> PresignRequest<'a> {
         out.extend_from_slice(self.endpoint.authority().as_bytes());
     }
 
-    /// At least as many bytes as canonical request and link need.
+    /// At least as many bytes as canonical request and link need from the path on.
     fn capacity(&self) -> usize {
         let parameter = |(name, value): (&str, &str)| name.len() + encoded_query_len(value.as_bytes()) + 2;
         let header = |&(name, value): &(&str, &str)| 4 * name.len() + value.len() + 8;
@@ -591,9 +602,6 @@ mod tests {
         fn check(request: &PresignRequest<'_>) {
             let date = AmzDate::from_unix(request.time).unwrap();
             let mut out = Vec::new();
-            out.extend_from_slice(request.endpoint.scheme().as_str().as_bytes());
-            out.extend_from_slice(b"://");
-            request.put_host(&mut out);
             let layout = request.write(&mut out, &date);
             let needed = out.len().max(layout.query_end + SIGNATURE.len() + 64);
             assert!(request.capacity() >= needed, "{} < {needed}", request.capacity());

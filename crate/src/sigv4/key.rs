@@ -11,11 +11,10 @@
 
 use core::fmt;
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
-use zeroize::{Zeroize as _, ZeroizeOnDrop, Zeroizing};
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
+use super::hmac::HmacKey;
 use super::{AmzDate, Scope, ScopeError, StringToSign, TERMINATOR, encode};
 
 /// The key of one UTC day. Erased on drop.
@@ -34,10 +33,8 @@ impl DateKey {
     /// Derives the date key of the day `date` falls on from a secret access key.
     #[must_use]
     pub fn from_secret(secret_access_key: &[u8], date: AmzDate) -> Self {
-        let mut key = Zeroizing::new(Vec::with_capacity(4 + secret_access_key.len()));
-        key.extend_from_slice(b"AWS4");
-        key.extend_from_slice(secret_access_key);
-        Self { key: hmac(&key, date.date()), date }
+        let key = HmacKey::new([b"AWS4", secret_access_key]);
+        Self { key: Zeroizing::new(key.mac(date.date())), date }
     }
 
     /// Derives the key for one region and service.
@@ -46,10 +43,10 @@ impl DateKey {
     /// [`ScopeError`] if region or service cannot be one.
     pub fn signing_key(&self, region: &str, service: &str) -> Result<SigningKey, ScopeError> {
         let scope = Scope::new(&self.date, region, service)?;
-        let key = hmac(self.key.as_slice(), region.as_bytes());
-        let key = hmac(key.as_slice(), service.as_bytes());
-        let key = hmac(key.as_slice(), TERMINATOR.as_bytes());
-        Ok(SigningKey { scope, keyed: keyed(key.as_slice()) })
+        let date_key = HmacKey::new([self.key.as_slice(), &[]]);
+        let region_key = date_key.derive(region.as_bytes());
+        let service_key = region_key.derive(service.as_bytes());
+        Ok(SigningKey { scope, key: service_key.derive(TERMINATOR.as_bytes()) })
     }
 }
 
@@ -66,7 +63,7 @@ impl fmt::Debug for DateKey {
 /// Kept as HMAC's key schedule, so that a signature costs one HMAC of the string to sign and no re-keying.
 pub struct SigningKey {
     scope: Scope,
-    keyed: Hmac<Sha256>,
+    key: HmacKey,
 }
 
 impl SigningKey {
@@ -79,13 +76,10 @@ impl SigningKey {
     /// Signs.
     #[must_use]
     pub fn sign(&self, string_to_sign: &StringToSign) -> Signature {
-        let mut mac = self.keyed.clone();
-        mac.update(string_to_sign.as_bytes());
-        Signature(mac.finalize().into_bytes().into())
+        Signature(self.key.mac(string_to_sign.as_bytes()))
     }
 }
 
-// Its HMAC erases itself: the `zeroize` features of `hmac` and `sha2` are on.
 impl ZeroizeOnDrop for SigningKey {}
 
 impl fmt::Debug for SigningKey {
@@ -134,20 +128,6 @@ impl fmt::Debug for Signature {
     }
 }
 
-fn keyed(key: &[u8]) -> Hmac<Sha256> {
-    // Same as `new_from_slice`, which takes keys of every length and so cannot fail, but says it could.
-    Hmac::new_from_slice(key).unwrap_or_else(|_| Hmac::new(&Default::default()))
-}
-
-fn hmac(key: &[u8], message: &[u8]) -> Zeroizing<[u8; 32]> {
-    let mut mac = keyed(key);
-    mac.update(message);
-    let mut bytes = mac.finalize().into_bytes();
-    let out = Zeroizing::new(bytes.into());
-    bytes.as_mut_slice().zeroize();
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,29 +144,19 @@ mod tests {
         let date = AmzDate::parse("20120215T000000Z").unwrap();
         let day = DateKey::from_secret(SECRET, date);
         check("date", &*day.key, "969fbb94feb542b71ede6f87fe4d5fa29c789342b0f407474670f0c2489e0a0d");
-        let region = hmac(&*day.key, b"us-east-1");
-        check("region", &*region, "69daa0209cd9c5ff5c8ced464a696fd4252e981430b10e3d3fd8e2f197d7a70c");
-        let service = hmac(&*region, b"iam");
-        check("service", &*service, "f72cfd46f26bc4643f06a11eabb6c0ba18780c19a8da0c31ace671265e3c87fa");
-        let signing = hmac(&*service, TERMINATOR.as_bytes());
-        check("signing", &*signing, "f4780e2d9f65fa895f9c67b32ce1baf0b0d8a43505a000a1a9e090d414db404d");
+        let next = |key: &[u8], message: &[u8]| HmacKey::new([key, &[]]).mac(message);
+        let region = next(day.key.as_slice(), b"us-east-1");
+        check("region", &region, "69daa0209cd9c5ff5c8ced464a696fd4252e981430b10e3d3fd8e2f197d7a70c");
+        let service = next(&region, b"iam");
+        check("service", &service, "f72cfd46f26bc4643f06a11eabb6c0ba18780c19a8da0c31ace671265e3c87fa");
+        let signing = next(&service, TERMINATOR.as_bytes());
+        check("signing", &signing, "f4780e2d9f65fa895f9c67b32ce1baf0b0d8a43505a000a1a9e090d414db404d");
 
         let sts = super::super::string_to_sign(&date, &Scope::new(&date, "us-east-1", "iam").unwrap(), b"");
-        let expected = hmac(&*signing, sts.as_bytes());
         let whole = day.signing_key("us-east-1", "iam").unwrap();
-        assert_eq!(whole.sign(&sts).as_bytes(), &*expected);
+        assert_eq!(*whole.sign(&sts).as_bytes(), next(&signing, sts.as_bytes()));
         let from_card = DateKey::new(*day.key, date).signing_key("us-east-1", "iam").unwrap();
         assert_eq!(from_card.sign(&sts), whole.sign(&sts));
-    }
-
-    #[test]
-    fn long_secrets_are_hashed_first_as_hmac_does() {
-        // RFC 4231, test case 6: a key of 131 bytes.
-        let mac = hmac(&[0xaa; 131], b"Test Using Larger Than Block-Size Key - Hash Key First");
-        assert_eq!(
-            data_encoding::HEXLOWER.encode(&*mac),
-            "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"
-        );
     }
 
     #[test]

@@ -12,6 +12,7 @@
 mod canonical_request;
 mod date;
 pub(crate) mod encode;
+pub(crate) mod hmac;
 mod key;
 mod scope;
 mod string_to_sign;

@@ -2,8 +2,7 @@
 
 use core::fmt;
 
-use sha2::{Digest as _, Sha256};
-
+use super::hmac::sha256;
 use super::{ALGORITHM, AmzDate, Scope, encode};
 
 const MAX_LEN: usize = ALGORITHM.len() + 1 + AmzDate::LEN + 1 + Scope::MAX_LEN + 1 + 64;
@@ -18,7 +17,7 @@ pub struct StringToSign {
 /// The string to sign of a canonical request.
 #[must_use]
 pub fn string_to_sign(date: &AmzDate, scope: &Scope, canonical_request: &[u8]) -> StringToSign {
-    StringToSign::new(date, scope, &Sha256::digest(canonical_request).into())
+    StringToSign::new(date, scope, &sha256(canonical_request))
 }
 
 impl StringToSign {

@@ -1,0 +1,157 @@
+//! HMAC-SHA256 (RFC 2104, FIPS 180-4) over whole messages, for keys that sign more than once.
+//!
+//! A key is kept as its schedule: the states of SHA-256 after the inner and the outer padded key, 32 bytes each.
+//! So a message costs its own blocks and one more, nothing is buffered, and all that is secret lies in two arrays
+//! that are erased. The compression function is `sha2`'s; only the padding is done here, and tests hold it
+//! against `sha2` and `hmac`.
+
+use sha2::block_api::compress256;
+use zeroize::{Zeroize as _, ZeroizeOnDrop, Zeroizing};
+
+const BLOCK: usize = 64;
+
+/// FIPS 180-4 section 5.3.3.
+const INITIAL: State =
+    [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
+
+type State = [u32; 8];
+
+/// SHA-256 of a message.
+pub(crate) fn sha256(message: &[u8]) -> [u8; 32] {
+    let mut state = INITIAL;
+    finish(&mut state, 0, message);
+    to_bytes(&state)
+}
+
+/// The key schedule of an HMAC-SHA256 key. Erased on drop.
+#[derive(ZeroizeOnDrop)]
+pub(crate) struct HmacKey {
+    inner: State,
+    outer: State,
+}
+
+impl HmacKey {
+    /// A key of 64 bytes at most, as one or more parts.
+    ///
+    /// Longer ones are hashed first, as RFC 2104 says.
+    pub(crate) fn new(parts: [&[u8]; 2]) -> Self {
+        let mut block = Zeroizing::new([0; BLOCK]);
+        let [first, second] = parts;
+        if first.len() + second.len() <= BLOCK {
+            for (to, from) in block.iter_mut().zip(first.iter().chain(second)) {
+                *to = *from;
+            }
+        } else {
+            let mut whole = Zeroizing::new(Vec::with_capacity(first.len() + second.len()));
+            whole.extend_from_slice(first);
+            whole.extend_from_slice(second);
+            let hash = Zeroizing::new(sha256(&whole));
+            for (to, from) in block.iter_mut().zip(hash.iter()) {
+                *to = *from;
+            }
+        }
+        let mut key = Self { inner: INITIAL, outer: INITIAL };
+        block.iter_mut().for_each(|byte| *byte ^= 0x36);
+        compress256(&mut key.inner, core::slice::from_ref(&*block));
+        block.iter_mut().for_each(|byte| *byte ^= 0x36 ^ 0x5c);
+        compress256(&mut key.outer, core::slice::from_ref(&*block));
+        key
+    }
+
+    /// The code of a message. It may be a key again: erasing it is the caller's.
+    pub(crate) fn mac(&self, message: &[u8]) -> [u8; 32] {
+        let mut state = self.inner;
+        finish(&mut state, BLOCK, message);
+        let mut inner = to_bytes(&state);
+        state = self.outer;
+        finish(&mut state, BLOCK, &inner);
+        inner.zeroize();
+        let code = to_bytes(&state);
+        state.zeroize();
+        code
+    }
+
+    /// The code of a message, which is a key again.
+    pub(crate) fn derive(&self, message: &[u8]) -> Self {
+        let key = Zeroizing::new(self.mac(message));
+        Self::new([key.as_slice(), &[]])
+    }
+}
+
+/// Takes in the rest of a message of which `before` bytes, whole blocks, are in `state` already, and its padding.
+fn finish(state: &mut State, before: usize, message: &[u8]) {
+    let (blocks, rest) = message.as_chunks::<BLOCK>();
+    compress256(state, blocks);
+    let mut last = [[0; BLOCK]; 2];
+    // The rest, a one bit, zeros, and the length in bits in the last eight bytes: in one block, or else two.
+    let bytes = last.as_flattened_mut();
+    let end = if rest.len() < BLOCK - 8 { BLOCK } else { 2 * BLOCK };
+    if let Some((text, padding)) =
+        bytes.get_mut(..end).and_then(|bytes| bytes.split_at_mut_checked(rest.len()))
+    {
+        text.copy_from_slice(rest);
+        if let Some(one) = padding.first_mut() {
+            *one = 0x80;
+        }
+        if let Some(length) = padding.last_chunk_mut() {
+            *length = (((before + message.len()) as u64) << 3).to_be_bytes();
+        }
+    }
+    compress256(state, last.get(..end / BLOCK).unwrap_or_default());
+}
+
+fn to_bytes(state: &State) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    for (to, word) in bytes.as_chunks_mut().0.iter_mut().zip(state) {
+        *to = word.to_be_bytes();
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ::hmac::{Hmac, KeyInit as _, Mac as _};
+    use proptest::prelude::*;
+    use sha2::{Digest as _, Sha256};
+
+    #[track_caller]
+    fn check(key: &[u8], message: &[u8]) {
+        assert_eq!(sha256(message), <[u8; 32]>::from(Sha256::digest(message)), "{} bytes", message.len());
+        let mut expected = Hmac::<Sha256>::new_from_slice(key).unwrap();
+        expected.update(message);
+        let expected: [u8; 32] = expected.finalize().into_bytes().into();
+        let (first, second) = key.split_at(key.len() / 3);
+        assert_eq!(HmacKey::new([first, second]).mac(message), expected, "{} bytes", message.len());
+        assert_eq!(HmacKey::new([key, &[]]).mac(message), expected, "key of {} bytes", key.len());
+        let derived = HmacKey::new([&expected, &[]]).mac(message);
+        assert_eq!(HmacKey::new([key, &[]]).derive(message).mac(message), derived);
+    }
+
+    #[test]
+    fn every_length_is_padded_rightly() {
+        let bytes: Vec<u8> = (0..=255).collect();
+        for len in 0..=bytes.len() {
+            check(b"key", &bytes[..len]);
+            check(&bytes[..len], b"message");
+        }
+    }
+
+    /// RFC 4231, test case 6: a key of 131 bytes.
+    #[test]
+    fn long_keys_are_hashed_first() {
+        let code =
+            HmacKey::new([&[0xaa; 131], &[]]).mac(b"Test Using Larger Than Block-Size Key - Hash Key First");
+        assert_eq!(
+            data_encoding::HEXLOWER.encode(&code),
+            "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_hmac(key in prop::collection::vec(any::<u8>(), 0..200), message in prop::collection::vec(any::<u8>(), 0..2000)) {
+            check(&key, &message);
+        }
+    }
+}

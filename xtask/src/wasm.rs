@@ -119,12 +119,25 @@ pub(crate) fn build(flavour: Flavour) -> Result<()> {
     Ok(())
 }
 
+const FEATURES: [&str; 7] = [
+    "bulk-memory",
+    "multivalue",
+    "mutable-globals",
+    "nontrapping-float-to-int",
+    "reference-types",
+    "sign-ext",
+    "simd",
+];
+
 fn optimise(wasm: &Path) -> Result<()> {
     run::logged(
         "wasm-opt",
         Command::new("node")
             .arg("tests/node_modules/binaryen/bin/wasm-opt")
-            .args(["-O3", "--all-features", "--strip-debug", "--strip-producers", "--output"])
+            .args(["-O3", "--strip-debug", "--strip-producers"])
+            // What rustc and wasm-bindgen emit, and no more: browsers do not read everything that wasm-opt can write.
+            .args(FEATURES.map(|feature| format!("--enable-{feature}")))
+            .arg("--output")
             .args([wasm, wasm]),
     )?;
     let raw = fs::metadata(wasm)?.len();

@@ -1,7 +1,7 @@
 //! The software key's file: encrypted, never written in part, never losing what another process wrote.
 //!
 //! What is inside is the state of [`keyfob_core::softkey`], opaque here. `docs/software-key.md` describes the
-//! format and what it protects against; the layout in code is [`Header`].
+//! format and what it protects against; the layout in code is `Header`.
 
 use std::fmt;
 use std::fs;

@@ -1,6 +1,6 @@
 // Between the pages, the popup and the host. Pages are hostile until shown to be AWS's, the host is fallible.
 
-import init, { choose_accounts, signin_flow } from "./keyfob_core.js";
+import { choose_accounts, ready, signin_flow } from "./core.js";
 import type { Account, Code } from "./generated/message.js";
 import { Host, nonsense, TroubleError } from "./host.js";
 import type { Candidate, FieldAsk, FieldTell, FillCommand, PopupAsk, PopupTell, Trouble } from "./internal.js";
@@ -9,9 +9,6 @@ import type { Candidate, FieldAsk, FieldTell, FillCommand, PopupAsk, PopupTell, 
 const MIN_REMAINING = 3;
 
 const host = new Host();
-
-let wasm: Promise<unknown> | undefined;
-const core = () => (wasm ??= init());
 
 chrome.runtime.onConnect.addListener((port) => {
   if (port.sender?.id !== chrome.runtime.id) return port.disconnect();
@@ -39,7 +36,7 @@ async function chosenKey(): Promise<string | undefined> {
 
 /** Throws unless the frame behind `port` may be filled: its own origin and that of every ancestor are AWS's. */
 async function checkPage(port: chrome.runtime.Port, ancestors: unknown): Promise<string> {
-  await core();
+  await ready();
   const { url, origin, tab, frameId, documentLifecycle } = port.sender ?? {};
   const isSignIn = (text: unknown) => typeof text === "string" && signin_flow(text) !== undefined;
   const frames: unknown[] = Array.isArray(ancestors) ? ancestors : [null];

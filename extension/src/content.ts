@@ -414,21 +414,29 @@
     return svg;
   }
 
-  /** To the right of the field; where there is no room, below it, and then above. */
+  /** Beside the field, below it or above it: where it fits, and covers nothing that can be pressed. */
   function place(): void {
     if (!chip || !field) return;
     const { host } = chip;
     if (!host.isConnected) document.documentElement.append(host);
     if (!host.matches(":popover-open")) host.showPopover();
     const box = field.getBoundingClientRect();
-    const own = host.getBoundingClientRect();
-    const fitsBeside = box.right + 10 + own.width <= innerWidth;
-    const fitsBelow = box.bottom + 6 + own.height <= innerHeight;
-    const x = fitsBeside ? box.right + 10 : Math.max(4, Math.min(box.left, innerWidth - own.width - 4));
-    const y =
-      fitsBeside ? box.top + Math.min(0, (box.height - own.height) / 2)
-      : fitsBelow ? box.bottom + 6
-      : box.top - own.height - 6;
+    const { width, height } = host.getBoundingClientRect();
+    const left = Math.max(4, Math.min(box.left, innerWidth - width - 4));
+    const places = [
+      [box.right + 10, box.top + Math.min(0, (box.height - height) / 2)],
+      [left, box.bottom + 6],
+      [left, box.top - height - 6],
+    ] as const;
+    const fits = places.filter(([x, y]) => x + width <= innerWidth && y >= 0 && y + height <= innerHeight);
+    const free = ([x, y]: readonly [number, number]) =>
+      [0.1, 0.5, 0.9].every((part) =>
+        [0.2, 0.8].every((down) => {
+          const under = document.elementsFromPoint(x + width * part, y + height * down).find((e) => e !== host);
+          return !under?.closest("a, button, input, select, textarea, label, [role=button]");
+        }),
+      );
+    const [x, y] = fits.find(free) ?? fits[0] ?? places[1];
     host.style.setProperty("--x", `${Math.round(x)}px`);
     host.style.setProperty("--y", `${Math.round(Math.max(4, y))}px`);
   }

@@ -3,7 +3,8 @@
 
 import type { Account, AwsFlow, ErrorCode, Scheme } from "./generated/message.js";
 
-export default function init(input?: { module_or_path: BufferSource | URL }): Promise<unknown>;
+/** Once it has resolved, the functions below can be called. Does nothing a second time. */
+export default function init(input: { module_or_path: string }): Promise<unknown>;
 
 export interface CoreError extends Error {
   code: ErrorCode;

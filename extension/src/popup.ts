@@ -1,12 +1,13 @@
 // The popup: codes and presigned links. It asks the host through the background and holds nothing but what it shows.
 
-import init, {
+import {
   is_lookalike,
   parse_console_url,
   presign_preview,
+  ready,
   type CoreError,
   type PresignPreview,
-} from "./keyfob_core.js";
+} from "./core.js";
 import type { Account, Answer, Code, Key } from "./generated/message.js";
 import type { PopupAsk, PopupOp, PopupTell, Trouble } from "./internal.js";
 
@@ -465,7 +466,7 @@ function usePage(url: string): void {
 }
 
 void (async () => {
-  const [url, stored] = await Promise.all([pageUrl(), chrome.storage.local.get("key"), init()]);
+  const [url, stored] = await Promise.all([pageUrl(), chrome.storage.local.get("key"), ready()]);
   const { key } = stored;
   if (typeof key === "string") chosen = key;
   if (url !== undefined) usePage(url);

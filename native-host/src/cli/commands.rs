@@ -168,7 +168,8 @@ fn code(global: &Global, code: args::Code) -> Result<(), Failure> {
 
 /// A secret from stdin if something is piped in, from the terminal otherwise.
 fn ask(what: &str) -> Result<Secret, Failure> {
-    prompt::secret(what).map_err(|error| front::prompt_failure(&error))
+    // Nothing is locked here: it is the command that lacks something.
+    prompt::secret(what).map_err(|error| Failure { code: ErrorCode::InvalidInput, ..front::prompt_failure(&error) })
 }
 
 fn text(secret: Secret, what: &str) -> Result<Zeroizing<String>, Failure> {
@@ -334,8 +335,6 @@ fn presign(global: &Global, args: &args::Presign) -> Result<(), Failure> {
         })
         .collect::<Result<Vec<_>, _>>()?;
     let headers = args.header.iter().map(|text| pair(text)).collect::<Result<Vec<_>, _>>()?;
-    let borrow = |pairs: &'_ [(String, String)]| -> Vec<(String, String)> { pairs.to_vec() };
-    let (overrides, headers) = (borrow(&overrides), borrow(&headers));
     let overrides: Vec<_> = overrides.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
 

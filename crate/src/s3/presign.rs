@@ -307,6 +307,11 @@ impl<'a> PresignRequest<'a> {
 
     /// Header lines, sorted.
     fn put_headers(&self, out: &mut Vec<u8>) {
+        if self.headers.is_empty() {
+            out.extend_from_slice(b"host:");
+            self.put_host(out);
+            return out.push(b'\n');
+        }
         let host = [(HOST, "")];
         for_each_sorted(self.headers.iter().copied().chain(host), compare_names, |name, value| {
             put_lower(out, name);
@@ -322,6 +327,9 @@ impl<'a> PresignRequest<'a> {
 
     /// Names of the signed headers, sorted.
     fn put_signed_headers(&self, out: &mut Vec<u8>, separator: &[u8]) {
+        if self.headers.is_empty() {
+            return out.extend_from_slice(HOST.as_bytes());
+        }
         let mut first = true;
         for_each_sorted(self.headers.iter().copied().chain([(HOST, "")]), compare_names, |name, _| {
             if !first {

@@ -38,8 +38,10 @@ impl AmzDate {
         if unix > Self::MAX_UNIX {
             return Err(DateError::OutOfRange(unix));
         }
-        let (year, month, day) = civil_from_days(unix / SECONDS_PER_DAY);
-        let second = unix % SECONDS_PER_DAY;
+        // Both fit, and 32 bits divide faster.
+        let narrow = |n: u64| u32::try_from(n).unwrap_or_default();
+        let (year, month, day) = civil_from_days(narrow(unix / SECONDS_PER_DAY));
+        let second = narrow(unix % SECONDS_PER_DAY);
         let [y1, y2] = two_digits(year / 100);
         let [y3, y4] = two_digits(year % 100);
         let [m1, m2] = two_digits(month);
@@ -119,7 +121,7 @@ impl fmt::Debug for AmzDate {
 }
 
 /// `n` under 100, in decimal.
-fn two_digits(n: u64) -> [u8; 2] {
+fn two_digits(n: u32) -> [u8; 2] {
     [b'0' + (n / 10 % 10) as u8, b'0' + (n % 10) as u8]
 }
 
@@ -127,7 +129,7 @@ fn two_digits(n: u64) -> [u8; 2] {
 ///
 /// Howard Hinnant's algorithm ("chrono-compatible low-level date algorithms"): years begin in March, so that
 /// the leap day is the last.
-fn civil_from_days(days: u64) -> (u64, u64, u64) {
+fn civil_from_days(days: u32) -> (u32, u32, u32) {
     let shifted = days + 719_468; // days since 0000-03-01
     let era = shifted / 146_097; // 400 years each
     let day_of_era = shifted % 146_097;
@@ -136,7 +138,7 @@ fn civil_from_days(days: u64) -> (u64, u64, u64) {
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
     let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
+    (era * 400 + year_of_era + u32::from(month <= 2), month, day)
 }
 
 /// Days since 1970-01-01 of a date from then on, `None` if it lies before or has no such month. The day is
@@ -184,10 +186,11 @@ mod tests {
         let (mut year, mut month, mut day) = (1970, 1, 1);
         for days in 0..366 * 500 {
             assert_eq!(civil_from_days(days), (year, month, day));
-            assert_eq!(days_from_civil(year, month, day), Some(days));
+            let days_back = days_from_civil(year.into(), month.into(), day.into());
+            assert_eq!(days_back, Some(days.into()));
             let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
             let length = match month {
-                2 => 28 + u64::from(leap),
+                2 => 28 + u32::from(leap),
                 4 | 6 | 9 | 11 => 30,
                 _ => 31,
             };

@@ -6,7 +6,7 @@
 //! against `sha2` and `hmac`.
 
 use sha2::block_api::compress256;
-use zeroize::{Zeroize as _, ZeroizeOnDrop, Zeroizing};
+use zeroize::{ZeroizeOnDrop, Zeroizing, optimization_barrier};
 
 const BLOCK: usize = 64;
 
@@ -24,37 +24,47 @@ pub(crate) fn sha256(message: &[u8]) -> [u8; 32] {
 }
 
 /// The key schedule of an HMAC-SHA256 key. Erased on drop.
-#[derive(ZeroizeOnDrop)]
 pub(crate) struct HmacKey {
     inner: State,
     outer: State,
 }
 
 impl HmacKey {
-    /// A key of 64 bytes at most, as one or more parts.
-    ///
-    /// Longer ones are hashed first, as RFC 2104 says.
+    /// A key of any length, as two parts to be taken as one.
     pub(crate) fn new(parts: [&[u8]; 2]) -> Self {
-        let mut block = Zeroizing::new([0; BLOCK]);
+        let mut block = [0; BLOCK];
         let [first, second] = parts;
-        if first.len() + second.len() <= BLOCK {
-            for (to, from) in block.iter_mut().zip(first.iter().chain(second)) {
-                *to = *from;
-            }
+        let len = first.len() + second.len();
+        if let Some((to_first, to_second)) =
+            block.get_mut(..len).and_then(|b| b.split_at_mut_checked(first.len()))
+        {
+            to_first.copy_from_slice(first);
+            to_second.copy_from_slice(second);
         } else {
-            let mut whole = Zeroizing::new(Vec::with_capacity(first.len() + second.len()));
+            // Longer than a block: RFC 2104 hashes it first.
+            let mut whole = Zeroizing::new(Vec::with_capacity(len));
             whole.extend_from_slice(first);
             whole.extend_from_slice(second);
-            let hash = Zeroizing::new(sha256(&whole));
-            for (to, from) in block.iter_mut().zip(hash.iter()) {
-                *to = *from;
-            }
+            return Self::from_code(sha256(&whole));
         }
+        Self::from_block(block)
+    }
+
+    /// A key of 32 bytes, as codes are.
+    pub(crate) fn from_code(mut code: [u8; 32]) -> Self {
+        let mut block = [0; BLOCK];
+        block.first_chunk_mut().into_iter().for_each(|to| *to = code);
+        erase(&mut code);
+        Self::from_block(block)
+    }
+
+    fn from_block(mut block: [u8; BLOCK]) -> Self {
         let mut key = Self { inner: INITIAL, outer: INITIAL };
         block.iter_mut().for_each(|byte| *byte ^= 0x36);
-        compress256(&mut key.inner, core::slice::from_ref(&*block));
+        compress256(&mut key.inner, core::slice::from_ref(&block));
         block.iter_mut().for_each(|byte| *byte ^= 0x36 ^ 0x5c);
-        compress256(&mut key.outer, core::slice::from_ref(&*block));
+        compress256(&mut key.outer, core::slice::from_ref(&block));
+        erase(&mut block);
         key
     }
 
@@ -62,42 +72,64 @@ impl HmacKey {
     pub(crate) fn mac(&self, message: &[u8]) -> [u8; 32] {
         let mut state = self.inner;
         finish(&mut state, BLOCK, message);
-        let mut inner = to_bytes(&state);
+        let mut last = OUTER_PADDING;
+        last.first_chunk_mut().into_iter().for_each(|to| *to = to_bytes(&state));
         state = self.outer;
-        finish(&mut state, BLOCK, &inner);
-        inner.zeroize();
+        compress256(&mut state, core::slice::from_ref(&last));
         let code = to_bytes(&state);
-        state.zeroize();
+        erase(&mut state);
         code
     }
 
-    /// The code of a message, which is a key again.
+    /// The key that is the code of a message.
     pub(crate) fn derive(&self, message: &[u8]) -> Self {
-        let key = Zeroizing::new(self.mac(message));
-        Self::new([key.as_slice(), &[]])
+        Self::from_code(self.mac(message))
     }
+}
+
+/// The second and last block of the outer hash, but for the inner hash that it begins with: 96 bytes in all.
+const OUTER_PADDING: [u8; BLOCK] = {
+    let mut block = [0; BLOCK];
+    block[32] = 0x80;
+    [block[62], block[63]] = (96 * 8_u16).to_be_bytes();
+    block
+};
+
+impl Drop for HmacKey {
+    fn drop(&mut self) {
+        erase(&mut self.inner);
+        erase(&mut self.outer);
+    }
+}
+
+impl ZeroizeOnDrop for HmacKey {}
+
+/// Overwrites with zeros, all at once: `Zeroize` does it byte by byte, which costs as much as the hashing.
+fn erase<T: Copy + Default, const N: usize>(secret: &mut [T; N]) {
+    *secret = [T::default(); N];
+    // The compiler must take it for used.
+    optimization_barrier(secret);
 }
 
 /// Takes in the rest of a message of which `before` bytes, whole blocks, are in `state` already, and its padding.
 fn finish(state: &mut State, before: usize, message: &[u8]) {
     let (blocks, rest) = message.as_chunks::<BLOCK>();
-    compress256(state, blocks);
-    let mut last = [[0; BLOCK]; 2];
-    // The rest, a one bit, zeros, and the length in bits in the last eight bytes: in one block, or else two.
-    let bytes = last.as_flattened_mut();
-    let end = if rest.len() < BLOCK - 8 { BLOCK } else { 2 * BLOCK };
-    if let Some((text, padding)) =
-        bytes.get_mut(..end).and_then(|bytes| bytes.split_at_mut_checked(rest.len()))
-    {
-        text.copy_from_slice(rest);
-        if let Some(one) = padding.first_mut() {
-            *one = 0x80;
-        }
-        if let Some(length) = padding.last_chunk_mut() {
-            *length = (((before + message.len()) as u64) << 3).to_be_bytes();
-        }
+    if !blocks.is_empty() {
+        compress256(state, blocks);
     }
-    compress256(state, last.get(..end / BLOCK).unwrap_or_default());
+    let bits = ((before + message.len()) as u64) << 3;
+    // A one bit must follow, and the length in the last eight bytes: in the same block, or else in one more.
+    let mut last = [0; BLOCK];
+    if let Some((text, padding)) = last.split_at_mut_checked(rest.len()) {
+        text.copy_from_slice(rest);
+        padding.first_mut().into_iter().for_each(|one| *one = 0x80);
+    }
+    if rest.len() >= BLOCK - 8 {
+        compress256(state, core::slice::from_ref(&last));
+        last = [0; BLOCK];
+    }
+    last.last_chunk_mut().into_iter().for_each(|length| *length = bits.to_be_bytes());
+    compress256(state, core::slice::from_ref(&last));
 }
 
 fn to_bytes(state: &State) -> [u8; 32] {
@@ -125,6 +157,7 @@ mod tests {
         assert_eq!(HmacKey::new([first, second]).mac(message), expected, "{} bytes", message.len());
         assert_eq!(HmacKey::new([key, &[]]).mac(message), expected, "key of {} bytes", key.len());
         let derived = HmacKey::new([&expected, &[]]).mac(message);
+        assert_eq!(HmacKey::from_code(expected).mac(message), derived);
         assert_eq!(HmacKey::new([key, &[]]).derive(message).mac(message), derived);
     }
 

@@ -43,7 +43,7 @@ impl DateKey {
     /// [`ScopeError`] if region or service cannot be one.
     pub fn signing_key(&self, region: &str, service: &str) -> Result<SigningKey, ScopeError> {
         let scope = Scope::new(&self.date, region, service)?;
-        let date_key = HmacKey::new([self.key.as_slice(), &[]]);
+        let date_key = HmacKey::from_code(*self.key);
         let region_key = date_key.derive(region.as_bytes());
         let service_key = region_key.derive(service.as_bytes());
         Ok(SigningKey { scope, key: service_key.derive(TERMINATOR.as_bytes()) })

@@ -251,10 +251,19 @@
     ask({ ask: "code", account: candidate.name });
   }
 
-  function failed({ message, hint }: Trouble): void {
+  /** What can be put right in the popup, for a person who sees the chip. */
+  const IN_POPUP: Partial<Record<Trouble["code"], string>> = {
+    locked: "Open Keyfob from the toolbar and enter the password.",
+    ambiguous: "Open Keyfob from the toolbar and choose one.",
+  };
+
+  /** The host's sentences begin small, and have commands in backticks. */
+  const sentence = (text: string) => text.charAt(0).toUpperCase() + text.slice(1).replaceAll("`", "");
+
+  function failed({ code, message, hint }: Trouble): void {
     asked = undefined;
     fillWhenKnown = false;
-    show("trouble", message, hint ?? "Click to try again.");
+    show("trouble", sentence(message), sentence(IN_POPUP[code] ?? hint ?? "Click to try again."));
   }
 
   // ---- filling
@@ -276,7 +285,7 @@
   function fill(code: string): void {
     const because = changedBecause() ?? (field && (hiddenBecause(field) ?? coveredBecause(field)));
     if (because !== undefined || !field) {
-      show("trouble", "Not filled", `${because}. Click to try again.`);
+      show("trouble", "Not filled", `${sentence(because ?? "the field is gone")}. Click to try again.`);
       return;
     }
     // React tracks `value` on the element itself: only the prototype's setter makes it notice.
@@ -430,8 +439,8 @@
     ] as const;
     const fits = places.filter(([x, y]) => x + width <= innerWidth && y >= 0 && y + height <= innerHeight);
     const free = ([x, y]: readonly [number, number]) =>
-      [0.1, 0.5, 0.9].every((part) =>
-        [0.2, 0.8].every((down) => {
+      [0.05, 0.5, 0.95].every((part) =>
+        [0.1, 0.5, 0.9].every((down) => {
           const under = document.elementsFromPoint(x + width * part, y + height * down).find((e) => e !== host);
           return !under?.closest("a, button, input, select, textarea, label, [role=button]");
         }),

@@ -82,6 +82,9 @@ function ask<N extends Answer["name"]>(
 const trouble = byId("trouble", "section");
 const unlock = byId("unlock", "form");
 
+/** Whether choosing a key may help. */
+const wantsChoice = (code?: string) => code === "ambiguous" || code === "no-key" || code === "not-found";
+
 /** Shows a failure in the one place for it; a locked key gets the form that unlocks it. */
 function report(error: unknown): void {
   const { code, message, hint, candidates }: Trouble =
@@ -92,12 +95,25 @@ function report(error: unknown): void {
   unlock.hidden = !locked;
   trouble.hidden = code === "locked";
   trouble.dataset["code"] = code;
-  byId("trouble-message", "h2").textContent = message;
-  byId("trouble-hint", "p").textContent = [hint, candidates?.join(", ")].filter(Boolean).join(" ");
+  prose(byId("trouble-message", "h2"), message);
+  prose(byId("trouble-hint", "p"), [hint, candidates?.join(", ")].filter(Boolean).join(": "));
   byId("trouble-code", "code").textContent = code;
   byId("retry", "button").hidden = locked;
   if (locked) byId("password", "input").focus();
-  if (code === "ambiguous" || code === "no-key" || code === "not-found") void listKeys();
+  if (wantsChoice(code)) void listKeys();
+}
+
+/** Writes a sentence of the host's or the wasm's: they begin small, and have commands in backticks. */
+function prose(element: HTMLElement, text: string): void {
+  const sentence = text.charAt(0).toUpperCase() + text.slice(1);
+  element.replaceChildren(
+    ...sentence.split("`").map((part, i) => {
+      if (i % 2 === 0) return part;
+      const code = document.createElement("code");
+      code.textContent = part;
+      return code;
+    }),
+  );
 }
 
 function clearTrouble(): void {
@@ -140,7 +156,8 @@ byId("retry", "button").addEventListener("click", () => void load());
 
 function showKey(key: Key): void {
   const label = byId("key-label", "span");
-  label.textContent = byId("key", "select").hidden ? key.label : "";
+  // A badge says what a software key is; beside it its name is enough.
+  label.textContent = key.kind === "software" ? key.id.replace(/^soft:/, "") : key.label;
   label.title = [key.label, key.version].filter(Boolean).join(" ");
   byId("software-badge", "span").hidden = key.kind !== "software";
 }
@@ -160,7 +177,7 @@ async function listKeys(): Promise<void> {
   select.replaceChildren(option("", "Choose a key…"), ...keys.map((key) => option(key.id, text(key))));
   const missing = chosen !== undefined && !keys.some(({ id }) => id === chosen);
   if (missing) select.append(new Option(`${chosen} (not here)`, chosen, false, true));
-  select.hidden = keys.length < 2 && !missing && !(keys.length === 1 && trouble.dataset["code"]);
+  select.hidden = keys.length < 2 && !missing && !(keys.length === 1 && wantsChoice(trouble.dataset["code"]));
   byId("key-label", "span").hidden = !select.hidden;
 }
 
@@ -216,7 +233,7 @@ function showAccounts(accounts: Account[]): void {
       account.aws ? ["AWS", account.aws.device]
       : account.issuer ? [account.issuer, account.name.slice(account.issuer.length + 1)]
       : ["", account.name];
-    const detail = account.aws ? [issuer, account.aws.account] : [issuer];
+    const detail = [issuer, account.aws?.account, account.aws?.flow === "identity-center" && "Identity Center"];
     part(button, "mark").textContent = ([...(issuer || name)][0] ?? "?").toUpperCase();
     part(button, "name").textContent = name;
     part(button, "detail").textContent = detail.filter(Boolean).join(" · ");
@@ -259,10 +276,10 @@ async function press(row: Row): Promise<void> {
   row.button.dataset["state"] = "wait";
   shown.textContent = "…";
   try {
-    const { code } = await ask({ name: "code", account: row.account.name }, "code", () => {
+    const { code } = await ask({ name: "code", account: row.account.name }, "code", (prompt) => {
       row.button.dataset["state"] = "touch";
       shown.textContent = "Touch your key";
-      say("Touch your key");
+      say(prompt);
     });
     clearTrouble();
     row.code = code;
@@ -333,7 +350,7 @@ function current(): PresignPreview {
 /** Shows what is going to be signed, or why nothing can be. */
 function preview(): void {
   const card = byId("preview", "div");
-  const fill = (id: string, text: string) => {
+  const plain = (id: string, text: string) => {
     const line = document.getElementById(id);
     if (line) line.textContent = text;
   };
@@ -359,11 +376,11 @@ function preview(): void {
     }
   }
   card.toggleAttribute("data-bad", !shown && needed.length === 0);
-  fill("preview-verb", shown?.method ?? "");
-  fill("preview-object", shown ? `${shown.bucket}/${shown.key}` : "");
-  fill("preview-host", shown ? `${shown.scheme}://${shown.host}` : "");
-  fill("preview-until", shown ? `Stops working ${moment(shown.expiresAt)}` : "");
-  fill("preview-trouble", problem);
+  plain("preview-verb", shown?.method ?? "");
+  plain("preview-object", shown ? `${shown.bucket}/${shown.key}` : "");
+  plain("preview-host", shown ? `${shown.scheme}://${shown.host}` : "");
+  plain("preview-until", shown ? `Stops working ${moment(shown.expiresAt)}` : "");
+  prose(byId("preview-trouble", "p"), problem);
   sign.disabled = !shown || sign.dataset["state"] !== undefined;
 }
 

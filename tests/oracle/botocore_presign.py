@@ -32,6 +32,7 @@ ARGUMENTS = {
     "response-content-type": "ResponseContentType",
 }
 
+session = botocore.session.Session()
 now = 0
 seen = {}
 clients = {}
@@ -54,7 +55,7 @@ def client(question):
     )
     if which not in clients:
         endpoint, region, path_style, access_key_id, secret, token = which
-        clients[which] = botocore.session.Session().create_client(
+        clients[which] = session.create_client(
             "s3",
             region_name=region,
             endpoint_url=endpoint,

@@ -4,6 +4,11 @@
 //! error is an `Error` with a `code`, one of [`ErrorCode`]'s. Without the feature `signer` nothing here takes a
 //! key or a secret.
 
+#[cfg(feature = "signer")]
+mod oath;
+#[cfg(feature = "signer")]
+mod sigv4;
+
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use core::fmt::Display;

@@ -1,12 +1,15 @@
 //! A home folder of a test's own.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use tempfile::TempDir;
 
 use crate::tool;
+
+const PASSPHRASE_FILE: &str = "passphrase";
 
 /// A temporary home with Keyfob's folders in it; gone when dropped.
 pub struct Home {
@@ -15,7 +18,7 @@ pub struct Home {
 }
 
 impl Home {
-    /// An empty one, without any PC/SC service.
+    /// An empty one, without any PC/SC service. The passphrase of software keys is read from a file in it.
     ///
     /// # Errors
     ///
@@ -23,7 +26,9 @@ impl Home {
     pub fn new() -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("keyfob-home-").tempdir()?;
         let pcsc_socket = folder.path().join("no-pcscd");
-        Ok(Self { folder, pcsc_socket })
+        let home = Self { folder, pcsc_socket };
+        home.write(PASSPHRASE_FILE, "a passphrase for a test\n")?;
+        Ok(home)
     }
 
     /// The folder.
@@ -47,6 +52,7 @@ impl Home {
         command
             .env("HOME", self.path())
             .env("PCSCLITE_CSOCK_NAME", &self.pcsc_socket)
+            .env("KEYFOB_PASSPHRASE_FILE", self.path().join(PASSPHRASE_FILE))
             .current_dir(self.path());
         // No desktop, no keychain, no terminal of the user's.
         for name in ["DBUS_SESSION_BUS_ADDRESS", "SSH_AUTH_SOCK"] {
@@ -64,13 +70,46 @@ impl Home {
         Ok(self.command(tool("KEYFOB_BIN")?))
     }
 
+    /// Runs `keyfob` with these arguments, and with a secret on its standard input.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be run; not if it fails.
+    pub fn run(&self, args: &[&str], input: &str) -> Result<Output> {
+        let mut keyfob = self.keyfob()?;
+        keyfob.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = keyfob.spawn()?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // Who needs no input may have ended already.
+            let _ = stdin.write_all(input.as_bytes());
+        }
+        Ok(child.wait_with_output()?)
+    }
+
+    /// As [`Home::run`], for what must succeed: gives what it prints.
+    ///
+    /// # Errors
+    ///
+    /// If it fails, with what it says.
+    pub fn succeed(&self, args: &[&str], input: &str) -> Result<String> {
+        let output = self.run(args, input)?;
+        if !output.status.success() {
+            bail!(
+                "keyfob {}: {}\n{}",
+                args.join(" "),
+                output.status,
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
     /// Writes a file into this home, for its owner only.
     ///
     /// # Errors
     ///
     /// If it cannot be written.
     pub fn write(&self, name: &str, content: &str) -> Result<PathBuf> {
-        use std::io::Write as _;
         use std::os::unix::fs::OpenOptionsExt as _;
         let path = self.path().join(name);
         let mut options = std::fs::OpenOptions::new();

@@ -12,9 +12,10 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
 
+use crate::home::Home;
 use crate::leash::Leash;
 use crate::poll;
-use crate::vpcd::{Card, Inserted};
+use crate::vpcd::{Answer, Inserted};
 
 /// A reader's name as a YubiKey's: programs look for it.
 pub const YUBIKEY_READER: &str = "Yubico YubiKey OTP+FIDO+CCID";
@@ -77,14 +78,36 @@ impl Pcscd {
         self.folder.path().join("run/pcscd/pcscd.comm")
     }
 
-    /// Puts a card into the first slot of a reader, and waits until the service has noticed.
+    /// Puts a scripted card into the first slot of a reader, and waits until it was powered on.
     ///
     /// # Errors
     ///
     /// If there is no such reader, or nothing happens within ten seconds.
-    pub fn insert(&self, reader: usize, card: impl Card) -> Result<Inserted> {
-        let port = *self.ports.get(reader).with_context(|| format!("there is no reader {reader}"))?;
-        Inserted::new(port, card).with_context(|| self.log())
+    pub fn insert(
+        &self,
+        reader: usize,
+        answer: impl FnMut(&[u8]) -> Answer + Send + 'static,
+    ) -> Result<Inserted> {
+        let port = self.port(reader).with_context(|| format!("there is no reader {reader}"))?;
+        Inserted::new(port, answer).with_context(|| self.log())
+    }
+
+    /// Puts a software key of `home` into the first slot of a reader, and waits until it is listed as a card.
+    /// It is out of it when what is returned is dropped.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such reader, or the card does not show up within ten seconds.
+    pub fn insert_soft_key(&self, reader: usize, home: &Home, name: &str) -> Result<Leash> {
+        let port = self.port(reader).with_context(|| format!("there is no reader {reader}"))?;
+        let before = cards(home)?;
+        let mut serve = home.keyfob()?;
+        serve.args(["soft", "serve", name, "--reader", &format!("127.0.0.1:{port}")]);
+        let log = home.path().join(format!("serve-{name}.log"));
+        let leash = Leash::start(&serve, &log)?;
+        poll("the card", || cards(home).ok().filter(|now| *now > before))
+            .with_context(|| std::fs::read_to_string(log).unwrap_or_default() + &self.log())?;
+        Ok(leash)
     }
 
     /// TCP port on which a reader's first slot listens, for a card in another process.
@@ -115,6 +138,12 @@ exec "$2" --foreground --config "$1/conf" $polkit
 
 fn pcscd() -> Option<&'static str> {
     ["/usr/sbin/pcscd", "/usr/bin/pcscd"].into_iter().find(|path| Path::new(path).exists())
+}
+
+/// How many cards `keyfob list` shows.
+fn cards(home: &Home) -> Result<usize> {
+    let output = home.keyfob()?.args(["--json", "list"]).output()?;
+    Ok(String::from_utf8_lossy(&output.stdout).matches("smart-card").count())
 }
 
 fn is_root() -> bool {

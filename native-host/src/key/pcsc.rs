@@ -195,6 +195,10 @@ impl Card for PcscCard<'_, '_> {
         let response =
             self.transaction.transmit(command.as_bytes(), &mut self.buffer).map_err(PcscError::from)?;
         let length = response.len();
+        // No card answers without a status word; some drivers report a card pulled out meanwhile like this.
+        if length == 0 {
+            return Err(PcscError::Removed.into());
+        }
         let response = Zeroizing::new(response.to_vec());
         // The buffer is used again: nothing of a secret stays in it.
         zeroize::Zeroize::zeroize(self.buffer.get_mut(..length).unwrap_or_default());

@@ -106,8 +106,9 @@
   let certain = false;
   /** What fits the page; undefined until the key was asked. */
   let candidates: Candidate[] | undefined;
-  /** Whether the key was already asked to blink by itself: it is not a second time. */
-  let armed = false;
+  /** When the person last did something here, and when the key was last asked by itself: once for each. */
+  let lastAct = 0;
+  let lastArmed = -1;
   /** The shortcut was pressed before it was known what fits. */
   let fillWhenKnown = false;
   /** The question that is open; answers to others are late. */
@@ -199,8 +200,8 @@
     const [only, ...others] = candidates;
     // The key blinks by itself only for the one account there is, in a page that the person has already used.
     const intended = only?.touch && others.length === 0 && certain && field.value === "";
-    if (state === "idle" && intended && !armed && navigator.userActivation?.hasBeenActive) {
-      armed = true;
+    if (state === "idle" && intended && lastAct > lastArmed && navigator.userActivation?.hasBeenActive) {
+      lastArmed = performance.now();
       request(only);
     }
   }
@@ -462,7 +463,6 @@
     candidates = undefined;
     asked = undefined;
     before = undefined;
-    armed = false;
     fillWhenKnown = false;
     state = "idle";
     chip?.host.remove();
@@ -491,7 +491,8 @@
         consider();
       }
     } else if (field && state === "done" && field.value === "") {
-      // The page wants another code: the last one was refused.
+      // The page wants another code, for the last one was refused: that is for a click.
+      lastArmed = Infinity;
       offer();
     } else {
       place();
@@ -533,8 +534,14 @@
   addEventListener("resize", () => field && soon(), { passive: true });
   addEventListener("focus", attention);
   document.addEventListener("visibilitychange", attention);
-  for (const type of ["keydown", "mousedown", "pointerup"] as const) {
-    addEventListener(type, () => field && setTimeout(attention), { capture: true, passive: true });
+  for (const type of ["keydown", "pointerdown", "pointerup"] as const) {
+    const acted = (event: Event) => {
+      if (!event.isTrusted) return;
+      // Letting go belongs to the same act; by touch screen it is what activates the page.
+      if (type !== "pointerup") lastAct = event.timeStamp;
+      if (field) setTimeout(attention);
+    };
+    addEventListener(type, acted, { capture: true, passive: true });
   }
   chrome.runtime.onMessage.addListener((message: FillCommand, sender) => {
     if (sender.id === chrome.runtime.id && message.command === "fill" && attended()) fillByPerson();

@@ -99,6 +99,7 @@ function report(error: unknown): void {
   prose(byId("trouble-hint", "p"), [hint, candidates?.join(", ")].filter(Boolean).join(": "));
   byId("trouble-code", "code").textContent = code;
   byId("retry", "button").hidden = locked;
+  if (code === "locked") prose(byId("unlock-message", "h2"), message);
   if (locked) byId("password", "input").focus();
   if (wantsChoice(code)) void listKeys();
 }

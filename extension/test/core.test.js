@@ -1,0 +1,111 @@
+// The wasm as the extension calls it: every function of src/keyfob_core.d.ts, on the file that is shipped.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import { before, test } from "node:test";
+import { pathToFileURL } from "node:url";
+
+const folder = process.env.KEYFOB_EXTENSION;
+assert(folder, "KEYFOB_EXTENSION is not set: please run `cargo xtask test`");
+
+/** @type {typeof import("../src/keyfob_core.js")} */
+let core;
+
+before(async () => {
+  core = await import(pathToFileURL(path.join(folder, "keyfob_core.js")).href);
+  await core.default({ module_or_path: readFileSync(path.join(folder, "keyfob_core_bg.wasm")) });
+});
+
+test("sign-in origins", () => {
+  const check = (origin, expected) => assert.equal(core.signin_flow(origin), expected, origin);
+  check("https://us-east-1.signin.aws.amazon.com", "iam");
+  check("https://us-east-1.signin.aws", "identity-center");
+  check("https://signin.aws.amazon.com.evil.test", undefined);
+  check("http://signin.aws.amazon.com", undefined);
+  check("null", undefined);
+});
+
+test("look-alikes", () => {
+  const check = (url, expected) => assert.equal(core.is_lookalike(url), expected, url);
+  check("https://signin.aws.amazon.com.evil.test/", true);
+  check("https://signin.aws.amazon.com/", false);
+  check("https://example.org/", false);
+});
+
+test("accounts of a page", () => {
+  const totp = (name) => ({ name, kind: "totp", period: 30, digits: 6, touch: true });
+  const accounts = [
+    totp("Amazon Web Services:alice@123456789012"),
+    totp("AWS SSO:alice"),
+    totp("GitHub:alice"),
+    { ...totp("Amazon Web Services:counter@123456789012"), kind: "hotp" },
+    { ...totp("Amazon Web Services:eight@123456789012"), digits: 8 },
+  ];
+  const check = (url, expected) =>
+    assert.deepEqual(
+      core.choose_accounts(accounts, url),
+      expected.map((i) => accounts[i]),
+      url,
+    );
+  check("https://us-east-1.signin.aws.amazon.com/oauth", [0]);
+  check("https://us-east-1.signin.aws/platform/d-1/login", [1]);
+  check("https://evil.test/", []);
+  assert.throws(() => core.choose_accounts([{ kind: "totp" }], "https://signin.aws.amazon.com/"), { code: "bad-request" });
+  assert.throws(() => core.choose_accounts([null], "https://signin.aws.amazon.com/"), { code: "bad-request" });
+});
+
+test("console addresses", () => {
+  const url = "https://eu-west-1.console.aws.amazon.com/s3/object/b-1?region=eu-west-1&prefix=a%20b/%C3%BC%2B%25~.txt";
+  assert.deepEqual(core.parse_console_url(url), {
+    kind: "object",
+    bucket: "b-1",
+    key: "a b/ü+%~.txt",
+    region: "eu-west-1",
+    partition: "aws",
+  });
+  for (const bad of ["https://evil.test/s3/object/b-1?prefix=x", "about:blank", ""]) {
+    assert.throws(() => core.parse_console_url(bad), { name: "Error", code: "invalid-input" }, bad);
+  }
+});
+
+test("what will be signed", () => {
+  const good = {
+    method: "GET",
+    bucket: "b-1",
+    key: "a b/ü+%~.txt",
+    region: "eu-west-1",
+    accessKeyId: "AKIAIOSFODNN7EXAMPLE",
+    expires: 3600,
+    at: 1_369_353_600,
+  };
+  const { canonicalRequest, ...shown } = core.presign_preview(good);
+  assert.deepEqual(shown, {
+    scheme: "https",
+    method: "GET",
+    host: "b-1.s3.eu-west-1.amazonaws.com",
+    bucket: "b-1",
+    key: "a b/ü+%~.txt",
+    expiresAt: 1_369_357_200,
+  });
+  assert.match(canonicalRequest, /^GET\n\/a%20b\/%C3%BC%2B%25~\.txt\nX-Amz-Algorithm=AWS4-HMAC-SHA256&/);
+  assert.match(canonicalRequest, /&X-Amz-Date=20130524T000000Z&X-Amz-Expires=3600&/);
+  const local = core.presign_preview({ ...good, endpoint: "http://127.0.0.1:9000", versionId: "v 1" });
+  assert.equal(`${local.scheme}://${local.host}`, "http://127.0.0.1:9000");
+  assert.match(local.canonicalRequest, /\nhost:127\.0\.0\.1:9000\n/);
+  assert.match(local.canonicalRequest, /&versionId=v%201\n/);
+
+  const check = (change, code, message) =>
+    assert.throws(() => core.presign_preview({ ...good, ...change }), { code, message }, JSON.stringify(change));
+  check({ key: "" }, "invalid-input", /empty/);
+  check({ key: "x".repeat(1025) }, "invalid-input", /1025 bytes/);
+  check({ bucket: "A" }, "invalid-input", /bucket/);
+  check({ expires: 604_801 }, "invalid-input", /7 days/);
+  check({ expires: 0 }, "invalid-input", /7 days/);
+  check({ region: "" }, "invalid-input", /region/);
+  check({ endpoint: "https://s3.amazonaws.com" }, "invalid-input", /AWS itself/);
+  check({ expires: "3600" }, "bad-request", /expires/);
+  check({ at: 1.5 }, "bad-request", /at /);
+  check({ at: -1 }, "bad-request", /at /);
+  check({ bucket: undefined }, "bad-request", /bucket/);
+});

@@ -1,0 +1,256 @@
+// Who may have a code filled, and when: the shipped extension in real browsers, with the real host and a software key,
+// on pages that try to get a code without a person's intent. Its key is "touched" after a time that each test chooses.
+
+import assert from "node:assert/strict";
+import { after, afterEach, before, beforeEach, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { BROWSERS, Home, launch, Pages } from "../../tests/browser/harness.js";
+
+const ALICE = "otpauth://totp/Amazon%20Web%20Services:alice@123456789012?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
+const BOB = "otpauth://totp/Amazon%20Web%20Services:bob@210987654321?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+const SIGN_IN = "https://us-east-1.signin.aws.amazon.com/signin.html?mfa&nofocus";
+
+/** Long enough for a code that is going to be filled to be there. */
+const SETTLED = 1200;
+
+const accounts = {
+  "a touch account": [[["--touch"], ALICE]],
+  "an account without touch": [[[], ALICE]],
+  "two accounts": [[["--touch"], ALICE], [["--touch"], BOB]],
+};
+
+for (const name of BROWSERS) {
+  for (const [kind, uris] of Object.entries(accounts)) {
+    describe(`${name}, ${kind}`, { timeout: 180_000 }, () => {
+      let home, pages, browser, page;
+
+      before(async () => {
+        home = new Home();
+        const environment = home.environment.bind(home);
+        // A touch takes so long that a page has time to change under it.
+        home.environment = () => ({ ...environment(), KEYFOB_SOFT_TOUCH: "800", KEYFOB_KEY: "soft:test" });
+        await home.keyfob(["soft", "create", "test"]);
+        for (const [options, uri] of uris) await home.keyfob(["oath", "uri", ...options], `${uri}\n`);
+        pages = await Pages.start(home);
+        browser = await launch(name, home, pages);
+      });
+      after(async () => {
+        await browser?.close();
+        pages?.stop();
+        home?.remove();
+      });
+      beforeEach(async () => {
+        page = await browser.newPage();
+        await page.bringToFront();
+      });
+      afterEach(() => page.close());
+
+      // To look at a page through automation counts as the person's act in it; so nothing is looked at before the end.
+      const value = (target = page) => target.evaluate(() => document.getElementById("mfaCode")?.value);
+      const framework = () => page.evaluate(() => document.getElementById("state")?.textContent);
+      const chip = () => page.evaluate(() => {
+        const host = document.querySelector("html > [popover]");
+        if (!host) return null;
+        const { x, y, width, height } = host.getBoundingClientRect();
+        return { x, y, width, height };
+      });
+      const clickChip = async () => {
+        const { x, y } = await chip();
+        await page.mouse.click(x + 60, y + 18);
+      };
+      const filled = async () => {
+        for (let i = 0; i < 50 && !(await value()); i++) await sleep(100);
+        assert.match(await value(), /^[0-9]{6}$/);
+        assert.equal(await framework(), await value(), "the page's framework has the code, and nothing was submitted");
+      };
+
+      if (kind === "a touch account") {
+        test("a page that merely loaded gets nothing; one that the person has used is filled on touch", async () => {
+          await page.goto(SIGN_IN);
+          await sleep(SETTLED + 1000);
+          // Had the key been asked, the code would be there by now.
+          const [before] = await Promise.all([value()]);
+          assert.equal(before, "");
+          await page.goto(SIGN_IN);
+          await sleep(600);
+          await page.mouse.click(500, 80);
+          await filled();
+        });
+
+        const late = {
+          "the field was replaced": () => {
+            const old = document.getElementById("mfaCode");
+            old.replaceWith(old.cloneNode());
+          },
+          "the person typed": () => {
+            document.getElementById("mfaCode").value = "9";
+          },
+          "the page went on": () => history.pushState(null, "", "/elsewhere"),
+          "the focus moved to another field": () => {
+            const other = document.createElement("input");
+            document.body.append(other);
+            other.focus();
+          },
+          "something covers the field": () => {
+            const cover = document.createElement("div");
+            cover.style.cssText = "position:fixed;inset:0;background:#fff;z-index:9";
+            document.body.append(cover);
+          },
+          "the form became transparent": () => {
+            document.querySelector("main").style.opacity = "0.3";
+          },
+          "the field became tiny": () => {
+            document.getElementById("mfaCode").style.cssText = "width:4px;height:4px;padding:0;border:0";
+          },
+          "the field was moved out of view": () => {
+            document.querySelector("main").style.transform = "translateX(-3000px)";
+          },
+        };
+        for (const [what, change] of Object.entries(late)) {
+          test(`a late answer is dropped: ${what}`, async () => {
+            await page.goto(SIGN_IN);
+            await sleep(600);
+            await page.mouse.click(500, 80);
+            await sleep(350);
+            assert.equal(await value(), "", "the key waits for its touch");
+            await page.evaluate(change);
+            const left = await value();
+            await sleep(SETTLED);
+            assert.equal(await value(), left);
+            assert.equal(await framework(), "");
+          });
+        }
+      }
+
+      if (kind === "an account without touch") {
+        test("only a click fills", async () => {
+          await page.goto(SIGN_IN);
+          await sleep(600);
+          await page.mouse.click(500, 80);
+          await sleep(SETTLED);
+          assert.equal(await value(), "");
+          await clickChip();
+          await filled();
+        });
+
+        test("events that the page makes up are none", async () => {
+          await page.goto(SIGN_IN);
+          await sleep(900);
+          await page.evaluate(() => {
+            const host = document.querySelector("html > [popover]");
+            const { x, y, width, height } = host.getBoundingClientRect();
+            for (let left = 5; left < width; left += 20) {
+              const at = { clientX: x + left, clientY: y + height / 2, bubbles: true, composed: true };
+              for (const type of ["pointerdown", "mousedown", "pointerup", "mouseup", "click"]) {
+                host.dispatchEvent(new MouseEvent(type, at));
+                document.elementFromPoint(at.clientX, at.clientY)?.dispatchEvent(new MouseEvent(type, at));
+              }
+              host.click();
+            }
+            dispatchEvent(new KeyboardEvent("keydown", { key: "K", altKey: true, shiftKey: true }));
+            postMessage({ command: "fill" });
+            if (host.shadowRoot) throw new Error("the page can look into the chip");
+          });
+          await sleep(SETTLED);
+          assert.equal(await value(), "");
+        });
+
+        test("a chip that the page has made transparent does not count as clicked", async () => {
+          await page.goto(SIGN_IN);
+          await sleep(900);
+          await page.evaluate(() => {
+            document.documentElement.style.opacity = "0.01";
+          });
+          await sleep(200);
+          // Gone with its field, or refusing: in either case there is nothing to click.
+          if (await chip()) await clickChip();
+          await sleep(SETTLED);
+          assert.equal(await value(), "");
+        });
+
+        test("a field that cannot be seen gets no chip", async () => {
+          await page.goto(`${SIGN_IN}&hidden`);
+          await sleep(1200);
+          assert.equal(await chip(), null);
+        });
+
+        for (const url of [
+          "https://signin.aws.amazon.com.evil.test/signin.html?mfa",
+          "https://evilsignin.aws.amazon.com/signin.html?mfa",
+          // With a port, for browsers go to https where there is none.
+          "http://signin.aws.amazon.com:8080/signin.html?mfa",
+        ]) {
+          test(`no chip on ${url}`, async () => {
+            await page.goto(url);
+            await sleep(1200);
+            assert.equal(page.url(), url);
+            assert.equal(await value(), "");
+            assert.equal(await chip(), null);
+          });
+        }
+
+        const framed = (attributes, source = SIGN_IN) => {
+          const frame = document.createElement("iframe");
+          for (const [attribute, text] of Object.entries(attributes)) frame.setAttribute(attribute, text);
+          frame.style.cssText = "position:fixed;inset:0;width:700px;height:500px;z-index:9;background:#fff";
+          frame.src = source;
+          document.body.append(frame);
+        };
+        const frames = {
+          "in another site's page": ["https://evil.test/console.html", {}, false],
+          "in a sandbox": ["https://us-east-1.signin.aws.amazon.com/console.html", { sandbox: "allow-scripts" }, false],
+          "in a page of its own site": ["https://us-east-1.signin.aws.amazon.com/console.html", {}, true],
+        };
+        for (const [where, [url, attributes, fills]] of Object.entries(frames)) {
+          test(`a frame ${where} ${fills ? "is" : "is not"} filled`, async () => {
+            await page.goto(url);
+            await page.evaluate(framed, attributes, SIGN_IN);
+            await sleep(1200);
+            const frame = page.frames().find((each) => each.url().startsWith(SIGN_IN));
+            await page.mouse.click(600, 20);
+            await sleep(500);
+            // Clicks on whatever may be the chip, beside the field or below it.
+            const places = await frame.evaluate(() => {
+              const host = document.querySelector("html > [popover]");
+              const box = (host ?? document.getElementById("mfaCode")).getBoundingClientRect();
+              return [box.x + Math.min(60, box.width / 2), box.y + Math.min(18, box.height / 2), host !== null];
+            });
+            await page.mouse.click(places[0], places[1]);
+            await sleep(SETTLED);
+            const got = await value(frame);
+            if (fills) assert.match(got, /^[0-9]{6}$/);
+            else assert.equal(got, "");
+          });
+        }
+      }
+
+      if (kind === "two accounts") {
+        test("the person chooses, and nothing is asked before", async () => {
+          await page.goto(SIGN_IN);
+          await sleep(600);
+          await page.mouse.click(500, 80);
+          await sleep(SETTLED);
+          assert.equal(await value(), "");
+          await clickChip();
+          await sleep(300);
+          const { x, y, height } = await chip();
+          await page.mouse.click(x + 60, y + height - 22);
+          await sleep(200);
+          assert.equal(await value(), "", "the key waits for its touch");
+          await filled();
+          const code = await home.keyfob(["code", "bob", "--json"]);
+          assert(code.includes(await value()), "it is the code of the last in the list");
+        });
+
+        test("the account that the host name speaks of needs no choice", async () => {
+          await page.goto(SIGN_IN.replace("us-east-1", "123456789012"));
+          await sleep(600);
+          await page.mouse.click(500, 80);
+          await sleep(SETTLED);
+          await filled();
+        });
+      }
+    });
+  }
+}

@@ -9,7 +9,7 @@ use crate::{extension, test};
 
 /// `cargo xtask bench`.
 pub(crate) fn run() -> Result<()> {
-    setup::ensure(For::Test)?;
+    setup::ensure(For::Bench)?;
     extension::host("release")?;
     wasm::build(Flavour::Extension)?;
     wasm::build(Flavour::Signer)?;
@@ -21,5 +21,10 @@ pub(crate) fn run() -> Result<()> {
     run::say("Presigning, against aws-sigv4, rusty-s3 and botocore");
     let mut bench = command("cargo bench --package keyfob-tests --bench presign");
     test::environment(&mut bench);
+    run::visible(&mut bench)?;
+    run::say("Presigning in wasm, against aws4fetch and the AWS SDK for JavaScript");
+    let mut bench = command("node tests/benches/presign.js");
+    // What the SDK says of this Node is none of the result.
+    test::environment(bench.env("NODE_NO_WARNINGS", "1"));
     run::visible(&mut bench)
 }

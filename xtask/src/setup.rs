@@ -19,6 +19,7 @@ pub(crate) enum For {
     Build,
     Demo,
     Test,
+    Bench,
 }
 
 /// Something of the operating system's, with the Debian packages (12 and newer) that bring it.
@@ -150,6 +151,14 @@ const LOCAL: &[Local] = &[
         proof: "target/venv/bin/ykman",
         install: install_python,
     },
+    Local {
+        needed: For::Bench,
+        name: "npm-benches",
+        why: "aws4fetch and the AWS SDK, to be measured against",
+        version: || lock_file("tests/benches/package-lock.json"),
+        proof: "tests/benches/node_modules",
+        install: || npm_ci("tests/benches"),
+    },
 ];
 
 /// Installs what the command needs and has not got.
@@ -274,7 +283,7 @@ fn lock_file(path: &str) -> Result<String> {
 
 fn npm_ci(folder: &str) -> Result<()> {
     run::logged(
-        &format!("npm-{folder}"),
+        &format!("npm-{}", folder.replace('/', "-")),
         command("npm ci --no-audit --no-fund --loglevel=error").current_dir(folder),
     )
 }

@@ -1,7 +1,7 @@
 // Real browsers with the extension and the native host, on pages that come under their real host names.
 // Everything is private: a temporary home, profiles in it, a server and a proxy on this machine alone.
 
-import { execFile, execFileSync } from "node:child_process";
+import { execFile, execFileSync, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import http from "node:http";
@@ -73,11 +73,10 @@ export class Pages {
       ),
       { stdio: "pipe" },
     );
-    pages.requests = [];
     const answer = (scheme) => (request, response) => {
       // A proxied http request has the whole URL, an https one behind CONNECT its path.
       const url = new URL(request.url, `${scheme}://${request.headers.host}`);
-      pages.requests.push(url.href);
+      if (url.pathname === "/report") pages.report = JSON.parse(url.searchParams.get("what"));
       const file = path.join(here, "pages", path.basename(url.pathname));
       const found = existsSync(file) && file.endsWith(".html");
       response.writeHead(found ? 200 : 404, { "content-type": "text/html; charset=utf-8" });
@@ -100,6 +99,12 @@ export class Pages {
     return pages;
   }
 
+  /**
+   * What the sign-in page opened with `?report` told about itself last. Looking into a page by the browser's automation
+   * counts as the person's interaction with it, which is just what may be missing in a test.
+   */
+  report;
+
   stop() {
     for (const server of [this.https, this.proxy]) {
       server.closeAllConnections();
@@ -110,6 +115,45 @@ export class Pages {
 
 function listen(server) {
   return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server.address())));
+}
+
+/** A local S3 server that verifies signatures (s3s-fs), with one access key and one bucket. */
+export class S3 {
+  static async start(home, accessKeyId, secretAccessKey, bucket) {
+    const s3 = new S3();
+    s3.root = path.join(home.path, "s3");
+    mkdirSync(path.join(s3.root, bucket), { recursive: true });
+    const free = net.createServer();
+    const { port } = await listen(free);
+    await new Promise((resolve) => free.close(resolve));
+    // The shell ends the server when its standard input ends: also when this process is killed.
+    const leash = 'trap : INT TERM HUP; "$@" </dev/null & read -r _; kill "$!"; wait "$!"';
+    s3.shell = spawn(
+      "/bin/sh",
+      ["-c", leash, "leash", tool("KEYFOB_S3S_FS"), "--host", "127.0.0.1", "--port", `${port}`]
+        // It takes its key no other way; this one protects a temporary folder.
+        .concat(["--access-key", accessKeyId, "--secret-key", secretAccessKey, s3.root]),
+      { stdio: ["pipe", "ignore", "ignore"] },
+    );
+    s3.endpoint = `http://127.0.0.1:${port}`;
+    await until("the S3 server", () => fetch(s3.endpoint).then(() => true, () => false));
+    return s3;
+  }
+
+  stop() {
+    this.shell.stdin.end();
+    return new Promise((resolve) => this.shell.once("exit", resolve));
+  }
+}
+
+/** Asks every few milliseconds until there is an answer that counts, for at most ten seconds. */
+export async function until(what, answer) {
+  for (const end = Date.now() + 10_000; Date.now() < end; ) {
+    const value = await answer();
+    if (value) return value;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  throw new Error(`waited 10 s in vain for ${what}`);
 }
 
 /** The development id that the manifest's public key gives in Chromium. */
@@ -151,6 +195,8 @@ function launchChromium(common, profile, pages) {
       // Chromium's sandbox does not work for root.
       ...(root ? ["--no-sandbox"] : []),
       `--proxy-server=http://127.0.0.1:${pages.port}`,
+      // A page over http is tested as such.
+      "--disable-features=HttpsUpgrades,HttpsFirstBalancedMode,HttpsFirstBalancedModeAutoEnable",
       "--disable-gpu",
       "--disable-quic",
       "--no-first-run",
@@ -177,4 +223,12 @@ function launchFirefox(common, profile, pages) {
       "datareporting.policy.dataSubmissionEnabled": false,
     },
   });
+}
+
+/** Keeps what the page shows, for people to look at, in the folder `KEYFOB_PICTURES` if there is one. */
+export async function picture(page, name) {
+  const folder = process.env.KEYFOB_PICTURES;
+  if (!folder) return;
+  mkdirSync(folder, { recursive: true });
+  await page.screenshot({ path: path.join(folder, `${name}.png`) });
 }

@@ -6,6 +6,7 @@ use core::fmt;
 
 use sha2::{Digest as _, Sha256};
 
+use super::base32;
 use super::protocol::{DEFAULT_PERIOD, MAX_ID};
 
 /// What moves the code. The high nibble of YKOATH's type byte.
@@ -148,13 +149,12 @@ impl CredentialId {
         if name.len() <= room {
             id.push_str(name);
         } else {
-            let hash =
-                data_encoding::BASE32_NOPAD.encode(&Sha256::digest(name.as_bytes())).to_ascii_lowercase();
-            let hash = hash.get(..8).unwrap_or_default();
+            let digest: [u8; 32] = Sha256::digest(name.as_bytes()).into();
+            let hash = base32::eight_characters(digest.first_chunk().copied().unwrap_or_default());
             let cut = (0..=room.saturating_sub(1 + hash.len())).rev().find(|&i| name.is_char_boundary(i));
             id.push_str(name.get(..cut.unwrap_or(0)).unwrap_or_default());
             id.push('~');
-            id.push_str(hash);
+            id.extend(hash.map(char::from));
         }
         Self::from_bytes(id.as_bytes())
     }

@@ -10,6 +10,7 @@
 //! An exchange drains `61xx`, proves the password again where an applet forgets it, and says what a status
 //! word means here. A driver only carries bytes: see the blocking one for PC/SC in the host.
 
+mod base32;
 mod code;
 mod credential;
 mod exchange;

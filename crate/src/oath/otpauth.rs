@@ -2,9 +2,9 @@
 
 use alloc::string::{String, ToString as _};
 
-use data_encoding::{BASE32, BASE32_NOPAD};
 use zeroize::Zeroizing;
 
+use super::base32;
 use super::protocol::DEFAULT_PERIOD;
 use super::{Algorithm, CredentialId, DigitCount, IdError, Kind, Put};
 use crate::secret::Secret;
@@ -80,7 +80,7 @@ impl OtpAuth {
             kind: Kind::Totp,
             issuer,
             account,
-            secret: base32(secret)?,
+            secret: read_secret(secret)?,
             algorithm: Algorithm::Sha1,
             digits: DigitCount::SIX,
             period: DEFAULT_PERIOD,
@@ -157,7 +157,7 @@ impl OtpAuth {
             kind,
             issuer: issuer.filter(|issuer| !issuer.is_empty()),
             account: account.to_string(),
-            secret: base32(&secret)?,
+            secret: read_secret(&secret)?,
             algorithm,
             digits: u8::try_from(digits)
                 .ok()
@@ -219,24 +219,10 @@ impl<'a> Params<'a> {
     }
 }
 
-/// Base32 (RFC 4648, 6) as people type it.
-fn base32(text: &str) -> Result<Secret, OtpAuthError> {
-    let mut clean = Zeroizing::new(String::with_capacity(text.len()));
-    clean.extend(text.chars().filter(|c| !c.is_whitespace() && *c != '-').map(|c| c.to_ascii_uppercase()));
-    let padded = clean.ends_with('=');
-    let bytes = if padded {
-        BASE32.decode(clean.as_bytes())
-    } else {
-        // Bits left over in the last character are ignored, as every other reader does.
-        let mut lenient = BASE32_NOPAD.specification();
-        lenient.check_trailing_bits = false;
-        lenient.encoding().map_err(|_| OtpAuthError::Secret)?.decode(clean.as_bytes())
-    };
-    match bytes.map(Secret::new) {
-        Ok(secret) if !secret.is_empty() => Ok(secret),
-        Ok(_) => Err(OtpAuthError::NoSecret),
-        Err(_) => Err(OtpAuthError::Secret),
-    }
+/// A secret as people type it.
+fn read_secret(text: &str) -> Result<Secret, OtpAuthError> {
+    let mut bytes = base32::decode(text).ok_or(OtpAuthError::Secret)?;
+    if bytes.is_empty() { Err(OtpAuthError::NoSecret) } else { Ok(Secret::new(core::mem::take(&mut *bytes))) }
 }
 
 /// Percent-decoding (RFC 3986, 2.1). A plus sign stays one: labels are a path.
@@ -304,7 +290,7 @@ mod tests {
     fn secrets_as_people_type_them() {
         #[track_caller]
         fn check(text: &str, expected: Result<&[u8], OtpAuthError>) {
-            assert_eq!(base32(text), expected.map(|bytes| Secret::new(bytes.to_vec())), "{text}");
+            assert_eq!(read_secret(text), expected.map(|bytes| Secret::new(bytes.to_vec())), "{text}");
         }
         check("gezd gnbv-GY3T QOJQ", Ok(b"1234567890"));
         check("GE======", Ok(b"1"));

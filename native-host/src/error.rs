@@ -103,7 +103,10 @@ fn oath(error: &OathError) -> Failure {
         E::NoSuchCredential => (ErrorCode::NotFound, "`keyfob list` shows what is on the key"),
         E::Exists => (ErrorCode::Exists, "choose another name, or replace it with --force"),
         E::NoSpace => (ErrorCode::NoSpace, "delete an account that is no longer used, or take another key"),
-        E::BrokenCredential => (ErrorCode::BadAnswer, "delete the broken account: `keyfob oath delete NAME`"),
+        E::BrokenCredential => (
+            ErrorCode::BadAnswer,
+            "ask for the accounts one by one (`keyfob oath list`), and delete the one that fails: `keyfob oath delete NAME`",
+        ),
         E::Unsupported { .. } | E::Refused { .. } => {
             (ErrorCode::Unsupported, "`keyfob info` shows the firmware; a newer key may do it")
         }

@@ -39,7 +39,15 @@ pub fn service(caller: Caller, asking: Asking) -> Result<Service, Failure> {
     let keys = Keys::new(soft_keys(&paths, asking));
     let ask: AskPassword = match asking {
         Asking::Terminal => {
-            Box::new(|what| prompt::typed_secret(what).map(Some).map_err(|error| prompt_failure(&error)))
+            Box::new(|what| match prompt::typed_secret(what) {
+                // Only a person knows it, and the prompt's own hint speaks of software keys.
+                Err(error @ PromptError::NoTerminal(_)) => Err(failure(
+                    error.code(),
+                    format!("the key is locked with a password: {error}"),
+                    "run it in a terminal",
+                )),
+                secret => secret.map(Some).map_err(|error| prompt_failure(&error)),
+            })
         }
         Asking::Nobody => Box::new(|_| Ok(None)),
     };

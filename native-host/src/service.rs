@@ -14,7 +14,7 @@ use keyfob_core::message::{
 use keyfob_core::oath::protocol::DEFAULT_PERIOD;
 use keyfob_core::oath::{
     AccessKey, Calculate, CalculateAll, CalculateFull, Calculated, CredentialId, Delete, DigitCount, Kind,
-    List, OathError, OtpAuth, Reset, Truncated,
+    List, ListEntry, OathError, OtpAuth, Reset, Truncated,
 };
 use keyfob_core::s3::{self, ParsedPresign};
 use keyfob_core::secret::Secret;
@@ -22,7 +22,7 @@ use keyfob_core::sigv4::DateKey;
 
 use crate::config::Config;
 use crate::error::{Refusal, failure};
-use crate::key::{Conversation, Keys, SOFT_PREFIX};
+use crate::key::{Conversation, KeyError, Keys, SOFT_PREFIX};
 use crate::policy::{self, Caller};
 use crate::prompt::printable;
 
@@ -121,7 +121,7 @@ impl Service {
                         }
                     }
                     None => {
-                        let prompt = format!("Password of the key in {}: ", key.label());
+                        let prompt = format!("the password of the key in {}", key.label());
                         let password = ask(&prompt)?.ok_or(OathError::Locked)?;
                         let access_key = access_key(&password, &salt)?;
                         key.unlock(access_key.clone())?;
@@ -198,13 +198,14 @@ impl Service {
                 .collect();
             let entry = find(&entries, account, &caller)?;
             let name = entry.name();
-            if entry.touch() == Some(true) {
+            if matches!(entry.state, State::Touch | State::Unknown) {
                 let what = purpose.map(|purpose| format!(" for {}", shown(purpose))).unwrap_or_default();
                 events(Event::TouchRequired {
                     prompt: format!("{} asks for the code of {}{what}", caller.name(), shown(&name)),
                 });
             }
-            Ok(Answer::Code { account: name, code: entry.code(key, now)? })
+            let code = entry.code(key, now)?;
+            Ok(Answer::Code { account: name, code })
         })
     }
 
@@ -258,7 +259,7 @@ impl Service {
                 });
             }
             let challenge = request.date().date().to_vec();
-            let response = key.call(CalculateFull { id, challenge })?;
+            let response = key.call(CalculateFull { id, challenge }).map_err(|error| entry.named(error))?;
             match <[u8; 32]>::try_from(response.expose()) {
                 Ok(bytes) => Ok(DateKey::new(bytes, *request.date())),
                 Err(_) => Err(failure(
@@ -395,12 +396,24 @@ enum State {
     Touch,
     /// Not calculated: HOTP, whose touch flag cannot be known.
     Hotp,
+    /// Not calculated, for another credential is broken; may want a touch.
+    Unknown,
 }
 
-/// All credentials, in the key's order: one command, and what it says of each.
+/// All credentials, in the key's order: one command, and what it says of each. A broken one fails that for all, but not
+/// LIST, which computes nothing and tells less.
 fn stored(key: &mut Conversation<'_>, now: u64) -> Result<Vec<Entry>, Refusal> {
     let challenge = now / u64::from(DEFAULT_PERIOD);
-    let all = key.call(CalculateAll { challenge })?;
+    let all = match key.call(CalculateAll { challenge }) {
+        Err(KeyError::Oath(OathError::BrokenCredential)) => {
+            let unknown = |entry: ListEntry| {
+                let state = if entry.kind == Kind::Hotp { State::Hotp } else { State::Unknown };
+                Entry { id: entry.id, kind: entry.kind, digits: None, state }
+            };
+            return Ok(key.call(List)?.into_iter().map(unknown).collect());
+        }
+        all => all?,
+    };
     Ok(all
         .into_iter()
         .map(|(id, calculated)| match calculated {
@@ -422,7 +435,7 @@ impl Entry {
         match self.state {
             State::Code(_) => Some(false),
             State::Touch => Some(true),
-            State::Hotp => None,
+            State::Hotp | State::Unknown => None,
         }
     }
 
@@ -448,13 +461,31 @@ impl Entry {
         })
     }
 
+    /// An error of this credential's own, with its name.
+    fn named(&self, error: KeyError) -> Refusal {
+        match error {
+            KeyError::Oath(error @ OathError::BrokenCredential) => {
+                let (name, command) = match IdentityName::parse(&self.id) {
+                    Some(identity) => (identity.access_key_id().to_owned(), "aws"),
+                    None => (self.name(), "oath"),
+                };
+                let hint = format!("delete it: `keyfob {command} delete {name:?}`");
+                failure(ErrorCode::BadAnswer, format!("{}: {error}", shown(&name)), hint).into()
+            }
+            error => error.into(),
+        }
+    }
+
     /// The code for a time; asks the key again where CALCULATE ALL has not given it.
     fn code(&self, key: &mut Conversation<'_>, now: u64) -> Result<Code, Refusal> {
         let period = self.id.parts(self.kind).period.max(1);
         let step = now / u64::from(period);
         let truncated = match &self.state {
             State::Code(code) if period == DEFAULT_PERIOD => code.clone(),
-            _ => key.call(Calculate { id: self.id.clone(), kind: self.kind, challenge: step })?,
+            _ => {
+                let calculate = Calculate { id: self.id.clone(), kind: self.kind, challenge: step };
+                key.call(calculate).map_err(|error| self.named(error))?
+            }
         };
         let valid_from = (self.kind == Kind::Totp).then(|| step * u64::from(period));
         Ok(Code {

@@ -117,6 +117,7 @@ pub(super) fn accounts(accounts: &[Account], codes: bool) -> Result<(), Failure>
             (None, AccountKind::Hotp, _) => "HOTP".to_owned(),
             (None, _, Some(true)) if codes => "(touch: ask for it by name)".to_owned(),
             (None, _, Some(true)) => "TOTP touch".to_owned(),
+            (None, _, _) if codes => "(ask for it by name)".to_owned(),
             (None, _, _) => "TOTP".to_owned(),
         };
         vec![name, note]

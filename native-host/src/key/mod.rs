@@ -84,6 +84,8 @@ pub struct Conversation<'a> {
     kind: KeyKind,
     /// Of the software key; a card is asked for it.
     id: Option<String>,
+    /// The password's, once it was proved: SELECT makes the card forget that.
+    access_key: Option<AccessKey>,
 }
 
 impl<'a> Conversation<'a> {
@@ -95,7 +97,14 @@ impl<'a> Conversation<'a> {
         id: Option<String>,
     ) -> Result<Self, KeyError> {
         let selected = run(card, Session::select())?;
-        Ok(Self { card, session: Session::new(selected), label: label.to_owned(), kind, id })
+        Ok(Self {
+            card,
+            session: Session::new(selected),
+            label: label.to_owned(),
+            kind,
+            id,
+            access_key: None,
+        })
     }
 
     /// What SELECT said.
@@ -128,6 +137,7 @@ impl<'a> Conversation<'a> {
     /// [`OathError::WrongPassword`], [`OathError::CardProof`], and the card's.
     pub fn unlock(&mut self, key: AccessKey) -> Result<(), KeyError> {
         run(self.card, self.session.unlock(&key, random()?))?;
+        self.access_key = Some(key.clone());
         self.session.unlocked(key);
         Ok(())
     }
@@ -149,10 +159,11 @@ impl<'a> Conversation<'a> {
             Some(id) => id.clone(),
             None => {
                 let serial = serial(self.card)?;
-                let selected = run(self.card, Session::select())?;
-                let locked_before = !self.session.is_locked();
-                if selected.challenge.is_none() || !locked_before {
-                    self.session = Session::new(selected);
+                self.session = Session::new(run(self.card, Session::select())?);
+                if self.session.is_locked()
+                    && let Some(key) = self.access_key.clone()
+                {
+                    self.unlock(key)?;
                 }
                 serial.map_or_else(|| salt_id(self.selected()), |serial| serial.to_string())
             }
@@ -224,25 +235,46 @@ impl Keys {
     /// Every key: cards that have an OATH applet, and the chosen software key.
     ///
     /// # Errors
-    /// PC/SC's, unless a software key is chosen: then cards are not looked at.
+    /// PC/SC's, and what the only card says if it has no OATH applet. If a software key is chosen, cards are not
+    /// looked at.
     pub fn list(&mut self, choice: Option<&str>) -> Result<Vec<message::Key>, KeyError> {
         if let Some(name) = choice.and_then(|choice| choice.strip_prefix(SOFT_PREFIX)) {
             return Ok(vec![self.soft.describe(name)?]);
         }
-        let mut keys = Vec::new();
+        let (cards, stranger) = self.describe(choice)?;
+        let keys: Vec<_> = cards.into_iter().map(|card| card.key).collect();
+        match stranger {
+            // The only card there is: what is wrong with it is what there is to say.
+            Some(error) if keys.is_empty() && choice.is_none() => Err(error),
+            _ => Ok(keys),
+        }
+    }
+
+    /// Every card with an OATH applet, or the one with this id; and what the first card said that has none. One that
+    /// another program holds is an error: it may be the one that is meant, or a second.
+    fn describe(&mut self, choice: Option<&str>) -> Result<(Vec<Described>, Option<KeyError>), KeyError> {
+        let (mut cards, mut stranger, mut held) = (Vec::new(), None, None);
         for reader in self.cards.readers()? {
             let described = self.cards.with(&reader, |card| {
-                Conversation::open(card, KeyKind::SmartCard, &reader, None)?.describe()
+                let mut conversation = Conversation::open(card, KeyKind::SmartCard, &reader, None)?;
+                let key = conversation.describe()?;
+                Ok(Described { key, reader: reader.clone(), salt: conversation.selected().salt.clone() })
             });
             match described {
-                Ok(key) if choice.is_none_or(|choice| choice == key.id) => keys.push(key),
+                Ok(card) if choice == Some(&card.key.id) => return Ok((vec![card], None)),
+                Ok(card) if choice.is_none() => cards.push(card),
                 Ok(_) => {}
-                // An empty reader, and a card that is none of ours, are no keys; what holds one up is.
+                // An empty reader is no key.
                 Err(error) if error.is_absence() => {}
-                Err(error) => return Err(error),
+                // Nor is a card that does not speak as an OATH applet does.
+                Err(error @ KeyError::Oath(_)) => stranger = stranger.or(Some(error)),
+                Err(error) => held = held.or(Some(error)),
             }
         }
-        Ok(keys)
+        match held {
+            Some(error) => Err(error),
+            None => Ok((cards, stranger)),
+        }
     }
 
     /// Holds a conversation with the chosen key: `soft:NAME`, a serial number, or the only one there is.
@@ -257,42 +289,43 @@ impl Keys {
         if let Some(name) = choice.and_then(|choice| choice.strip_prefix(SOFT_PREFIX)) {
             return self.soft.with(name, talk);
         }
-        let reader = self.reader(choice)?;
+        let (reader, salt) = self.reader(choice)?;
         self.cards.with(&reader, |card| {
             let mut conversation = Conversation::open(card, KeyKind::SmartCard, &reader, None)?;
+            if salt.is_some_and(|salt| salt != conversation.selected().salt) {
+                // Another one was put into the reader since it was asked who it is.
+                return Err(KeyError::from(PcscError::Removed).into());
+            }
             talk(&mut conversation)
         })
     }
 
-    /// The reader that the chosen card is in.
-    fn reader(&mut self, choice: Option<&str>) -> Result<String, KeyError> {
-        let mut readers = self.cards.occupied()?;
-        if choice.is_none() && readers.len() <= 1 {
-            // The common case costs no question to the card.
-            return readers.pop().ok_or(KeyError::NoKey);
-        }
-        let mut found = Vec::new();
-        for reader in readers {
-            let described = self.cards.with(&reader, |card| {
-                Conversation::open(card, KeyKind::SmartCard, &reader, None)?.describe()
-            });
-            match described {
-                Ok(key) => found.push((key.id, reader)),
-                Err(error) if error.is_absence() => {}
-                Err(error) => return Err(error),
+    /// The reader that the chosen card is in, and the card's salt if it was asked for it.
+    fn reader(&mut self, choice: Option<&str>) -> Result<(String, Option<Vec<u8>>), KeyError> {
+        if choice.is_none() {
+            let mut readers = self.cards.readers()?;
+            if readers.len() <= 1 {
+                // The common case costs no question to the card.
+                return readers.pop().map(|reader| (reader, None)).ok_or(KeyError::NoKey);
             }
         }
-        match (choice, found.len()) {
-            (Some(choice), _) => found
-                .into_iter()
-                .find(|(id, _)| id == choice)
-                .map(|(_, reader)| reader)
-                .ok_or_else(|| KeyError::NotFound(choice.to_owned())),
-            (None, 0) => Err(KeyError::NoKey),
-            (None, 1) => Ok(found.remove(0).1),
-            (None, _) => Err(KeyError::Ambiguous(found.into_iter().map(|(id, _)| id).collect())),
+        let (mut cards, stranger) = self.describe(choice)?;
+        if cards.len() > 1 {
+            return Err(KeyError::Ambiguous(cards.into_iter().map(|card| card.key.id).collect()));
+        }
+        match (cards.pop(), choice) {
+            (Some(card), _) => Ok((card.reader, Some(card.salt))),
+            (None, Some(choice)) => Err(KeyError::NotFound(choice.to_owned())),
+            (None, None) => Err(stranger.unwrap_or(KeyError::NoKey)),
         }
     }
+}
+
+/// A card that was asked who it is.
+struct Described {
+    key: message::Key,
+    reader: String,
+    salt: Vec<u8>,
 }
 
 impl KeyError {

@@ -4,21 +4,32 @@
 //! `Drop` would reset it under other programs' hands.
 
 use std::ffi::{CStr, CString};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use keyfob_core::apdu::CommandApdu;
-use pcsc::{Context, Disposition, Protocols, Scope, ShareMode, Transaction};
-use zeroize::Zeroizing;
+use pcsc::{Context, Disposition, Protocols, ReaderState, Scope, ShareMode, State, Transaction};
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::{Card, KeyError};
 
-/// How long another program may hold the card before we give up.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long another program may have the card to itself before we give up.
+const EXCLUSIVE: Duration = Duration::from_secs(3);
+/// How long we wait for another program's transaction: longer than it takes to wait for a touch, 15 s.
+const TRANSACTION: Duration = Duration::from_secs(20);
+/// How long a card may take for a response. Longer than a touch, too.
+const RESPONSE: Duration = Duration::from_secs(30);
+/// How long the service may take for a question about readers.
+const SERVICE: Duration = Duration::from_secs(5);
 /// The first pause before trying again; each following one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
-/// Longest response: what a card sends at most, and more than any applet does.
-const RESPONSE: usize = pcsc::MAX_BUFFER_SIZE_EXTENDED;
+/// The longest pause.
+const LAST_PAUSE: Duration = Duration::from_millis(200);
+/// Longest response in bytes: what PC/SC carries at most, and more than any applet sends.
+const LONGEST: usize = pcsc::MAX_BUFFER_SIZE_EXTENDED;
+/// Room for the names of all readers in bytes: pcsc-lite has 16 at most, of 128 bytes each.
+const READERS: usize = 8192;
 
 /// What PC/SC says, as a person can understand it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -68,56 +79,75 @@ impl From<pcsc::Error> for PcscError {
     }
 }
 
-/// The cards on the PC/SC service. Connects to it when first needed, and again when it was restarted.
+/// The cards on the PC/SC service, from any number of programs.
+///
+/// Every call to the service is made on a thread of its own and is waited for only so long: a transaction of another
+/// program, a driver that has lost its reader, or a service that was stopped can hold a call up for ever, and
+/// nothing can cancel one. The thread is then left to itself: once its call returns it finds nobody waiting, gives
+/// back what it got, and ends.
 #[derive(Default)]
 pub(super) struct Cards {
-    context: Option<Context>,
+    worker: Option<Worker>,
+}
+
+struct Worker {
+    jobs: Sender<Job>,
+    results: Receiver<Result<Done, PcscError>>,
+}
+
+enum Job {
+    /// Which readers have a card in them.
+    Readers,
+    /// Connect to the card in a reader and begin a transaction.
+    Open(CString),
+    Transmit(CommandApdu),
+    /// End the transaction and leave the card as it is.
+    Close,
+}
+
+enum Done {
+    Readers(Vec<String>),
+    Opened,
+    Response(Zeroizing<Vec<u8>>),
+    Closed,
+}
+
+impl Job {
+    /// How long it may take, and what it means if it takes longer.
+    fn patience(&self) -> (Duration, PcscError) {
+        match self {
+            Self::Readers | Self::Close => (SERVICE, PcscError::NoService(pcsc::Error::Timeout)),
+            Self::Open(_) => (TRANSACTION, PcscError::Busy),
+            Self::Transmit(_) => (RESPONSE, PcscError::Mute),
+        }
+    }
 }
 
 impl Cards {
-    fn context(&mut self) -> Result<Context, PcscError> {
-        if let Some(context) = &self.context
-            && context.is_valid().is_ok()
-        {
-            return Ok(context.clone());
-        }
-        let context = Context::establish(Scope::User)?;
-        self.context = Some(context.clone());
-        Ok(context)
-    }
-
-    /// Names of all readers.
-    pub(super) fn readers(&mut self) -> Result<Vec<String>, KeyError> {
-        let names = match self.context()?.list_readers_owned() {
-            Ok(names) => names,
-            Err(pcsc::Error::NoReadersAvailable) => Vec::new(),
-            Err(error) => return Err(PcscError::from(error).into()),
+    fn ask(&mut self, job: Job) -> Result<Done, PcscError> {
+        let gone = PcscError::Other(pcsc::Error::InternalError);
+        let worker = match self.worker.take() {
+            Some(worker) => worker,
+            None => Worker::start()?,
         };
-        // PC/SC promises no encoding; readers with other than UTF-8 names do not exist.
-        Ok(names.into_iter().filter_map(|name| name.into_string().ok()).collect())
+        let (patience, late) = job.patience();
+        worker.jobs.send(job).map_err(|_| gone)?;
+        match worker.results.recv_timeout(patience) {
+            Ok(result) => {
+                self.worker = Some(worker);
+                result
+            }
+            Err(RecvTimeoutError::Timeout) => Err(late),
+            Err(RecvTimeoutError::Disconnected) => Err(gone),
+        }
     }
 
     /// Names of the readers that have a card in them now.
-    pub(super) fn occupied(&mut self) -> Result<Vec<String>, KeyError> {
-        let names = self.readers()?;
-        if names.is_empty() {
-            return Ok(names);
+    pub(super) fn readers(&mut self) -> Result<Vec<String>, KeyError> {
+        match self.ask(Job::Readers)? {
+            Done::Readers(names) => Ok(names),
+            _ => Err(PcscError::Other(pcsc::Error::InternalError).into()),
         }
-        let mut states: Vec<_> = names
-            .iter()
-            .filter_map(|name| CString::new(name.as_str()).ok())
-            .map(|name| pcsc::ReaderState::new(name, pcsc::State::UNAWARE))
-            .collect();
-        match self.context()?.get_status_change(Some(Duration::ZERO), &mut states) {
-            Ok(()) | Err(pcsc::Error::Timeout) => {}
-            Err(error) => return Err(PcscError::from(error).into()),
-        }
-        Ok(states
-            .iter()
-            .filter(|state| state.event_state().contains(pcsc::State::PRESENT))
-            .filter(|state| !state.event_state().contains(pcsc::State::MUTE))
-            .filter_map(|state| state.name().to_str().ok().map(str::to_owned))
-            .collect())
     }
 
     /// Talks to the card in a reader, under one transaction.
@@ -126,82 +156,214 @@ impl Cards {
         reader: &str,
         talk: impl FnOnce(&mut dyn Card) -> Result<T, E>,
     ) -> Result<T, E> {
-        let context = self.context().map_err(KeyError::from)?;
         let name = CString::new(reader).map_err(|_| KeyError::from(PcscError::Removed))?;
-        let mut card = connect(&context, &name).map_err(KeyError::from)?;
-        let result = {
-            let mut transaction = begin(&mut card).map_err(KeyError::from)?;
-            let result = talk(&mut PcscCard { transaction: &mut transaction, buffer: Vec::new() });
+        self.ask(Job::Open(name)).map_err(KeyError::from)?;
+        let result = talk(&mut PcscCard { cards: self });
+        if self.worker.is_some() {
             // A card that is gone needs no end of its transaction.
-            let _ = transaction.end(Disposition::LeaveCard);
-            result
-        };
-        if let Err((card, _)) = card.disconnect(Disposition::LeaveCard) {
-            // The card or the service is gone; resetting it in `Drop` would be the wrong answer to that.
-            std::mem::forget(card);
+            let _ = self.ask(Job::Close);
         }
         result
     }
 }
 
-fn connect(context: &Context, reader: &CStr) -> Result<pcsc::Card, PcscError> {
-    patiently(|| context.connect(reader, ShareMode::Shared, Protocols::ANY))
+struct PcscCard<'a> {
+    cards: &'a mut Cards,
 }
 
-fn begin(mut card: &mut pcsc::Card) -> Result<Transaction<'_>, PcscError> {
-    let start = Instant::now();
-    let mut pause = FIRST_PAUSE;
-    loop {
-        match card.transaction2() {
-            Ok(transaction) => return Ok(transaction),
-            // Another program has reset the card since we connected: no fault, but it wants to be acknowledged.
-            Err((again, pcsc::Error::ResetCard)) if start.elapsed() < PATIENCE => {
-                again.reconnect(ShareMode::Shared, Protocols::ANY, Disposition::LeaveCard)?;
-                card = again;
-            }
-            Err((again, pcsc::Error::SharingViolation)) if start.elapsed() < PATIENCE => {
-                sleep(pause);
-                pause *= 2;
-                card = again;
-            }
-            Err((_, error)) => return Err(error.into()),
+impl Card for PcscCard<'_> {
+    fn transmit(&mut self, command: &CommandApdu) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        if self.cards.worker.is_none() {
+            // Left behind with a command that was never answered; a new one has no transaction.
+            return Err(PcscError::Mute.into());
+        }
+        match self.cards.ask(Job::Transmit(command.clone()))? {
+            Done::Response(response) => Ok(response),
+            _ => Err(PcscError::Other(pcsc::Error::InternalError).into()),
         }
     }
 }
 
-/// Repeats what fails only because another program holds the card.
-fn patiently<T>(mut attempt: impl FnMut() -> Result<T, pcsc::Error>) -> Result<T, PcscError> {
+impl Worker {
+    fn start() -> Result<Self, PcscError> {
+        let (jobs, received) = channel();
+        let (sent, results) = channel();
+        std::thread::Builder::new()
+            .name("pcsc".to_owned())
+            .spawn(move || work(&received, &sent))
+            .map_err(|_| PcscError::Other(pcsc::Error::NoMemory))?;
+        Ok(Self { jobs, results })
+    }
+}
+
+type Results = Sender<Result<Done, PcscError>>;
+
+/// Does one job after another until nobody asks any more.
+fn work(jobs: &Receiver<Job>, results: &Results) {
+    let mut service = Service::default();
+    let mut next = jobs.recv().ok();
+    while let Some(job) = next.take() {
+        let result = match job {
+            Job::Readers => service.call(occupied).map(Done::Readers),
+            Job::Open(reader) => match service.call(|context| connect(context, &reader)) {
+                Ok(mut card) => {
+                    let after = session(&mut card, jobs, results);
+                    if let Err((card, _)) = card.disconnect(Disposition::LeaveCard) {
+                        // The card or the service is gone; resetting it in `Drop` would be the wrong answer to that.
+                        std::mem::forget(card);
+                    }
+                    match after {
+                        After::Failed(error) => Err(error),
+                        After::Closed => Ok(Done::Closed),
+                        After::Abandoned => return,
+                        After::Job(job) => {
+                            next = Some(job);
+                            continue;
+                        }
+                    }
+                }
+                Err(error) => Err(error),
+            },
+            // Without a session there is nothing to send to, and nothing to close.
+            Job::Transmit(_) => Err(PcscError::Removed),
+            Job::Close => Ok(Done::Closed),
+        };
+        if results.send(result).is_err() {
+            return;
+        }
+        next = jobs.recv().ok();
+    }
+}
+
+/// How a session ended.
+enum After {
+    /// There is no transaction to be had.
+    Failed(PcscError),
+    Closed,
+    /// Nobody asks any more.
+    Abandoned,
+    /// Something else is asked for: whoever held the session was interrupted.
+    Job(Job),
+}
+
+/// One transaction, from its begin to its end.
+fn session(card: &mut pcsc::Card, jobs: &Receiver<Job>, results: &Results) -> After {
+    let transaction = match begin(card) {
+        Ok(transaction) => transaction,
+        Err(error) => return After::Failed(error),
+    };
+    let mut buffer = Zeroizing::new(vec![0; LONGEST]);
+    let mut result = Ok(Done::Opened);
+    let after = loop {
+        if results.send(result).is_err() {
+            break After::Abandoned;
+        }
+        match jobs.recv() {
+            Ok(Job::Transmit(command)) => {
+                result = transmit(&transaction, &command, &mut buffer).map(Done::Response);
+            }
+            Ok(Job::Close) => break After::Closed,
+            Ok(job) => break After::Job(job),
+            Err(_) => break After::Abandoned,
+        }
+    };
+    // A card that is gone needs no end of its transaction.
+    let _ = transaction.end(Disposition::LeaveCard);
+    after
+}
+
+fn transmit(
+    transaction: &Transaction<'_>,
+    command: &CommandApdu,
+    buffer: &mut [u8],
+) -> Result<Zeroizing<Vec<u8>>, PcscError> {
+    let response = Zeroizing::new(transaction.transmit(command.as_bytes(), buffer)?.to_vec());
+    // The buffer is used again: nothing of a secret stays in it.
+    buffer.get_mut(..response.len()).unwrap_or_default().zeroize();
+    // No card answers without a status word; some drivers report a card pulled out meanwhile like this.
+    if response.is_empty() { Err(PcscError::Removed) } else { Ok(response) }
+}
+
+/// The connection to the service: made when first needed, and again when the service was restarted.
+#[derive(Default)]
+struct Service {
+    context: Option<Context>,
+}
+
+impl Service {
+    fn call<T>(&mut self, call: impl Fn(&Context) -> Result<T, PcscError>) -> Result<T, PcscError> {
+        if let Some(context) = &self.context {
+            match call(context) {
+                // Perhaps only the connection is: the service that it led to may have a successor.
+                Err(PcscError::NoService(_)) => {}
+                result => return result,
+            }
+        }
+        self.context = None;
+        let context = Context::establish(Scope::User)?;
+        let result = call(&context);
+        self.context = Some(context);
+        result
+    }
+}
+
+fn occupied(context: &Context) -> Result<Vec<String>, PcscError> {
+    let mut buffer = vec![0; READERS];
+    let names = match context.list_readers(&mut buffer) {
+        Ok(names) => names,
+        Err(pcsc::Error::NoReadersAvailable) => return Ok(Vec::new()),
+        Err(error) => return Err(error.into()),
+    };
+    // PC/SC promises no encoding; readers with other than UTF-8 names do not exist.
+    let names = names.filter(|name| name.to_str().is_ok());
+    let mut states: Vec<_> = names.map(|name| ReaderState::new(name, State::UNAWARE)).collect();
+    if states.is_empty() {
+        return Ok(Vec::new());
+    }
+    match context.get_status_change(Duration::ZERO, &mut states) {
+        Ok(()) | Err(pcsc::Error::Timeout) => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(states
+        .iter()
+        .filter(|state| state.event_state().contains(State::PRESENT))
+        .filter(|state| !state.event_state().contains(State::MUTE))
+        .filter_map(|state| state.name().to_str().ok().map(str::to_owned))
+        .collect())
+}
+
+/// Connects; tries again while another program has the card to itself.
+fn connect(context: &Context, reader: &CStr) -> Result<pcsc::Card, PcscError> {
     let start = Instant::now();
     let mut pause = FIRST_PAUSE;
     loop {
-        match attempt() {
-            Err(pcsc::Error::SharingViolation) if start.elapsed() < PATIENCE => {
+        match context.connect(reader, ShareMode::Shared, Protocols::ANY) {
+            Err(pcsc::Error::SharingViolation) if start.elapsed() < EXCLUSIVE => {
                 sleep(pause);
-                pause *= 2;
+                pause = LAST_PAUSE.min(pause * 2);
             }
             result => return Ok(result?),
         }
     }
 }
 
-struct PcscCard<'a, 'card> {
-    transaction: &'a mut Transaction<'card>,
-    buffer: Vec<u8>,
-}
-
-impl Card for PcscCard<'_, '_> {
-    fn transmit(&mut self, command: &CommandApdu) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-        self.buffer.resize(RESPONSE, 0);
-        let response =
-            self.transaction.transmit(command.as_bytes(), &mut self.buffer).map_err(PcscError::from)?;
-        let length = response.len();
-        // No card answers without a status word; some drivers report a card pulled out meanwhile like this.
-        if length == 0 {
-            return Err(PcscError::Removed.into());
+/// Begins a transaction: waits for as long as another program has one.
+fn begin(mut card: &mut pcsc::Card) -> Result<Transaction<'_>, PcscError> {
+    let start = Instant::now();
+    loop {
+        match card.transaction2() {
+            Ok(transaction) => return Ok(transaction),
+            // Another program has reset the card since we connected: no fault, but it wants to be acknowledged.
+            Err((again, pcsc::Error::ResetCard)) if start.elapsed() < EXCLUSIVE => {
+                again.reconnect(ShareMode::Shared, Protocols::ANY, Disposition::LeaveCard)?;
+                card = again;
+            }
+            // macOS and Windows; elsewhere the call itself waits.
+            Err((again, pcsc::Error::SharingViolation)) if start.elapsed() < TRANSACTION => {
+                sleep(LAST_PAUSE);
+                card = again;
+            }
+            Err((_, error)) => return Err(error.into()),
         }
-        let response = Zeroizing::new(response.to_vec());
-        // The buffer is used again: nothing of a secret stays in it.
-        zeroize::Zeroize::zeroize(self.buffer.get_mut(..length).unwrap_or_default());
-        Ok(response)
     }
 }

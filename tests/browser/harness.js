@@ -23,6 +23,9 @@ export function tool(variable) {
 
 /** A temporary home folder, in which `keyfob` and the browsers keep what they keep. */
 export class Home {
+  /** More of the environment, for `keyfob` in here. */
+  settings = {};
+
   constructor() {
     this.path = mkdtempSync(path.join(tmpdir(), "keyfob-home-"));
     this.passphraseFile = this.write("passphrase", "a passphrase for a test\n");
@@ -45,14 +48,20 @@ export class Home {
       HOME: this.path,
       KEYFOB_PASSPHRASE_FILE: this.passphraseFile,
       PCSCLITE_CSOCK_NAME: path.join(this.path, "no-pcscd"),
+      ...this.settings,
     };
   }
 
   /** Runs `keyfob`, with secrets on its standard input; gives what it prints. Throws with `code` and `stderr`. */
   async keyfob(args, input = "") {
+    return (await this.talk(args, input)).stdout;
+  }
+
+  /** As `keyfob`, but gives what it says too: `{ stdout, stderr }`. */
+  async talk(args, input = "") {
     const child = promisify(execFile)(tool("KEYFOB_BIN"), args, { env: this.environment(), cwd: this.path });
     child.child.stdin.end(input);
-    return (await child).stdout;
+    return child;
   }
 
   remove() {
@@ -175,7 +184,7 @@ export async function launch(name, home, pages, { headless = true, extension = t
   const profile = path.join(home.path, name === "chromium" ? ".config/chromium" : ".mozilla/firefox/test");
   mkdirSync(profile, { recursive: true });
   await home.keyfob(["browser", "install", "--dev"]);
-  const common = { headless, env: home.environment(), acceptInsecureCerts: true };
+  const common = { headless, handleSIGINT: false, env: home.environment(), acceptInsecureCerts: true };
   const browser = await (name === "chromium" ? launchChromium : launchFirefox)(common, profile, pages);
   browser.extensionId = await browser.installExtension(extension);
   return browser;

@@ -1,10 +1,10 @@
-//! The main job, shown: see `tests/src/bin/demo.rs` for what it does.
+//! The main job, shown: `tests/browser/demo.js` does it, here is what it takes.
 
 use std::time::Instant;
 
 use anyhow::Result;
 
-use crate::run::{self, command};
+use crate::run::{self, command, target};
 use crate::setup::{self, For};
 use crate::{extension, test};
 
@@ -15,12 +15,13 @@ pub(crate) fn run(headless: bool) -> Result<()> {
     extension::host("dev")?;
     extension::assemble()?;
     run::say("The demonstration");
-    let mut demo = command("cargo run --quiet --package keyfob-tests --bin demo --");
+    let mut demo = command("node tests/browser/demo.js");
     test::environment(&mut demo);
+    demo.arg(target().join("demo"));
     if headless {
         demo.arg("--headless");
     }
     run::visible(&mut demo)?;
-    eprintln!("(all of it took {} s)", start.elapsed().as_secs());
+    eprintln!("\nAll of it took {} s.", start.elapsed().as_secs());
     Ok(())
 }

@@ -74,6 +74,7 @@ pub(crate) fn environment(command: &mut Command) {
         .env("KEYFOB_S3S_FS", target.join("tools/bin/s3s-fs"))
         .env("KEYFOB_EXTENSION", target.join("extension"))
         .env("KEYFOB_WASM", Flavour::Signer.folder())
+        .env("KEYFOB_PICTURES", target.join("pictures"))
         .env("KEYFOB_CHROMIUM", find("chromium").unwrap_or_default())
         .env("KEYFOB_FIREFOX", find("firefox-esr").or_else(|| find("firefox")).unwrap_or_default())
         // Whoever forgets to name a PC/SC service of his own finds none: never the machine's, with somebody's key.

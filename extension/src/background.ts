@@ -73,9 +73,8 @@ function serveField(port: chrome.runtime.Port): void {
     const key = await chosenKey();
     if (ask.ask === "candidates") {
       const answer = await host.ask({ name: "accounts", codes: false }, { key, signal: gone.signal });
-      if (!Array.isArray(answer.accounts)) throw new TroubleError(nonsense());
       offered = choose_accounts(answer.accounts, url).map(candidate);
-      tell({ n: ask.n, tell: "candidates", candidates: offered, software: answer.key?.kind === "software" });
+      tell({ n: ask.n, tell: "candidates", candidates: offered, software: answer.key.kind === "software" });
       return;
     }
     const account = offered.find(({ name }) => name === ask.account);
@@ -100,7 +99,6 @@ function serveField(port: chrome.runtime.Port): void {
       if (gone.signal.aborted) return;
       ({ code } = await request());
     }
-    if (!/^[0-9]{6,8}$/.test(code?.value)) throw new TroubleError(nonsense());
     tell({ n: ask.n, tell: "code", value: code.value });
   };
 
@@ -119,7 +117,7 @@ function candidate(account: Account): Candidate {
 }
 
 function secondsLeft(code: Code): number {
-  return code?.valid_until === undefined ? Infinity : Math.max(0, code.valid_until - Date.now() / 1000);
+  return code.valid_until === undefined ? Infinity : Math.max(0, code.valid_until - Date.now() / 1000);
 }
 
 // ---- popup

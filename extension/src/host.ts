@@ -11,16 +11,26 @@ const TIMEOUT = { hello: 5_000, default: 20_000, touch: 60_000 };
 /** After so long without a request, in ms, the port is closed: the host then forgets an unlocked key's password. */
 const IDLE = 5 * 60_000;
 
-/** The name of the answer to each operation. */
+type Unknown = Record<string, unknown>;
+const isObject = (value: unknown): value is Unknown => typeof value === "object" && value !== null;
+const isText = (value: unknown) => typeof value === "string";
+const isList = (value: unknown, each: (item: unknown) => boolean) => Array.isArray(value) && value.every(each);
+const isKey = (value: unknown) => isObject(value) && isText(value["id"]) && isText(value["label"]);
+const isCode = (value: unknown) => isObject(value) && /^[0-9]{6,10}$/.test(String(value["value"]));
+const isAccount = (value: unknown) =>
+  isObject(value) && isText(value["name"]) && (value["code"] === undefined || isCode(value["code"]));
+const isIdentity = (value: unknown) => isObject(value) && isText(value["access_key_id"]);
+
+/** The answer to each operation: its name, and whether it has what is going to be used. */
 const ANSWERS = {
-  hello: "hello",
-  keys: "keys",
-  accounts: "accounts",
-  code: "code",
-  identities: "identities",
-  presign: "presigned",
-  unlock: "unlocked",
-} as const satisfies Partial<Record<Op["name"], Answer["name"]>>;
+  hello: { name: "hello", fits: ({ version, protocol }) => isText(version) && typeof protocol === "number" },
+  keys: { name: "keys", fits: ({ keys }) => isList(keys, isKey) },
+  accounts: { name: "accounts", fits: ({ key, accounts }) => isKey(key) && isList(accounts, isAccount) },
+  code: { name: "code", fits: ({ code }) => isCode(code) },
+  identities: { name: "identities", fits: ({ key, identities }) => isKey(key) && isList(identities, isIdentity) },
+  presign: { name: "presigned", fits: ({ url, expires_at }) => isText(url) && typeof expires_at === "number" },
+  unlock: { name: "unlocked", fits: () => true },
+} as const satisfies Partial<Record<Op["name"], { name: Answer["name"]; fits: (answer: Unknown) => boolean }>>;
 
 /** The operations that the extension uses. */
 export type Asked = keyof typeof ANSWERS;
@@ -28,7 +38,7 @@ export type Asked = keyof typeof ANSWERS;
 type OpNamed<N extends Asked> = Extract<Op, { name: N }>;
 
 /** The answer to an operation. */
-export type AnswerTo<N extends Asked> = Extract<Answer, { name: (typeof ANSWERS)[N] }>;
+export type AnswerTo<N extends Asked> = Extract<Answer, { name: (typeof ANSWERS)[N]["name"] }>;
 
 /** A failure on its way to the person. */
 export class TroubleError extends Error {
@@ -156,7 +166,7 @@ export class Host {
         break;
       case "done":
         this.#take(message.id);
-        if (message.answer.name === ANSWERS[pending.name]) pending.resolve(message.answer);
+        if (isAnswer(message.answer, pending.name)) pending.resolve(message.answer);
         else pending.reject(new TroubleError(nonsense()));
         break;
       case "failed":
@@ -197,19 +207,21 @@ export class Host {
   }
 }
 
+function isAnswer(answer: Answer, to: Asked): boolean {
+  const { name, fits }: { name: string; fits: (answer: Unknown) => boolean } = ANSWERS[to];
+  return answer.name === name && fits(answer as Unknown);
+}
+
 function isReply(message: unknown): message is Reply {
-  if (typeof message !== "object" || message === null) return false;
-  const reply = message as Record<string, unknown>;
-  const named = (value: unknown, field: string) =>
-    typeof value === "object" && value !== null && typeof (value as Record<string, unknown>)[field] === "string";
-  if (typeof reply["id"] !== "string") return false;
-  switch (reply["type"]) {
+  if (!isObject(message) || !isText(message["id"])) return false;
+  const { type, event, answer, error } = message;
+  switch (type) {
     case "event":
-      return named(reply["event"], "name");
+      return isObject(event) && isText(event["name"]);
     case "done":
-      return named(reply["answer"], "name");
+      return isObject(answer) && isText(answer["name"]);
     case "failed":
-      return named(reply["error"], "code") && named(reply["error"], "message");
+      return isObject(error) && isText(error["code"]) && isText(error["message"]);
     default:
       return false;
   }

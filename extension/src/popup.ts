@@ -68,7 +68,9 @@ function ask<N extends Answer["name"]>(
     const n = ++lastNumber;
     waiting.set(n, { resolve, reject, touch });
     port ??= connect();
-    port.postMessage({ n, op, ...(chosen === undefined ? {} : { key: chosen }) } satisfies PopupAsk);
+    // Which keys there are does not depend on which is chosen.
+    const key = op.name === "keys" || chosen === undefined ? {} : { key: chosen };
+    port.postMessage({ n, op, ...key } satisfies PopupAsk);
   }).then((answer) => {
     if (answer.name !== expected) {
       throw new TroubleError({ code: "bad-answer", message: "The Keyfob program answered something else than was asked" });

@@ -1,0 +1,346 @@
+// The popup in real Chromium with the real host, and with hosts that fail in every way. (Firefox's automation does not
+// open pages of extensions; the page is the same.)
+
+import assert from "node:assert/strict";
+import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { after, afterEach, before, beforeEach, describe, test } from "node:test";
+
+import { Home, launch, Pages } from "../../tests/browser/harness.js";
+
+const ACCOUNTS = [
+  [["--touch"], "otpauth://totp/Amazon%20Web%20Services:alice@123456789012?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"],
+  [[], "otpauth://totp/AWS%20SSO:bob?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"],
+  [[], "otpauth://totp/GitHub:carol?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"],
+];
+const ALICE = "Amazon Web Services:alice@123456789012";
+const OBJECT =
+  "https://eu-west-1.console.aws.amazon.com/s3/object/b-1?region=eu-west-1&bucketType=general&prefix=a%20b/%C3%BC%2B%25~.txt";
+
+let home, pages, browser, page;
+
+/** Opens the popup as if from a page with that address, and waits until it has asked all it asks by itself. */
+async function open(url = "about:blank") {
+  await page.goto(`chrome-extension://${browser.extensionId}/popup.html?tab=${encodeURIComponent(url)}`);
+  await page.waitForSelector("body[data-ready]");
+}
+const text = (selector) => page.$eval(selector, (element) => element.textContent.trim());
+const type = async (selector, value) => {
+  await page.$eval(selector, (element) => {
+    element.closest("details")?.setAttribute("open", "");
+    element.value = "";
+  });
+  await page.type(selector, value);
+};
+const trouble = async (code, message, hint = /./) => {
+  await page.waitForSelector(`#trouble[data-code="${code}"]:not([hidden])`, { timeout: 10_000 });
+  assert.match(await text("#trouble-message"), message);
+  assert.match(await text("#trouble-hint"), hint);
+};
+
+async function start(environment) {
+  home = new Home();
+  const own = home.environment.bind(home);
+  home.environment = () => ({ ...own(), KEYFOB_SOFT_TOUCH: "400", ...environment(own()) });
+  pages = await Pages.start(home);
+}
+
+async function stop() {
+  await browser?.close();
+  pages?.stop();
+  home?.remove();
+}
+
+async function newPage() {
+  page = await browser.newPage();
+  await page.setViewport({ width: 360, height: 620 });
+}
+
+describe("popup on a software key", { timeout: 120_000 }, () => {
+  before(async () => {
+    await start(() => ({ KEYFOB_KEY: "soft:test" }));
+    await home.keyfob(["soft", "create", "test"]);
+    for (const [options, uri] of ACCOUNTS) await home.keyfob(["oath", "uri", ...options], `${uri}\n`);
+    await home.keyfob(["aws", "add", "AKIAIOSFODNN7EXAMPLE"], "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY\n");
+    browser = await launch("chromium", home, pages);
+  });
+  after(stop);
+  beforeEach(newPage);
+  afterEach(() => page.close());
+
+  test("AWS accounts and no others, with their codes; a touch account after its touch", async () => {
+    await open();
+    const names = await page.$$eval("#codes li", (items) => items.map((item) => item.dataset.account));
+    assert.deepEqual(names, [ALICE, "AWS SSO:bob"]);
+    assert(!(await page.content()).includes("carol"));
+    const bob = await page.$eval('[data-account="AWS SSO:bob"] .code', (element) => element.dataset.value);
+    assert((await home.keyfob(["code", "bob", "--json"])).includes(bob));
+    assert.equal(await text(`[data-account="${ALICE}"] .code`), "Touch");
+    await page.click(`[data-account="${ALICE}"] button`);
+    await page.waitForSelector(`[data-account="${ALICE}"] button[data-state=touch]`);
+    assert.match(await text("#status"), /code of Amazon Web Services:alice@123456789012/);
+    await page.waitForSelector(`[data-account="${ALICE}"] button[data-state=code]`);
+    assert.match(await page.$eval(`[data-account="${ALICE}"] .code`, (element) => element.dataset.value), /^\d{6}$/);
+    assert.equal(await page.$eval("#software-badge", (badge) => badge.hidden), false, "it is said to be a software key");
+  });
+
+  test("a console page fills the form, and the link is the one that was shown", async () => {
+    await open(OBJECT);
+    assert.equal(await page.$eval("#bucket", (input) => input.value), "b-1");
+    assert.equal(await page.$eval("#object-key", (input) => input.value), "a b/ü+%~.txt");
+    assert.equal(await page.$eval("#region", (input) => input.value), "eu-west-1");
+    assert.equal(await text("#preview-verb"), "GET");
+    assert.equal(await text("#preview-object"), "b-1/a b/ü+%~.txt");
+    assert.equal(await text("#preview-host"), "https://b-1.s3.eu-west-1.amazonaws.com");
+    await page.select("#method", "PUT");
+    assert.equal(await text("#preview-verb"), "PUT");
+    await page.select("#expires", "900");
+    await page.click("#sign");
+    await page.waitForSelector("#sign[data-state=touch]");
+    assert.match(await text("#status"), /PUT/);
+    await page.waitForSelector("#signed:not([hidden])");
+    const url = new URL(await page.$eval("#url", (area) => area.value));
+    assert.equal(url.origin + url.pathname, "https://b-1.s3.eu-west-1.amazonaws.com/a%20b/%C3%BC%2B%25~.txt");
+    assert.equal(url.searchParams.get("X-Amz-Expires"), "900");
+    // The command line makes the same link for the same second.
+    const [, day, time] = /^(\d{8})T(\d{6})Z$/.exec(url.searchParams.get("X-Amz-Date"));
+    const colons = (digits) => digits.replace(/(..)(..)(..)/, "$1:$2:$3");
+    const at = `${day.replace(/(....)(..)(..)/, "$1-$2-$3")}T${colons(time)}Z`;
+    const options = ["--method", "PUT", "--expires", "900", "--region", "eu-west-1", "--at", at];
+    const printed = await home.keyfob(["presign", "s3://b-1/a b/ü+%~.txt", ...options]);
+    assert.equal(printed.trim(), url.href);
+    // Typing on takes the link away: it belongs to what was signed.
+    await page.type("#object-key", "x");
+    assert.equal(await page.$eval("#signed", (card) => card.hidden), true);
+  });
+
+  test("what cannot be signed says why before the key is asked", async () => {
+    await open(OBJECT);
+    const check = async (selector, value, message) => {
+      await type(selector, value);
+      assert.match(await text("#preview-trouble"), message);
+      assert.equal(await page.$eval("#sign", (button) => button.disabled), true);
+    };
+    await page.$eval("#object-key", (input) => {
+      input.value = "x".repeat(1024);
+    });
+    await page.type("#object-key", "y");
+    assert.match(await text("#preview-trouble"), /1025 bytes/);
+    await type("#object-key", "x");
+    assert.equal(await page.$eval("#sign", (button) => button.disabled), false);
+    await check("#bucket", "Not_A_Bucket", /bucket/i);
+    await type("#bucket", "b-1");
+    await check("#region", "nowhere", /region/);
+    await type("#region", "eu-west-1");
+    await check("#endpoint", "ftp://x", /endpoint/);
+  });
+
+  test("an endpoint that the user has not allowed is refused by the host", async () => {
+    await open(OBJECT);
+    await type("#endpoint", "http://127.0.0.1:9");
+    await page.click("#sign");
+    await trouble("forbidden", /127\.0\.0\.1:9/, /allow_endpoints/);
+  });
+
+  test("a page that looks like the sign-in is warned of", async () => {
+    await open("https://signin.aws.amazon.com.evil.test/oauth");
+    assert.match(await text("#warning:not([hidden])"), /another site/);
+    await open("https://us-east-1.signin.aws.amazon.com/oauth");
+    assert.equal(await page.$eval("#warning", (card) => card.hidden), true);
+  });
+
+  test("the tabs go by keyboard", async () => {
+    await open();
+    await page.focus("#tab-codes");
+    await page.keyboard.press("ArrowRight");
+    assert.equal(await page.evaluate(() => document.activeElement.id), "tab-presign");
+    assert.equal(await page.$eval("#codes-panel", (panel) => panel.hidden), true);
+  });
+});
+
+describe("popup on a locked key", { timeout: 120_000 }, () => {
+  before(async () => {
+    await start((own) => ({ KEYFOB_KEY: "soft:test", KEYFOB_PASSPHRASE_FILE: own.KEYFOB_PASSPHRASE_FILE }));
+    await home.keyfob(["soft", "create", "test"]);
+    await home.keyfob(["oath", "uri"], `${ACCOUNTS[1][1]}\n`);
+    // From here on nobody but the person knows the passphrase.
+    const { KEYFOB_PASSPHRASE_FILE: file, ...own } = home.environment();
+    home.passphrase = readFileSync(file, "utf8").trim();
+    home.environment = () => own;
+    browser = await launch("chromium", home, pages);
+  });
+  after(stop);
+  beforeEach(newPage);
+  afterEach(() => page.close());
+
+  test("a wrong password is refused, the right one opens it", async () => {
+    await open();
+    await page.waitForSelector("#unlock:not([hidden])");
+    await page.type("#password", "wrong");
+    await page.click("#unlock-submit");
+    await trouble("wrong-password", /wrong/i, /^/);
+    await page.type("#password", home.passphrase);
+    await page.click("#unlock-submit");
+    await page.waitForSelector('[data-account="AWS SSO:bob"] button[data-state=code]');
+    assert.equal(await page.$eval("#unlock", (form) => form.hidden), true);
+    assert.equal(await page.$eval("#password", (input) => input.value), "");
+  });
+});
+
+describe("popup without a key", { timeout: 120_000 }, () => {
+  before(async () => {
+    await start(() => ({}));
+    await home.keyfob(["soft", "create", "test"]);
+    await home.keyfob(["--key", "soft:test", "oath", "uri"], `${ACCOUNTS[1][1]}\n`);
+    browser = await launch("chromium", home, pages);
+  });
+  after(stop);
+  beforeEach(newPage);
+  afterEach(() => page.close());
+
+  test("a software key that nobody chose is not used", async () => {
+    await open();
+    await page.waitForSelector("#trouble:not([hidden])");
+    assert.match(await text("#trouble-code"), /^no-(key|pcsc)$/);
+    assert.equal((await page.$$("#codes li")).length, 0);
+  });
+});
+
+describe("popup on another host", { timeout: 120_000 }, () => {
+  let manifest;
+  before(async () => {
+    await start(() => ({}));
+    browser = await launch("chromium", home, pages);
+    const found = readdirSync(home.path, { recursive: true }).find((file) => file.endsWith("chromium/NativeMessagingHosts/dev.keyfob.host.json"));
+    manifest = path.join(home.path, found);
+  });
+  after(stop);
+  beforeEach(newPage);
+  afterEach(async () => {
+    await page.close();
+    // The extension keeps its port: the next test is to start its own host.
+    if (!existsSync(pidFile())) return;
+    try {
+      process.kill(Number(readFileSync(pidFile(), "utf8")));
+    } catch {
+      // It has ended.
+    }
+    rmSync(pidFile());
+  });
+  const pidFile = () => path.join(home.path, "bad-host.pid");
+
+  /** Puts a program of its own in the host's place: `answer(request)` gives the bytes that it writes, or null. */
+  const host = (answer) => {
+    const program = home.write(
+      "bad-host.cjs",
+      `#!${process.execPath}
+      require("node:fs").writeFileSync(${JSON.stringify(pidFile())}, String(process.pid));
+      const frame = (message) => {
+        const body = Buffer.from(typeof message === "string" ? message : JSON.stringify(message));
+        const head = Buffer.alloc(4);
+        head.writeUInt32LE(body.length);
+        return Buffer.concat([head, body]);
+      };
+      const hello = (id) => ({ type: "done", id, answer: { name: "hello", version: "9.9.9", protocol: 1 } });
+      const answer = ${answer};
+      let got = Buffer.alloc(0);
+      process.stdin.on("data", (more) => {
+        got = Buffer.concat([got, more]);
+        while (got.length >= 4 && got.length >= 4 + got.readUInt32LE(0)) {
+          const request = JSON.parse(got.subarray(4, 4 + got.readUInt32LE(0)));
+          got = got.subarray(4 + got.readUInt32LE(0));
+          const bytes = answer(request);
+          if (bytes) process.stdout.write(bytes);
+        }
+      });`,
+    );
+    chmodSync(program, 0o700);
+    replaceProgram(program);
+  };
+  const replaceProgram = (program) => {
+    const json = JSON.parse(readFileSync(manifest, "utf8"));
+    writeFileSync(manifest, JSON.stringify({ ...json, path: program }));
+  };
+
+  test("that ends at once", async () => {
+    replaceProgram("/bin/false");
+    await open();
+    await trouble("host-crashed", /ended/, /again/);
+  });
+
+  test("that ends in the middle of a question", async () => {
+    host("({ id, op }) => (op.name === 'hello' ? frame(hello(id)) : process.exit(1))");
+    await open();
+    await trouble("host-crashed", /ended/);
+  });
+
+  test("that speaks another version", async () => {
+    host("({ id }) => frame({ type: 'done', id, answer: { name: 'hello', version: '9.9.9', protocol: 2 } })");
+    await open();
+    await trouble("host-version", /9\.9\.9/, /Update/);
+  });
+
+  test("that never answers", async () => {
+    host("() => null");
+    await open();
+    await trouble("host-timeout", /in time/);
+  });
+
+  test("that answers another question", async () => {
+    host("({ id, op }) => frame(op.name === 'hello' ? hello(id) : { type: 'done', id, answer: { name: 'reset' } })");
+    await open();
+    await trouble("bad-answer", /something else/);
+  });
+
+  test("that answers with an answer of another shape", async () => {
+    host("({ id, op }) => frame(op.name === 'hello' ? hello(id) : { type: 'done', id, answer: { name: 'accounts' } })");
+    await open();
+    await trouble("bad-answer", /something else/);
+  });
+
+  test("that answers nobody's question, nonsense, and only then the right one", async () => {
+    host(`({ id, op }) => op.name === "hello"
+      ? Buffer.concat([frame("null"), frame("[]"), frame('{"type":"done"}'), frame({ ...hello("other"), answer: {} }), frame(hello(id))])
+      : frame({ type: "failed", id, error: { code: "busy", message: "<b>the key is busy</b>", hint: "wait" } })`);
+    await open();
+    await trouble("busy", /^<b>the key is busy<\/b>$/i, /wait/i);
+  });
+
+  test("that writes more than a browser takes, or no frame at all", async () => {
+    host("() => Buffer.from('this is not a frame, but a log line on stdout')");
+    await open();
+    await trouble("host-crashed", /ended/);
+    host("() => Buffer.from([0xff, 0xff, 0xff, 0x7f, 1, 2, 3])");
+    await open();
+    await trouble("host-crashed", /ended/);
+  });
+
+  test("that has two keys: the person chooses, and the choice is remembered", async () => {
+    host(`({ id, op, key }) => {
+      const done = (answer) => frame({ type: "done", id, answer: { name: op.name, ...answer } });
+      const keys = ["1", "2"].map((id) => ({ id, kind: "smart-card", label: "Reader " + id, version: "", locked: false }));
+      if (op.name === "hello") return frame(hello(id));
+      if (op.name === "keys") return done({ keys });
+      if (!key) return frame({ type: "failed", id, error: { code: "ambiguous", message: "two keys", candidates: ["1", "2"] } });
+      if (op.name === "identities") return done({ key: keys[1], identities: [] });
+      return done({ key: keys[1], accounts: [{ name: "AWS SSO:" + key, kind: "totp", period: 30, touch: true }] });
+    }`);
+    await open();
+    await trouble("ambiguous", /two keys/i, /1, 2/);
+    await page.waitForSelector("#key:not([hidden])");
+    await page.select("#key", "2");
+    await page.waitForSelector('[data-account="AWS SSO:2"]');
+    await open();
+    await page.waitForSelector('[data-account="AWS SSO:2"]');
+    assert.equal(await page.$eval("#key", (select) => select.value), "2");
+  });
+
+  test("that is not there", async () => {
+    replaceProgram("/nowhere/keyfob");
+    await open();
+    await trouble("no-host", /not installed|cannot be started/, /browser install/);
+    writeFileSync(manifest, "{}");
+    await open();
+    await trouble("no-host", /not installed/, /browser install/);
+  });
+});

@@ -5,6 +5,8 @@
 //!
 //! Source: "Authenticating Requests: Using Query Parameters (AWS Signature Version 4)", Amazon S3 API Reference.
 
+use core::cmp::Ordering;
+
 use super::name::{BucketError, KeyError, check_bucket, check_key};
 use super::{Endpoint, SERVICE};
 use crate::message::Scheme;
@@ -278,11 +280,10 @@ impl<'a> PresignRequest<'a> {
 
     /// The query, sorted. Every name is plain ASCII, so that names sort as their encodings do.
     fn put_query(&self, out: &mut Vec<u8>, date: &AmzDate) {
-        let own = |(name, _): &(&str, &str)| *name > RESERVED_PREFIX;
-        for_each_sorted(self.parameters().filter(|p| !own(p)), Ord::cmp, |name, value| {
+        for (name, value) in self.sorted_parameters().take_while(|(name, _)| *name < RESERVED_PREFIX) {
             put_parameter(out, name, value);
             out.push(b'&');
-        });
+        }
         out.extend_from_slice(AFTER_ALGORITHM);
         out.extend_from_slice(self.access_key_id.as_bytes());
         out.extend_from_slice(b"%2F");
@@ -299,10 +300,10 @@ impl<'a> PresignRequest<'a> {
         }
         out.extend_from_slice(b"&X-Amz-SignedHeaders=");
         self.put_signed_headers(out, b"%3B");
-        for_each_sorted(self.parameters().filter(own), Ord::cmp, |name, value| {
+        for (name, value) in self.sorted_parameters().skip_while(|(name, _)| *name < RESERVED_PREFIX) {
             out.push(b'&');
             put_parameter(out, name, value);
-        });
+        }
     }
 
     /// Header lines, sorted.
@@ -312,8 +313,7 @@ impl<'a> PresignRequest<'a> {
             self.put_host(out);
             return out.push(b'\n');
         }
-        let host = [(HOST, "")];
-        for_each_sorted(self.headers.iter().copied().chain(host), compare_names, |name, value| {
+        for (name, value) in self.sorted_headers() {
             put_lower(out, name);
             out.push(b':');
             if name == HOST {
@@ -322,7 +322,7 @@ impl<'a> PresignRequest<'a> {
                 put_header_value(out, value);
             }
             out.push(b'\n');
-        });
+        }
     }
 
     /// Names of the signed headers, sorted.
@@ -330,19 +330,26 @@ impl<'a> PresignRequest<'a> {
         if self.headers.is_empty() {
             return out.extend_from_slice(HOST.as_bytes());
         }
-        let mut first = true;
-        for_each_sorted(self.headers.iter().copied().chain([(HOST, "")]), compare_names, |name, _| {
-            if !first {
+        for (i, (name, _)) in self.sorted_headers().enumerate() {
+            if i > 0 {
                 out.extend_from_slice(separator);
             }
-            first = false;
             // A token may hold bytes that a query must not; their encoding has to be the query's.
             if separator.len() > 1 {
                 encode_lower(out, name);
             } else {
                 put_lower(out, name);
             }
-        });
+        }
+    }
+
+    fn sorted_parameters(&self) -> Sorted<'a> {
+        let one_more = self.version_id.map(|id| ("versionId", id));
+        Sorted { pairs: self.query, one_more, compare: Ord::cmp, last: None }
+    }
+
+    fn sorted_headers(&self) -> Sorted<'a> {
+        Sorted { pairs: self.headers, one_more: Some((HOST, "")), compare: compare_names, last: None }
     }
 
     fn put_host(&self, out: &mut Vec<u8>) {
@@ -418,19 +425,28 @@ fn other_scope(key: &SigningKey, request: &Scope) -> PresignError {
     PresignError::OtherScope { key: key.scope().as_str().into(), request: request.as_str().into() }
 }
 
-/// Calls `f` for every pair in the order of the names, which are all different. Without allocation: there are
-/// a handful at most, so that looking for the next smallest each time is the cheapest.
-fn for_each_sorted<'a>(
-    pairs: impl Iterator<Item = (&'a str, &'a str)> + Clone,
-    compare: fn(&str, &str) -> core::cmp::Ordering,
-    mut f: impl FnMut(&'a str, &'a str),
-) {
-    let mut last: Option<&str> = None;
-    loop {
-        let rest = pairs.clone().filter(|(name, _)| last.is_none_or(|l| compare(name, l).is_gt()));
-        let Some((name, value)) = rest.min_by(|a, b| compare(a.0, b.0)) else { return };
-        f(name, value);
-        last = Some(name);
+/// Pairs in the order of their names, which are all different. Without allocation: there are a handful at
+/// most, so that looking for the next smallest each time is the cheapest.
+struct Sorted<'a> {
+    pairs: &'a [(&'a str, &'a str)],
+    one_more: Option<(&'a str, &'a str)>,
+    compare: fn(&str, &str) -> Ordering,
+    last: Option<&'a str>,
+}
+
+impl<'a> Iterator for Sorted<'a> {
+    type Item = (&'a str, &'a str);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut next: Option<Self::Item> = None;
+        for &pair in self.pairs.iter().chain(&self.one_more) {
+            let after = self.last.is_none_or(|last| (self.compare)(pair.0, last).is_gt());
+            if after && next.is_none_or(|next| (self.compare)(pair.0, next.0).is_lt()) {
+                next = Some(pair);
+            }
+        }
+        self.last = next.map(|pair| pair.0);
+        next
     }
 }
 

@@ -120,7 +120,7 @@ pub fn check_presign(
     if !allowed {
         return Err(forbidden(
             format!("a browser may not have links to {origin} signed"),
-            "allow it in config.toml: [browser] allow_endpoints = [\"…\"] (`keyfob doctor` shows the file)",
+            "allow it in config.toml: [browser] allow_endpoints = [\"…\"]",
         ));
     }
     Ok(())

@@ -16,6 +16,10 @@ use crate::sigv4::{
     ALGORITHM, AmzDate, DateError, Scope, ScopeError, SigningKey, TERMINATOR, UNSIGNED_PAYLOAD,
 };
 
+/// Longest canonical request in bytes. A key of 1024 bytes, all encoded, is 3 KiB, S3 takes 8 KiB of headers, and
+/// tokens are under 4 KiB; what is longer is nobody's link, and costs time.
+const MAX_LEN: usize = 32 * 1024;
+
 /// A canonical request of a query-signed S3 object request, understood whole.
 pub struct ParsedPresign {
     canonical_request: String,
@@ -39,6 +43,11 @@ pub struct ParsedPresign {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseError {
+    /// Longer than any link can be.
+    #[error(
+        "the canonical request is {0} bytes long, and {MAX_LEN} are the most: shorten key, headers or token"
+    )]
+    TooLong(usize),
     /// Lines are missing, or there are more.
     #[error("this is no canonical request: it lacks {0}")]
     Missing(&'static str),
@@ -119,6 +128,9 @@ impl ParsedPresign {
     pub fn parse(canonical_request: &str) -> Result<Self, ParseError> {
         use ParseError::Missing;
 
+        if canonical_request.len() > MAX_LEN {
+            return Err(ParseError::TooLong(canonical_request.len()));
+        }
         let mut lines = canonical_request.split('\n');
         let method = lines.next().unwrap_or_default();
         let path = lines.next().ok_or(Missing("the path"))?;
@@ -703,6 +715,8 @@ mod tests {
         check("&versionId=3%2FL4", "&versionId", ParseError::Encoding("the query"));
         check("&versionId=3%2FL4", "&", ParseError::Encoding("the query"));
         assert_eq!(ParsedPresign::parse("").err(), Some(ParseError::Missing("the path")));
+        let long = GOOD.replace("content-type:", &format!("content-type:{}", "x".repeat(MAX_LEN)));
+        assert_eq!(ParsedPresign::parse(&long).err(), Some(ParseError::TooLong(GOOD.len() + MAX_LEN)));
         assert_eq!(ParsedPresign::parse("GET\n/").err(), Some(ParseError::Missing("the query")));
     }
 

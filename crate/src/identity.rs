@@ -94,7 +94,9 @@ impl IdentityName {
     /// # Errors
     /// [`IdError::TooLong`] cannot happen: 40 characters and the affixes are 54.
     pub fn id(&self) -> Result<CredentialId, IdError> {
-        CredentialId::from_bytes([PREFIX, &self.access_key_id, "-", suffix(self.signature)].concat().as_bytes())
+        CredentialId::from_bytes(
+            [PREFIX, &self.access_key_id, "-", suffix(self.signature)].concat().as_bytes(),
+        )
     }
 
     /// The instruction that puts the secret on a key.
@@ -152,7 +154,9 @@ mod tests {
         assert_eq!(new("akia"), Err(IdentityError::AccessKeyId("akia".into())));
         assert_eq!(new("ASIAIOSFODNN7EXAMPLE"), Err(IdentityError::Temporary("ASIAIOSFODNN7EXAMPLE".into())));
         let identity = new("AKIAIOSFODNN7EXAMPLE").unwrap();
-        let put = |secret: &[u8]| identity.put(&Secret::new(secret.to_vec()), true).map(|put| put.command().unwrap());
+        let put = |secret: &[u8]| {
+            identity.put(&Secret::new(secret.to_vec()), true).map(|put| put.command().unwrap())
+        };
         assert_eq!(put(b"").err(), Some(IdentityError::Secret));
         assert_eq!(put(b"with space").err(), Some(IdentityError::Secret));
         assert_eq!(put(&[b'x'; 129]).err(), Some(IdentityError::Secret));

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::run::{self, command};
+use crate::run::{self, command, target};
 use crate::setup::{self, For};
 use crate::wasm::{self, Flavour};
 use crate::{extension, test};
@@ -11,20 +11,28 @@ use crate::{extension, test};
 pub(crate) fn run() -> Result<()> {
     setup::ensure(For::Bench)?;
     extension::host("release")?;
-    wasm::build(Flavour::Extension)?;
+    extension::assemble()?;
     wasm::build(Flavour::Signer)?;
-    for flavour in [Flavour::Extension, Flavour::Signer] {
+    // Compiled before anything is measured.
+    run::visible(&mut command("cargo bench --package keyfob-tests --no-run"))?;
+
+    run::say("Sizes");
+    for (what, flavour) in
+        [("the extension's wasm", Flavour::Extension), ("with signer and software key", Flavour::Signer)]
+    {
         let wasm = flavour.folder().join("keyfob_core_bg.wasm");
         let (raw, gzipped) = (std::fs::metadata(&wasm)?.len(), wasm::gzipped(&wasm)?);
-        println!("{}: {raw} bytes, {gzipped} gzipped", wasm.display());
+        println!("  {what:<30}{raw:>8} bytes, {gzipped:>6} gzipped");
     }
-    run::say("Presigning, against aws-sigv4, rusty-s3 and botocore");
-    let mut bench = command("cargo bench --package keyfob-tests --bench presign");
-    test::environment(&mut bench);
-    run::visible(&mut bench)?;
-    run::say("Presigning in wasm, against aws4fetch and the AWS SDK for JavaScript");
-    let mut bench = command("node tests/benches/presign.js");
-    // What the SDK says of this Node is none of the result.
-    test::environment(bench.env("NODE_NO_WARNINGS", "1"));
-    run::visible(&mut bench)
+    for (what, line) in [
+        ("Presigning", "cargo bench --quiet --package keyfob-tests --bench presign"),
+        ("Whole processes", "cargo bench --quiet --package keyfob-tests --bench processes"),
+        ("Presigning in wasm", "node tests/bench/wasm.js"),
+    ] {
+        run::say(what);
+        let mut bench = command(line);
+        test::environment(&mut bench);
+        run::visible(bench.env("KEYFOB_BIN", target().join("release/keyfob")))?;
+    }
+    Ok(())
 }

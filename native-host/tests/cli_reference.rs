@@ -21,7 +21,8 @@ fn help(words: &[&str]) -> String {
 
 /// The subcommands that a help text lists.
 fn subcommands(help: &str) -> Vec<String> {
-    let listed = help.split("\nCommands:\n").nth(1).and_then(|rest| rest.split("\n\n").next()).unwrap_or_default();
+    let listed =
+        help.split("\nCommands:\n").nth(1).and_then(|rest| rest.split("\n\n").next()).unwrap_or_default();
     listed
         .lines()
         .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
@@ -33,7 +34,8 @@ fn subcommands(help: &str) -> Vec<String> {
 
 fn describe(words: &[&str], document: &mut String) {
     let text = help(words);
-    *document += &format!("\n## keyfob {}\n\n```text\n{}\n```\n", words.join(" "), text.trim_end()).replace("keyfob \n", "keyfob\n");
+    *document += &format!("\n## keyfob {}\n\n```text\n{}\n```\n", words.join(" "), text.trim_end())
+        .replace("keyfob \n", "keyfob\n");
     for name in subcommands(&text) {
         describe(&[words, &[name.as_str()]].concat(), document);
     }
@@ -41,7 +43,9 @@ fn describe(words: &[&str], document: &mut String) {
 
 #[test]
 fn the_reference_is_current() {
-    let mut fresh = "# The command line\n\nWritten by the program itself: `KEYFOB_UPDATE=1 cargo test -p keyfob`.\n".to_owned();
+    let mut fresh =
+        "# The command line\n\nWritten by the program itself: `KEYFOB_UPDATE=1 cargo test -p keyfob`.\n"
+            .to_owned();
     describe(&[], &mut fresh);
     assert!(fresh.contains("## keyfob oath add"));
     if std::env::var_os("KEYFOB_UPDATE").is_some() {

@@ -10,7 +10,8 @@ use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 use super::{error, invalid};
 use crate::message::ErrorCode;
 use crate::oath::{
-    Calculate, CalculateAll, Calculated, CredentialId, Exchange, Kind, List, OathError, OtpAuth, Session, Single, Step,
+    Calculate, CalculateAll, Calculated, CredentialId, Exchange, Kind, List, OathError, OtpAuth, Session,
+    Single, Step,
 };
 use crate::softkey::{Environment, SoftKey};
 
@@ -69,7 +70,9 @@ impl OathExchange {
     /// LIST: an array of credential ids.
     #[must_use]
     pub fn list() -> Self {
-        boxed(Single::new(List), |entries| entries.iter().map(|entry| name(&entry.id)).collect::<Array>().into())
+        boxed(Single::new(List), |entries| {
+            entries.iter().map(|entry| name(&entry.id)).collect::<Array>().into()
+        })
     }
 
     /// CALCULATE ALL for a time step: an array of `{ id, code }`, `code` being `null` where a touch or a counter

@@ -169,7 +169,8 @@ fn code(global: &Global, code: args::Code) -> Result<(), Failure> {
 /// A secret from stdin if something is piped in, from the terminal otherwise.
 fn ask(what: &str) -> Result<Secret, Failure> {
     // Nothing is locked here: it is the command that lacks something.
-    prompt::secret(what).map_err(|error| Failure { code: ErrorCode::InvalidInput, ..front::prompt_failure(&error) })
+    prompt::secret(what)
+        .map_err(|error| Failure { code: ErrorCode::InvalidInput, ..front::prompt_failure(&error) })
 }
 
 fn text(secret: Secret, what: &str) -> Result<Zeroizing<String>, Failure> {

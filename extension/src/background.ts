@@ -3,7 +3,7 @@
 import { choose_accounts, ready, signin_flow } from "./core.js";
 import type { Account, Code } from "./generated/message.js";
 import { Host, nonsense, TroubleError } from "./host.js";
-import type { Candidate, FieldAsk, FieldTell, FillCommand, PopupAsk, PopupTell, Trouble } from "./internal.js";
+import type { Candidate, ChipAsk, FieldAsk, FieldTell, FillCommand, PopupAsk, PopupTell, Trouble } from "./internal.js";
 
 /** A code with less left than this, in seconds, is not filled: the next one is waited for. */
 const MIN_REMAINING = 3;
@@ -15,6 +15,16 @@ chrome.runtime.onConnect.addListener((port) => {
   if (port.name === "popup") servePopup(port);
   else if (port.name === "field") serveField(port);
   else port.disconnect();
+});
+
+chrome.runtime.onMessage.addListener((message: ChipAsk, { id, url, origin, tab, frameId }) => {
+  if (id !== chrome.runtime.id || message.ask !== "chip" || tab?.id === undefined || frameId === undefined) return;
+  const target = { tabId: tab.id, frameIds: [frameId] };
+  void (async () => {
+    await ready();
+    // Whether the frame may also be filled is looked at when it asks for something.
+    if (isSignIn(origin ?? url)) await chrome.scripting.executeScript({ target, files: ["chip.js"] });
+  })().catch(() => undefined); // The frame has gone.
 });
 
 chrome.commands.onCommand.addListener((command, tab) => {
@@ -34,19 +44,23 @@ async function chosenKey(): Promise<string | undefined> {
 
 // ---- pages
 
+/** Whether an address is on one of AWS's sign-in hosts. The wasm has to be there. */
+function isSignIn(url: unknown): boolean {
+  return typeof url === "string" && URL.canParse(url) && signin_flow(new URL(url).origin) !== undefined;
+}
+
 /** Throws unless the frame behind `port` may be filled: its own origin and that of every ancestor are AWS's. */
 async function checkPage(port: chrome.runtime.Port, ancestors: unknown): Promise<string> {
   await ready();
   const { url, origin, tab, frameId, documentLifecycle } = port.sender ?? {};
-  const isSignIn = (text: unknown) => typeof text === "string" && signin_flow(text) !== undefined;
   const frames: unknown[] = Array.isArray(ancestors) ? ancestors : [null];
   const fits =
-    url !== undefined && URL.canParse(url) && isSignIn(new URL(url).origin) &&
+    url !== undefined && isSignIn(url) &&
     (origin === undefined || origin === new URL(url).origin) &&
     (documentLifecycle === undefined || documentLifecycle === "active") &&
     frames.every(isSignIn) &&
     // What the browser says of the tab has to agree with what the frame says of its ancestors.
-    tab?.url !== undefined && URL.canParse(tab.url) && isSignIn(new URL(tab.url).origin) &&
+    isSignIn(tab?.url) &&
     (frameId === 0) === (frames.length === 0);
   if (fits) return url;
   throw new TroubleError({

@@ -23,6 +23,24 @@ export interface Candidate {
   touch: boolean;
 }
 
+/** A field that may be for an MFA code. */
+export interface Found {
+  field: HTMLInputElement;
+  /** Whether it is certainly for an MFA code, not for any one-time code. */
+  certain: boolean;
+}
+
+/** What a look at the page gave. */
+export interface Look {
+  /** The visible field with the best evidence. */
+  found: Found | undefined;
+}
+
+/** From a content script that has found a field: the chip's script is wanted in its frame. */
+export interface ChipAsk {
+  ask: "chip";
+}
+
 /** From a content script. `n` is the asker's own number, repeated in every answer. */
 export type FieldAsk =
   | { n: number; ask: "candidates"; ancestors: string[] }

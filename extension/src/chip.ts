@@ -1,4 +1,5 @@
-// On AWS's sign-in pages: finds the field for the MFA code, puts a chip beside it, fills it. A classic script.
+// The chip beside the field for the MFA code, and the filling. A classic script, which the background puts into a frame
+// of a sign-in page once watch.ts has found a field there.
 //
 // The page is hostile: the chip is in a closed shadow root, only trusted events count, and what is filled is looked at
 // again in the moment of filling. All rules about hosts are the background's (in the wasm); this knows fields only.
@@ -11,81 +12,11 @@
   type Trouble = import("./internal.js").Trouble;
   type State = "idle" | "choose" | "busy" | "touch" | "done" | "trouble";
 
-  // A sandboxed frame has the origin "null"; it has no place here, whatever its address.
-  if (self.origin === "null" || location.protocol !== "https:") return;
-
-  /** Smallest side, in CSS pixels, and least opacity of a field that a person can be said to see. */
-  const MIN_SIDE = 8;
-  const MIN_OPACITY = 0.7;
-  /** Least time between two looks at the page, in ms, and how often a field that is not visible yet is looked at. */
-  const SCAN_EVERY = 30;
-  const POLL_HIDDEN = 200;
-  /** Of a page's inputs only so many are read for their labels. */
-  const MAX_LABELLED = 100;
+  // Without the watcher there is nothing to do, and a second time there is nothing more.
+  if (!KEYFOB_WATCH || KEYFOB_WATCH.look) return;
+  const watch = KEYFOB_WATCH;
 
   // ---- the field
-
-  interface Found {
-    field: HTMLInputElement;
-    /** Whether it is certainly for an MFA code, not for any one-time code. */
-    certain: boolean;
-  }
-
-  const EXACT = KEYFOB_MFA_FIELDS.selectors.join(",");
-  const ONE_TIME = 'input[autocomplete~="one-time-code" i]';
-
-  const takesText = (element: Element, types: string[]): element is HTMLInputElement =>
-    element instanceof HTMLInputElement && types.includes(element.type) && !element.disabled && !element.readOnly;
-
-  /** What a screen reader may call the field, and its names in the markup. */
-  function namesMfa(field: HTMLInputElement): boolean {
-    const labelledBy = (field.getAttribute("aria-labelledby") ?? "").split(/\s+/).filter(Boolean);
-    const texts = [
-      field.getAttribute("aria-label"),
-      field.placeholder,
-      field.name,
-      field.id,
-      ...labelledBy.map((id) => document.getElementById(id)?.textContent),
-      ...[...(field.labels ?? [])].map((label) => label.textContent),
-    ];
-    const text = texts.join(" ").toLowerCase();
-    return KEYFOB_MFA_FIELDS.wording.some((word) => text.includes(word));
-  }
-
-  /** The best evidence first: an exact selector, the autocomplete token, a label. Visible or not. */
-  function* fields(): Generator<Found> {
-    for (const field of document.querySelectorAll(EXACT)) {
-      if (takesText(field, ["text", "tel", "number", "password"])) yield { field, certain: true };
-    }
-    for (const field of document.querySelectorAll(ONE_TIME)) {
-      if (takesText(field, ["text", "tel", "number", "password"])) yield { field, certain: namesMfa(field) };
-    }
-    let read = 0;
-    for (const field of document.getElementsByTagName("input")) {
-      if (++read > MAX_LABELLED) return;
-      const short = field.maxLength < 0 || (field.maxLength >= 6 && field.maxLength <= 10);
-      if (short && takesText(field, ["text", "tel", "number"]) && namesMfa(field)) yield { field, certain: true };
-    }
-  }
-
-  /** Why a person cannot see the field, if so. */
-  function hiddenBecause(field: HTMLInputElement): string | undefined {
-    const { width, height } = field.getBoundingClientRect();
-    if (width < MIN_SIDE || height < MIN_SIDE) return "the field is too small to be seen";
-    if (!field.checkVisibility({ visibilityProperty: true, contentVisibilityAuto: true })) return "the field is hidden";
-    let opacity = 1;
-    for (let at: Element | null = field; at; at = at.parentElement ?? hostOf(at)) {
-      const style = getComputedStyle(at);
-      opacity *= Number(style.opacity);
-      if (style.filter.includes("opacity(")) opacity = 0;
-    }
-    return opacity < MIN_OPACITY ? "the field is transparent" : undefined;
-  }
-
-  function hostOf(element: Element): Element | null {
-    const root = element.getRootNode();
-    return root instanceof ShadowRoot ? root.host : null;
-  }
 
   /** Why the field cannot be reached by a person's pointer right now, if so. */
   function coveredBecause(field: HTMLInputElement): string | undefined {
@@ -116,7 +47,6 @@
   let lastNumber = 0;
   /** How the page was when the code was asked for. */
   let before: { field: HTMLInputElement; value: string; page: string } | undefined;
-  const dismissed = new WeakSet<HTMLInputElement>();
 
   /** The page is what the person looks at and types into. */
   const attended = () => document.visibilityState === "visible" && document.hasFocus();
@@ -284,7 +214,7 @@
   }
 
   function fill(code: string): void {
-    const because = changedBecause() ?? (field && (hiddenBecause(field) ?? coveredBecause(field)));
+    const because = changedBecause() ?? (field && (watch.hiddenBecause(field) ?? coveredBecause(field)));
     if (because !== undefined || !field) {
       show("trouble", "Not filled", `${sentence(because ?? "the field is gone")}. Click to try again.`);
       return;
@@ -363,7 +293,7 @@
   /** The chip's own styles cannot be overruled by the page, but what is around it can be made transparent. */
   function chipIsSeen(): boolean {
     const around = chip?.host.parentElement;
-    return chip?.host.isConnected === true && (!around || Number(getComputedStyle(around).opacity) >= MIN_OPACITY);
+    return chip?.host.isConnected === true && (!around || Number(getComputedStyle(around).opacity) >= watch.MIN_OPACITY);
   }
 
   function makeChip(): Chip {
@@ -452,7 +382,7 @@
   }
 
   function dismiss(): void {
-    if (field) dismissed.add(field);
+    if (field) watch.dismissed.add(field);
     leave();
   }
 
@@ -472,17 +402,7 @@
     port = undefined;
   }
 
-  function scan(): void {
-    let hidden = false;
-    let found: Found | undefined;
-    for (const each of fields()) {
-      if (dismissed.has(each.field)) continue;
-      if (hiddenBecause(each.field) === undefined) {
-        found = each;
-        break;
-      }
-      hidden = true;
-    }
+  function look({ found }: import("./internal.js").Look): void {
     if (found?.field !== field) {
       leave();
       if (found) {
@@ -497,22 +417,6 @@
     } else {
       place();
     }
-    if (hidden && !found) setTimeout(soon, POLL_HIDDEN);
-  }
-
-  let scanning = false;
-  let lastScan = -SCAN_EVERY;
-  function soon(): void {
-    if (scanning) return;
-    scanning = true;
-    const wait = Math.max(0, lastScan + SCAN_EVERY - performance.now());
-    setTimeout(() => {
-      requestAnimationFrame(() => {
-        scanning = false;
-        lastScan = performance.now();
-        scan();
-      });
-    }, wait);
   }
 
   /** The person came back, or did something: what could not be asked before may be now. */
@@ -524,14 +428,8 @@
     consider();
   }
 
-  new MutationObserver(soon).observe(document, {
-    subtree: true,
-    childList: true,
-    attributes: true,
-    attributeFilter: ["class", "style", "hidden", "disabled", "type"],
-  });
-  addEventListener("scroll", () => field && soon(), { capture: true, passive: true });
-  addEventListener("resize", () => field && soon(), { passive: true });
+  addEventListener("scroll", () => field && watch.soon(), { capture: true, passive: true });
+  addEventListener("resize", () => field && watch.soon(), { passive: true });
   addEventListener("focus", attention);
   document.addEventListener("visibilitychange", attention);
   for (const type of ["keydown", "pointerdown", "pointerup"] as const) {
@@ -546,5 +444,6 @@
   chrome.runtime.onMessage.addListener((message: FillCommand, sender) => {
     if (sender.id === chrome.runtime.id && message.command === "fill" && attended()) fillByPerson();
   });
-  scan();
+  watch.look = look;
+  watch.scan();
 })();

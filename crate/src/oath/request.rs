@@ -18,6 +18,9 @@ pub trait Request {
     /// What its answer says.
     type Answer;
 
+    /// Its instruction byte.
+    const INS: u8;
+
     /// The command.
     ///
     /// # Errors
@@ -32,10 +35,10 @@ pub trait Request {
 
     /// What a status word other than `9000` means. `locked`: the session wants a password that was not proved.
     fn refusal(&self, status: StatusWord, locked: bool) -> OathError {
-        let ins = self.command().ok().and_then(|c| c.as_bytes().get(1).copied()).unwrap_or_default();
+        let ins = Self::INS;
         match status {
-            StatusWord::SECURITY_STATUS | StatusWord::CONDITIONS_NOT_SATISFIED if locked => OathError::Locked,
             StatusWord::SECURITY_STATUS => OathError::Locked,
+            StatusWord::CONDITIONS_NOT_SATISFIED if locked => OathError::Locked,
             StatusWord::NO_SUCH_OBJECT | StatusWord::NOT_FOUND => OathError::NoSuchCredential,
             StatusWord::NO_SPACE => OathError::NoSpace,
             StatusWord::MEMORY_FAILURE => OathError::BrokenCredential,
@@ -107,9 +110,10 @@ impl Selected {
 
 impl Request for Select {
     type Answer = Selected;
+    const INS: u8 = ins::SELECT;
 
     fn command(&self) -> Result<CommandApdu, OathError> {
-        command(ins::SELECT, 0x04, 0x00, &AID)
+        command(Self::INS, 0x04, 0x00, &AID)
     }
 
     fn parse(&self, body: &[u8]) -> Result<Selected, OathError> {
@@ -138,7 +142,7 @@ impl Request for Select {
             | StatusWord::INVALID_INSTRUCTION
             | StatusWord::INVALID_CLASS
             | StatusWord::WRONG_P1_P2 => OathError::NoApplet,
-            status => OathError::Status { ins: ins::SELECT, status },
+            status => OathError::Status { ins: Self::INS, status },
         }
     }
 }
@@ -198,11 +202,12 @@ impl Validate {
 
 impl Request for Validate {
     type Answer = ();
+    const INS: u8 = ins::VALIDATE;
 
     fn command(&self) -> Result<CommandApdu, OathError> {
         let mut data = Writer::new();
         data.put(tag::RESPONSE, &[&self.proof])?.put(tag::CHALLENGE, &[&self.host_challenge])?;
-        command(ins::VALIDATE, 0, 0, data.as_bytes())
+        command(Self::INS, 0, 0, data.as_bytes())
     }
 
     fn parse(&self, body: &[u8]) -> Result<(), OathError> {
@@ -217,7 +222,7 @@ impl Request for Validate {
             StatusWord::WRONG_DATA | StatusWord::SECURITY_STATUS | StatusWord::CONDITIONS_NOT_SATISFIED => {
                 OathError::WrongPassword
             }
-            status => OathError::Status { ins: ins::VALIDATE, status },
+            status => OathError::Status { ins: Self::INS, status },
         }
     }
 }
@@ -243,6 +248,7 @@ impl SetCode {
 
 impl Request for SetCode {
     type Answer = ();
+    const INS: u8 = ins::SET_CODE;
 
     fn command(&self) -> Result<CommandApdu, OathError> {
         let mut data = Writer::new();
@@ -253,7 +259,7 @@ impl Request for SetCode {
                 .put(tag::CHALLENGE, &[challenge])?
                 .put(tag::RESPONSE, &[&key.respond(challenge)])?,
         };
-        command(ins::SET_CODE, 0, 0, data.as_bytes())
+        command(Self::INS, 0, 0, data.as_bytes())
     }
 
     fn parse(&self, body: &[u8]) -> Result<(), OathError> {
@@ -278,9 +284,10 @@ pub struct ListEntry {
 
 impl Request for List {
     type Answer = Vec<ListEntry>;
+    const INS: u8 = ins::LIST;
 
     fn command(&self) -> Result<CommandApdu, OathError> {
-        command(ins::LIST, 0, 0, &[])
+        command(Self::INS, 0, 0, &[])
     }
 
     fn parse(&self, body: &[u8]) -> Result<Vec<ListEntry>, OathError> {
@@ -351,13 +358,14 @@ pub struct Calculate {
 
 impl Request for Calculate {
     type Answer = Truncated;
+    const INS: u8 = ins::CALCULATE;
 
     fn command(&self) -> Result<CommandApdu, OathError> {
         let challenge = self.challenge.to_be_bytes();
         let challenge: &[u8] = if self.kind == Kind::Totp { &challenge } else { &[] };
         let mut data = Writer::new();
         data.put(tag::NAME, &[self.id.as_bytes()])?.put(tag::CHALLENGE, &[challenge])?;
-        command(ins::CALCULATE, 0, p2::TRUNCATED, data.as_bytes())
+        command(Self::INS, 0, p2::TRUNCATED, data.as_bytes())
     }
 
     fn parse(&self, body: &[u8]) -> Result<Truncated, OathError> {
@@ -414,11 +422,12 @@ impl fmt::Debug for FullResponse {
 
 impl Request for CalculateFull {
     type Answer = FullResponse;
+    const INS: u8 = ins::CALCULATE;
 
     fn command(&self) -> Result<CommandApdu, OathError> {
         let mut data = Writer::new();
         data.put(tag::NAME, &[self.id.as_bytes()])?.put(tag::CHALLENGE, &[&self.challenge])?;
-        command(ins::CALCULATE, 0, p2::FULL, data.as_bytes())
+        command(Self::INS, 0, p2::FULL, data.as_bytes())
     }
 
     fn parse(&self, body: &[u8]) -> Result<FullResponse, OathError> {
@@ -456,11 +465,12 @@ pub enum Calculated {
 
 impl Request for CalculateAll {
     type Answer = Vec<(CredentialId, Calculated)>;
+    const INS: u8 = ins::CALCULATE_ALL;
 
     fn command(&self) -> Result<CommandApdu, OathError> {
         let mut data = Writer::new();
         data.put(tag::CHALLENGE, &[&self.challenge.to_be_bytes()])?;
-        command(ins::CALCULATE_ALL, 0, p2::TRUNCATED, data.as_bytes())
+        command(Self::INS, 0, p2::TRUNCATED, data.as_bytes())
     }
 
     fn parse(&self, body: &[u8]) -> Result<Self::Answer, OathError> {
@@ -526,6 +536,7 @@ impl Put {
 
 impl Request for Put {
     type Answer = ();
+    const INS: u8 = ins::PUT;
 
     fn command(&self) -> Result<CommandApdu, OathError> {
         let mut data = Writer::new();
@@ -538,7 +549,7 @@ impl Request for Put {
         if self.counter > 0 {
             data.put(tag::INITIAL_MOVING_FACTOR, &[&self.counter.to_be_bytes()])?;
         }
-        command(ins::PUT, 0, 0, data.as_bytes())
+        command(Self::INS, 0, 0, data.as_bytes())
     }
 
     fn parse(&self, body: &[u8]) -> Result<(), OathError> {
@@ -551,8 +562,8 @@ impl Request for Put {
             StatusWord::CONDITIONS_NOT_SATISFIED if locked => OathError::Locked,
             StatusWord::CONDITIONS_NOT_SATISFIED => OathError::Exists,
             StatusWord::NO_SPACE => OathError::NoSpace,
-            StatusWord::WRONG_DATA => OathError::Refused { ins: ins::PUT },
-            status => OathError::Status { ins: ins::PUT, status },
+            StatusWord::WRONG_DATA => OathError::Refused { ins: Self::INS },
+            status => OathError::Status { ins: Self::INS, status },
         }
     }
 }
@@ -586,11 +597,12 @@ pub struct Delete {
 
 impl Request for Delete {
     type Answer = ();
+    const INS: u8 = ins::DELETE;
 
     fn command(&self) -> Result<CommandApdu, OathError> {
         let mut data = Writer::new();
         data.put(tag::NAME, &[self.id.as_bytes()])?;
-        command(ins::DELETE, 0, 0, data.as_bytes())
+        command(Self::INS, 0, 0, data.as_bytes())
     }
 
     fn parse(&self, body: &[u8]) -> Result<(), OathError> {
@@ -609,11 +621,12 @@ pub struct Rename {
 
 impl Request for Rename {
     type Answer = ();
+    const INS: u8 = ins::RENAME;
 
     fn command(&self) -> Result<CommandApdu, OathError> {
         let mut data = Writer::new();
         data.put(tag::NAME, &[self.from.as_bytes()])?.put(tag::NAME, &[self.to.as_bytes()])?;
-        command(ins::RENAME, 0, 0, data.as_bytes())
+        command(Self::INS, 0, 0, data.as_bytes())
     }
 
     fn parse(&self, body: &[u8]) -> Result<(), OathError> {
@@ -626,9 +639,9 @@ impl Request for Rename {
             StatusWord::CONDITIONS_NOT_SATISFIED if locked => OathError::Locked,
             StatusWord::CONDITIONS_NOT_SATISFIED => OathError::Exists,
             StatusWord::NO_SUCH_OBJECT | StatusWord::NOT_FOUND => OathError::NoSuchCredential,
-            StatusWord::INVALID_INSTRUCTION => OathError::Unsupported { ins: ins::RENAME },
-            StatusWord::WRONG_DATA => OathError::Refused { ins: ins::RENAME },
-            status => OathError::Status { ins: ins::RENAME, status },
+            StatusWord::INVALID_INSTRUCTION => OathError::Unsupported { ins: Self::INS },
+            StatusWord::WRONG_DATA => OathError::Refused { ins: Self::INS },
+            status => OathError::Status { ins: Self::INS, status },
         }
     }
 }
@@ -639,9 +652,10 @@ pub struct Reset;
 
 impl Request for Reset {
     type Answer = ();
+    const INS: u8 = ins::RESET;
 
     fn command(&self) -> Result<CommandApdu, OathError> {
-        command(ins::RESET, 0xDE, 0xAD, &[])
+        command(Self::INS, 0xDE, 0xAD, &[])
     }
 
     fn parse(&self, body: &[u8]) -> Result<(), OathError> {

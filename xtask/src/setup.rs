@@ -90,6 +90,13 @@ const SYSTEM: &[System] = &[
     },
     System {
         needed: For::Test,
+        what: "a D-Bus session and a GNOME keyring",
+        why: "private ones, in which the keychain is tested",
+        packages: "dbus-daemon gnome-keyring",
+        have: || find("dbus-run-session").is_some() && find("gnome-keyring-daemon").is_some(),
+    },
+    System {
+        needed: For::Test,
         what: "Python with venv, its headers, and swig",
         why: "ykman and botocore are the references that results are held against",
         packages: "python3-venv python3-dev swig",

@@ -22,6 +22,12 @@ pub struct SignInHost {
     pub optional: bool,
 }
 
+impl SignInHost {
+    fn match_pattern(&self) -> String {
+        ["https://*.", self.suffix, "/*"].concat()
+    }
+}
+
 /// Every domain on which a code may be filled.
 pub const SIGN_IN_HOSTS: &[SignInHost] = &[
     SignInHost { suffix: "signin.aws.amazon.com", partition: "aws", flow: AwsFlow::Iam, optional: false },
@@ -116,6 +122,15 @@ pub struct SignInPage {
 pub fn signin_flow(origin: &str) -> Option<AwsFlow> {
     let host = origin.strip_prefix("https://")?;
     sign_in_host(host).map(|(table, _)| table.flow)
+}
+
+/// The match pattern, as the extension's manifest spells it, under which the page at `url` is one of AWS's
+/// sign-in pages; none if it is not.
+#[must_use]
+pub fn match_pattern(url: &str) -> Option<String> {
+    let rest = url.strip_prefix("https://")?;
+    let host = rest.split(['/', '?', '#']).next()?;
+    sign_in_host(host).map(|(table, _)| table.match_pattern())
 }
 
 /// What the address of a page says about the sign-in there; none if it is not on one of AWS's sign-in hosts.
@@ -359,6 +374,18 @@ mod tests {
     }
 
     #[test]
+    fn match_patterns() {
+        #[track_caller]
+        fn check(url: &str, expected: Option<&str>) {
+            assert_eq!(match_pattern(url).as_deref(), expected, "{url}");
+        }
+        check("https://us-east-1.signin.aws/platform/", Some("https://*.signin.aws/*"));
+        check("https://signin.amazonaws-us-gov.com", Some("https://*.signin.amazonaws-us-gov.com/*"));
+        check("https://signin.aws.amazon.com.evil.test/", None);
+        check("http://signin.aws.amazon.com/", None);
+    }
+
+    #[test]
     fn lookalikes() {
         #[track_caller]
         fn check(url: &str, expected: bool) {
@@ -524,7 +551,7 @@ mod tests {
         let manifest: serde_json::Value = serde_json::from_str(&text).unwrap();
         let patterns = |optional: bool| -> Vec<String> {
             let rows = SIGN_IN_HOSTS.iter().filter(|host| host.optional == optional);
-            rows.map(|host| format!("https://*.{}/*", host.suffix)).collect()
+            rows.map(SignInHost::match_pattern).collect()
         };
         assert_eq!(manifest["content_scripts"][0]["matches"], serde_json::json!(patterns(false)));
         assert_eq!(manifest["host_permissions"], serde_json::json!(patterns(false)));

@@ -134,6 +134,25 @@ function secondsLeft(code: Code): number {
   return code.valid_until === undefined ? Infinity : Math.max(0, code.valid_until - Date.now() / 1000);
 }
 
+/**
+ * Sign-in hosts that the person allowed only when they were needed are watched as those of the manifest are. The browser
+ * keeps the registration.
+ */
+async function watchAllowedHosts(): Promise<void> {
+  const { content_scripts, optional_host_permissions: optional } = chrome.runtime.getManifest();
+  const { origins } = await chrome.permissions.getAll();
+  const matches = ((optional ?? []) as string[]).filter((pattern) => origins?.includes(pattern));
+  const id = "allowed-hosts";
+  const js = content_scripts?.[0]?.js ?? [];
+  await chrome.scripting.unregisterContentScripts({ ids: [id] }).catch(() => undefined); // There was none.
+  if (matches.length === 0) return;
+  await chrome.scripting.registerContentScripts([{ id, matches, js, allFrames: true, runAt: "document_end" }]);
+}
+
+chrome.runtime.onInstalled.addListener(() => void watchAllowedHosts());
+chrome.permissions.onAdded.addListener(() => void watchAllowedHosts());
+chrome.permissions.onRemoved.addListener(() => void watchAllowedHosts());
+
 // ---- popup
 
 const POPUP_OPS: ReadonlySet<string> = new Set<PopupAsk["op"]["name"]>([

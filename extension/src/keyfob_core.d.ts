@@ -14,6 +14,8 @@ export function signin_flow(origin: string): AwsFlow | undefined;
 
 export function is_lookalike(url: string): boolean;
 
+export function match_pattern(url: string): string | undefined;
+
 export function choose_accounts(accounts: Account[], url: string): Account[];
 
 export interface ConsoleLocation {

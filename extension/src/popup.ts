@@ -2,6 +2,7 @@
 
 import {
   is_lookalike,
+  match_pattern,
   parse_console_url,
   presign_preview,
   ready,
@@ -469,7 +470,24 @@ async function pageUrl(): Promise<string | undefined> {
   return tab?.url;
 }
 
+/** A sign-in page on which Keyfob may not do anything yet, or no longer: in Firefox people can take that back. */
+async function offerHost(url: string): Promise<void> {
+  const pattern = match_pattern(url);
+  if (pattern === undefined) return;
+  const origins = { origins: [pattern] };
+  byId("allow", "section").hidden = await chrome.permissions.contains(origins);
+  byId("allow-host", "b").textContent = new URL(url).hostname;
+  byId("allow-submit", "button").addEventListener("click", () => {
+    void chrome.permissions.request(origins).then((granted) => {
+      if (!granted) return;
+      byId("allow", "section").hidden = true;
+      say("Reload the page to have codes filled");
+    });
+  });
+}
+
 function usePage(url: string): void {
+  void offerHost(url);
   const warning = byId("warning", "div");
   warning.hidden = !is_lookalike(url);
   warning.textContent = "This page looks like AWS’s sign-in, but it is another site. Type no password or code there.";

@@ -33,6 +33,11 @@ test("look-alikes", () => {
   check("https://example.org/", false);
 });
 
+test("match patterns", () => {
+  assert.equal(core.match_pattern("https://us-east-1.signin.aws/platform/d-1/login"), "https://*.signin.aws/*");
+  assert.equal(core.match_pattern("https://signin.aws.amazon.com.evil.test/"), undefined);
+});
+
 test("accounts of a page", () => {
   const totp = (name) => ({ name, kind: "totp", period: 30, digits: 6, touch: true });
   const accounts = [

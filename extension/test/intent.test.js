@@ -2,10 +2,12 @@
 // on pages that try to get a code without a person's intent. Its key is "touched" after a time that each test chooses.
 
 import assert from "node:assert/strict";
+import { cpSync, readFileSync, writeFileSync } from "node:fs";
+import path from "node:path";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { BROWSERS, Home, launch, Pages } from "../../tests/browser/harness.js";
+import { BROWSERS, Home, launch, Pages, tool } from "../../tests/browser/harness.js";
 
 const ALICE = "otpauth://totp/Amazon%20Web%20Services:alice@123456789012?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
 const BOB = "otpauth://totp/Amazon%20Web%20Services:bob@210987654321?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
@@ -255,3 +257,42 @@ for (const name of BROWSERS) {
     });
   }
 }
+
+// No automation can press the browser's own "Allow"; a copy of the extension has one of its optional hosts from the start.
+describe("hosts that the person allowed later", { timeout: 60_000 }, () => {
+  let home, pages, browser;
+
+  before(async () => {
+    home = new Home();
+    const environment = home.environment.bind(home);
+    home.environment = () => ({ ...environment(), KEYFOB_KEY: "soft:test" });
+    await home.keyfob(["soft", "create", "test"]);
+    await home.keyfob(["oath", "uri"], `${ALICE}\n`);
+    pages = await Pages.start(home);
+    const extension = path.join(home.path, "extension");
+    cpSync(tool("KEYFOB_EXTENSION"), extension, { recursive: true });
+    const file = path.join(extension, "manifest.json");
+    const manifest = JSON.parse(readFileSync(file, "utf8"));
+    manifest.host_permissions.push("https://*.signin.amazonaws-us-gov.com/*");
+    writeFileSync(file, JSON.stringify(manifest));
+    browser = await launch("chromium", home, pages, { extension });
+  });
+  after(async () => {
+    await browser?.close();
+    pages?.stop();
+    home?.remove();
+  });
+
+  for (const [host, expected] of [
+    ["us-gov-west-1.signin.amazonaws-us-gov.com", true],
+    ["cn-north-1.signin.amazonaws.cn", false],
+  ]) {
+    test(`${expected ? "a" : "no"} chip on ${host}`, async () => {
+      const page = await browser.newPage();
+      await page.goto(`https://${host}/signin.html?mfa`);
+      await sleep(1500);
+      assert.equal(await page.evaluate(() => document.querySelector("html > [popover]") !== null), expected);
+      await page.close();
+    });
+  }
+});

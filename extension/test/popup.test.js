@@ -149,6 +149,17 @@ describe("popup on a software key", { timeout: 120_000 }, () => {
     assert.equal(await page.$eval("#warning", (card) => card.hidden), true);
   });
 
+  test("a sign-in host that needs the person's permission is offered, others are not", async () => {
+    const offered = async (url, expected) => {
+      await open(url);
+      assert.equal(await page.$eval("#allow", (card) => !card.hidden), expected, url);
+    };
+    await offered("https://us-gov-west-1.signin.amazonaws-us-gov.com/oauth", true);
+    assert.equal(await text("#allow-host"), "us-gov-west-1.signin.amazonaws-us-gov.com");
+    await offered("https://us-east-1.signin.aws.amazon.com/oauth", false);
+    await offered("https://signin.amazonaws-us-gov.com.evil.test/oauth", false);
+  });
+
   test("the tabs go by keyboard", async () => {
     await open();
     await page.focus("#tab-codes");

@@ -84,6 +84,13 @@ pub fn is_lookalike(url: &str) -> bool {
     aws::is_lookalike(url)
 }
 
+/// [`aws::match_pattern`].
+#[wasm_bindgen]
+#[must_use]
+pub fn match_pattern(url: &str) -> Option<String> {
+    aws::match_pattern(url)
+}
+
 /// [`aws::candidates`]: those of an array of accounts that fit the page at `url`; none if that is no
 /// sign-in page.
 ///

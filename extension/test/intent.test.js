@@ -1,5 +1,6 @@
 // Who may have a code filled, and when: the shipped extension in real browsers, with the real host and a software key,
-// on pages that try to get a code without a person's intent. Its key is "touched" after a time that each test chooses.
+// on pages that try to get a code without a person's intent. (Look-alike hosts: tests/browser/signin.test.js.) The
+// key is "touched" so late that a page can change meanwhile.
 
 import assert from "node:assert/strict";
 import { cpSync, readFileSync, writeFileSync } from "node:fs";
@@ -30,7 +31,6 @@ for (const name of BROWSERS) {
       before(async () => {
         home = new Home();
         const environment = home.environment.bind(home);
-        // A touch takes so long that a page has time to change under it.
         home.environment = () => ({ ...environment(), KEYFOB_SOFT_TOUCH: "800", KEYFOB_KEY: "soft:test" });
         await home.keyfob(["soft", "create", "test"]);
         for (const [options, uri] of uris) await home.keyfob(["oath", "uri", ...options], `${uri}\n`);
@@ -109,7 +109,10 @@ for (const name of BROWSERS) {
             document.querySelector("main").style.transform = "translateX(-3000px)";
           },
         };
+        // The rules are the same code in both browsers; in the second, those that lean on the browser most.
+        const leaning = ["the field was replaced", "the focus moved to another field", "something covers the field"];
         for (const [what, change] of Object.entries(late)) {
+          if (name !== BROWSERS[0] && !leaning.includes(what)) continue;
           test(`a late answer is dropped: ${what}`, async () => {
             await page.goto(SIGN_IN);
             await sleep(600);
@@ -177,21 +180,6 @@ for (const name of BROWSERS) {
           await sleep(1200);
           assert.equal(await chip(), null);
         });
-
-        for (const url of [
-          "https://signin.aws.amazon.com.evil.test/signin.html?mfa",
-          "https://evilsignin.aws.amazon.com/signin.html?mfa",
-          // With a port, for browsers go to https where there is none.
-          "http://signin.aws.amazon.com:8080/signin.html?mfa",
-        ]) {
-          test(`no chip on ${url}`, async () => {
-            await page.goto(url);
-            await sleep(1200);
-            assert.equal(page.url(), url);
-            assert.equal(await value(), "");
-            assert.equal(await chip(), null);
-          });
-        }
 
         const framed = (attributes, source = SIGN_IN) => {
           const frame = document.createElement("iframe");

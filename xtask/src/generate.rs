@@ -1,4 +1,5 @@
-//! Files that are generated from Rust. The tests that find them stale also write them.
+//! Files that are generated from Rust: TypeScript types and tables, examples of the protocol, the command line's reference. The
+//! tests that find them stale also write them.
 
 use anyhow::Result;
 
@@ -8,5 +9,8 @@ use crate::setup::{self, For};
 /// `cargo xtask generate`.
 pub(crate) fn run() -> Result<()> {
     setup::ensure(For::Build)?;
-    run::visible(command("cargo test --quiet --package keyfob-core").env("KEYFOB_UPDATE", "1"))
+    let mut tests = command(
+        "cargo test --quiet --package keyfob-core --lib --test protocol --package keyfob --test cli_reference",
+    );
+    run::visible(tests.env("KEYFOB_UPDATE", "1"))
 }

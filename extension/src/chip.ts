@@ -143,7 +143,7 @@
     if (!first) {
       show("trouble", "No code for this page on the key", "Add the account with `keyfob oath uri`.");
     } else if (others.length > 0) {
-      show("idle", "Fill code", `${others.length + 1} accounts fit`);
+      show("idle", "Fill code", joined([`${others.length + 1} accounts fit`, keyKind()]));
     } else {
       show("idle", first.touch ? "Use key" : "Fill code", named(first));
       consider();
@@ -162,7 +162,7 @@
       ask({ ask: "candidates" });
     } else if (others.length > 0) {
       fillWhenKnown = false;
-      show("choose", "Which account?");
+      show("choose", "Which account?", keyKind());
     } else {
       request(first);
     }
@@ -170,8 +170,9 @@
 
   let choice = "";
   let software = false;
-  const named = ({ label, detail }: Candidate) =>
-    [label, detail, software ? "software key" : ""].filter(Boolean).join(" · ");
+  const keyKind = () => (software ? "software key" : "");
+  const joined = (parts: string[]) => parts.filter(Boolean).join(" · ");
+  const named = ({ label, detail }: Candidate) => joined([label, detail, keyKind()]);
 
   function request(candidate: Candidate): void {
     if (!field) return;
@@ -373,7 +374,7 @@
       [0.05, 0.5, 0.95].every((part) =>
         [0.1, 0.5, 0.9].every((down) => {
           const under = document.elementsFromPoint(x + width * part, y + height * down).find((e) => e !== host);
-          return !under?.closest("a, button, input, select, textarea, label, [role=button]");
+          return !under?.closest("a, button, input, select, textarea, [role=button]");
         }),
       );
     const [x, y] = fits.find(free) ?? fits[0] ?? places[1];

@@ -109,6 +109,21 @@ for (const name of BROWSERS) {
             document.querySelector("main").style.transform = "translateX(-3000px)";
           },
         };
+        if (name === "chromium") {
+          test("the service worker is stopped while the key waits: nothing is filled, and a click asks anew", async () => {
+            await page.goto(SIGN_IN);
+            await sleep(600);
+            await page.mouse.click(500, 80);
+            await sleep(350);
+            const target = await browser.waitForTarget((each) => each.type() === "service_worker");
+            await (await target.worker()).close();
+            await sleep(SETTLED);
+            assert.equal(await value(), "");
+            await clickChip();
+            await filled();
+          });
+        }
+
         // The rules are the same code in both browsers; in the second, those that lean on the browser most.
         const leaning = ["the field was replaced", "the focus moved to another field", "something covers the field"];
         for (const [what, change] of Object.entries(late)) {

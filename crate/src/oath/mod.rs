@@ -14,6 +14,7 @@ mod base32;
 mod code;
 mod credential;
 mod exchange;
+mod migration;
 mod otpauth;
 pub mod protocol;
 mod request;
@@ -21,6 +22,7 @@ mod request;
 pub use code::{DigitCount, InvalidDigits, hmac, hotp, steam_code, truncate};
 pub use credential::{Algorithm, CredentialId, IdError, Kind, NameParts};
 pub use exchange::{Exchange, Session, Single, Step};
+pub use migration::{Migration, MigrationAccount, MigrationAccountError, MigrationError};
 pub use otpauth::{OtpAuth, OtpAuthError};
 pub use request::{
     AccessKey, Calculate, CalculateAll, CalculateFull, Calculated, Delete, FullResponse, List, ListEntry,

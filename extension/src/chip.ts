@@ -420,25 +420,22 @@
     }
   }
 
-  /** The person came back, or did something: what could not be asked before may be now. */
-  function attention(): void {
-    // A key may have been inserted or unlocked; what failed at the key itself waits for a click.
-    if (state === "trouble" && candidates === undefined && !asked && attended()) {
-      state = "idle";
-    }
+  /** The person came back: a key may have been inserted or unlocked. What failed at a touch waits for a click. */
+  function returned(): void {
+    if (state === "trouble" && candidates === undefined && !asked && attended()) state = "idle";
     consider();
   }
 
   addEventListener("scroll", () => field && watch.soon(), { capture: true, passive: true });
   addEventListener("resize", () => field && watch.soon(), { passive: true });
-  addEventListener("focus", attention);
-  document.addEventListener("visibilitychange", attention);
+  addEventListener("focus", returned);
+  document.addEventListener("visibilitychange", returned);
   for (const type of ["keydown", "pointerdown", "pointerup"] as const) {
     const acted = (event: Event) => {
       if (!event.isTrusted) return;
       // Letting go belongs to the same act; by touch screen it is what activates the page.
       if (type !== "pointerup") lastAct = event.timeStamp;
-      if (field) setTimeout(attention);
+      if (field) setTimeout(consider);
     };
     addEventListener(type, acted, { capture: true, passive: true });
   }

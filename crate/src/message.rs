@@ -117,6 +117,31 @@ pub enum Op {
         /// `AKIA…`.
         access_key_id: String,
     },
+    /// Give an account another name; never that of one that is there. [`Answer::Written`].
+    RenameAccount {
+        /// Its full name now.
+        account: String,
+        /// Its full name then.
+        to: String,
+    },
+    /// Set the password of the key, or remove it. [`Answer::PasswordChanged`].
+    ChangePassword {
+        /// The new password; none removes it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional))]
+        new: Option<Password>,
+    },
+    /// Keep the key's password in the system's keychain. [`Answer::PasswordRemembered`].
+    RememberPassword {},
+    /// Remove it from there. [`Answer::PasswordForgotten`].
+    ForgetPassword {},
+    /// The whole HMAC over a challenge, by an account that is no identity. [`Answer::Hmac`].
+    Hmac {
+        /// Name of the account.
+        account: String,
+        /// 1 to 64 bytes in hexadecimal digits; some keys take 8 at most.
+        challenge: String,
+    },
     /// Erase the OATH applet: accounts, identities, password. [`Answer::Reset`].
     Reset {},
 }
@@ -247,7 +272,7 @@ pub enum Answer {
     },
     /// To [`Op::Unlock`].
     Unlocked {},
-    /// To [`Op::AddAccount`] and [`Op::AddIdentity`].
+    /// To [`Op::AddAccount`], [`Op::AddIdentity`] and [`Op::RenameAccount`].
     Written {
         /// The name on the key.
         written: String,
@@ -258,6 +283,20 @@ pub enum Answer {
     Deleted {
         /// The name that was on the key.
         deleted: String,
+    },
+    /// To [`Op::ChangePassword`].
+    PasswordChanged {},
+    /// To [`Op::RememberPassword`].
+    PasswordRemembered {},
+    /// To [`Op::ForgetPassword`].
+    PasswordForgotten {
+        /// Whether it was remembered.
+        was_remembered: bool,
+    },
+    /// To [`Op::Hmac`].
+    Hmac {
+        /// 20, 32 or 64 bytes in hexadecimal digits.
+        response: Password,
     },
     /// To [`Op::Reset`].
     Reset {},

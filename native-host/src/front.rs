@@ -7,6 +7,7 @@ use keyfob_core::message::Failure;
 use crate::config::Config;
 use crate::error::{Refusal, failure};
 use crate::key::{AskPassphrase, Keys, ServedCard, SoftKeys};
+use crate::passwords::Passwords;
 use crate::paths::Paths;
 use crate::policy::Caller;
 use crate::prompt::{self, PromptError};
@@ -51,7 +52,7 @@ pub fn service(caller: Caller, asking: Asking) -> Result<Service, Failure> {
         }
         Asking::Nobody => Box::new(|_| Ok(None)),
     };
-    Ok(Service::new(keys, config, caller, ask))
+    Ok(Service::new(keys, config, caller, ask, Passwords::new(paths.passwords())))
 }
 
 /// The files of the software keys.

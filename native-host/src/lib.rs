@@ -19,6 +19,7 @@ pub mod front;
 pub mod key;
 pub mod keychain;
 pub mod native_messaging;
+pub mod passwords;
 pub mod paths;
 pub mod policy;
 pub mod prompt;

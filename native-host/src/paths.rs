@@ -94,6 +94,12 @@ impl Paths {
         self.config.join("config.toml")
     }
 
+    /// The folder of what is known of remembered passwords.
+    #[must_use]
+    pub fn passwords(&self) -> PathBuf {
+        self.data.join("passwords")
+    }
+
     /// The folder of the software keys.
     #[must_use]
     pub fn soft_keys(&self) -> PathBuf {

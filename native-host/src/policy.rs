@@ -58,7 +58,7 @@ pub fn check(caller: &Caller, op: &Op) -> Result<(), Failure> {
             "use `keyfob code --at` for another time",
         )),
         _ => Err(forbidden(
-            "a browser may not change what is on the key",
+            "a browser may neither change what is on the key nor have it calculate anything but codes and links",
             "use the command line: `keyfob --help`",
         )),
     }

@@ -117,6 +117,18 @@ pub fn new_passphrase(
     if let Some(secret) = passphrase_file(what, env, warn)? {
         return Ok(secret);
     }
+    typed_twice(what)
+}
+
+/// As [`secret`], for a new one: typed twice.
+///
+/// # Errors
+/// [`PromptError`].
+pub fn new_secret(what: &str) -> Result<Secret, PromptError> {
+    if io::stdin().is_terminal() { typed_twice(what) } else { secret(what) }
+}
+
+fn typed_twice(what: &str) -> Result<Secret, PromptError> {
     let first = typed_secret(what)?;
     if first == typed_secret(&format!("{what} again"))? { Ok(first) } else { Err(PromptError::Mismatch) }
 }
@@ -230,14 +242,23 @@ fn read_line(what: &str, input: &mut impl Read) -> Result<Secret, PromptError> {
 /// # Errors
 /// [`PromptError::NoTerminal`] where nobody can be asked.
 pub fn confirm(question: &str) -> Result<bool, PromptError> {
+    let answer = answer(&format!("{question} [y/N] "))?;
+    Ok(matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes"))
+}
+
+/// Asks a question on the terminal and reads one line, trimmed.
+///
+/// # Errors
+/// [`PromptError::NoTerminal`] where nobody can be asked.
+pub fn answer(question: &str) -> Result<String, PromptError> {
     let nobody = |_| PromptError::NoTerminal("consent".to_owned());
     let input = OpenOptions::new().read(true).open(TERMINAL.0).map_err(nobody)?;
     let mut output = OpenOptions::new().write(true).open(TERMINAL.1).map_err(nobody)?;
     let failed = |source| PromptError::Io { what: "consent".to_owned(), source };
-    write!(output, "{} [y/N] ", printable(question)).map_err(failed)?;
+    write!(output, "{}", printable(question)).map_err(failed)?;
     let mut answer = String::new();
     io::BufReader::new(input.take(1024)).read_line(&mut answer).map_err(failed)?;
-    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    Ok(answer.trim().to_owned())
 }
 
 /// The notice that the key waits for a touch: on the terminal device, also when all standard streams are

@@ -8,13 +8,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use keyfob_core::aws;
 use keyfob_core::identity::{IdentityError, IdentityName};
 use keyfob_core::message::{
-    self, Account, AccountKind, Answer, Code, ErrorCode, Event, Failure, Identity, Op, Request, Scheme,
-    SignatureVersion,
+    self, Account, AccountKind, Answer, Code, ErrorCode, Event, Failure, Identity, Op, Password, Request,
+    Scheme, SignatureVersion,
 };
 use keyfob_core::oath::protocol::DEFAULT_PERIOD;
 use keyfob_core::oath::{
     AccessKey, Calculate, CalculateAll, CalculateFull, Calculated, CredentialId, Delete, DigitCount, Kind,
-    List, ListEntry, OathError, OtpAuth, Reset, Truncated,
+    List, ListEntry, OathError, OtpAuth, Rename, Reset, SetCode, Truncated,
 };
 use keyfob_core::s3::{self, ParsedPresign};
 use keyfob_core::secret::Secret;
@@ -23,6 +23,7 @@ use keyfob_core::sigv4::DateKey;
 use crate::config::Config;
 use crate::error::{Refusal, failure};
 use crate::key::{Conversation, KeyError, Keys, SOFT_PREFIX};
+use crate::passwords::{Passwords, PasswordsError};
 use crate::policy::{self, Caller};
 use crate::prompt::printable;
 
@@ -40,14 +41,16 @@ pub struct Service {
     ask: AskPassword,
     /// Keys of passwords that were right, by the card's salt: kept as long as this process lives.
     unlocked: Vec<(Vec<u8>, AccessKey)>,
+    /// Those that the user had remembered.
+    passwords: Passwords,
     clock: fn() -> u64,
 }
 
 impl Service {
     /// A host for one caller.
     #[must_use]
-    pub fn new(keys: Keys, config: Config, caller: Caller, ask: AskPassword) -> Self {
-        Self { keys, config, caller, ask, unlocked: Vec::new(), clock: unix_time }
+    pub fn new(keys: Keys, config: Config, caller: Caller, ask: AskPassword, passwords: Passwords) -> Self {
+        Self { keys, config, caller, ask, unlocked: Vec::new(), passwords, clock: unix_time }
     }
 
     /// Answers one request.
@@ -88,6 +91,13 @@ impl Service {
             }
             Op::DeleteAccount { account } => self.delete_account(choice, &account),
             Op::DeleteIdentity { access_key_id } => self.delete_identity(choice, &access_key_id),
+            Op::RenameAccount { account, to } => self.rename(choice, &account, &to),
+            Op::ChangePassword { new } => {
+                self.change_password(choice, new.map(|new| Secret::from(new.0.clone())).as_ref())
+            }
+            Op::RememberPassword {} => self.remember(choice),
+            Op::ForgetPassword {} => self.forget(choice),
+            Op::Hmac { account, challenge } => self.hmac(choice, &account, &challenge, events),
             Op::Reset {} => self.open(choice, false, |key| {
                 key.call(Reset)?;
                 Ok(Answer::Reset {})
@@ -100,46 +110,67 @@ impl Service {
     }
 
     /// Holds a conversation, unlocked first where `unlock` says that it must be.
+    ///
+    /// A person who is asked for the password takes their time: the card is let go of meanwhile.
     fn open<T>(
         &mut self,
         choice: Option<&str>,
         unlock: bool,
         talk: impl FnOnce(&mut Conversation<'_>) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
-        let Self { keys, unlocked, ask, .. } = self;
-        keys.with(choice, |key| {
-            if unlock && key.is_locked() {
-                let salt = key.selected().salt.clone();
-                match unlocked.iter().position(|(known, _)| *known == salt) {
-                    Some(position) => {
-                        if let Some((_, access_key)) = unlocked.get(position)
-                            && let Err(error) = key.unlock(access_key.clone())
-                        {
-                            // It was changed meanwhile: forgotten, so that the next attempt asks.
-                            unlocked.remove(position);
-                            return Err(error.into());
+        let mut talk = Some(talk);
+        let mut remembered_is_wrong = false;
+        // At most three times: with the remembered password, without any, and with what the person gave.
+        loop {
+            let Self { keys, unlocked, passwords, .. } = self;
+            let locked = keys.with(choice, |key| -> Result<_, Refusal> {
+                if unlock && key.is_locked() {
+                    let salt = key.selected().salt.clone();
+                    let known = unlocked.iter().position(|(known, _)| *known == salt);
+                    let access_key = match known.and_then(|position| unlocked.get(position)) {
+                        Some((_, access_key)) => access_key.clone(),
+                        None => match passwords.get(&salt).filter(|_| !remembered_is_wrong) {
+                            Some(access_key) => access_key,
+                            None => return Ok(Err((salt, key.label().to_owned()))),
+                        },
+                    };
+                    if let Err(error) = key.unlock(access_key.clone()) {
+                        if known.is_none() && matches!(error, KeyError::Oath(OathError::WrongPassword)) {
+                            remembered_is_wrong = true;
+                            return Ok(Err((salt, key.label().to_owned())));
                         }
+                        // It was changed meanwhile: forgotten, so that the next attempt asks.
+                        unlocked.retain(|(known, _)| *known != salt);
+                        return Err(error.into());
                     }
-                    None => {
-                        let prompt = format!("the password of the key in {}", key.label());
-                        let password = ask(&prompt)?.ok_or(OathError::Locked)?;
-                        let access_key = access_key(&password, &salt)?;
-                        key.unlock(access_key.clone())?;
+                    if known.is_none() {
                         unlocked.push((salt, access_key));
                     }
                 }
+                match talk.take() {
+                    Some(talk) => talk(key).map(Ok),
+                    None => Err(OathError::OutOfOrder.into()),
+                }
+            })?;
+            match locked {
+                Ok(result) => return Ok(result),
+                Err((salt, label)) => {
+                    let what = format!("the password of the key in {label}");
+                    let password = (self.ask)(&what)?.ok_or(OathError::Locked)?;
+                    let access_key = access_key(&password, &salt)?;
+                    self.unlocked.push((salt, access_key));
+                }
             }
-            talk(key)
-        })
+        }
     }
 
     fn unlock(&mut self, choice: Option<&str>, password: &Secret) -> Result<Answer, Refusal> {
-        if let Some(name) = choice.and_then(|choice| choice.strip_prefix(SOFT_PREFIX)) {
-            // A software key may be locked twice: its file, and the applet in it.
-            match self.keys.soft.unlock(name, password) {
-                Ok(()) => return Ok(Answer::Unlocked {}),
-                Err(error) => return Err(error.into()),
-            }
+        // A software key may be locked twice: its file, and the applet in it.
+        if let Some(name) = choice.and_then(|choice| choice.strip_prefix(SOFT_PREFIX))
+            && !self.keys.soft.is_open(name)?
+        {
+            self.keys.soft.unlock(name, password)?;
+            return Ok(Answer::Unlocked {});
         }
         let known = self.open(choice, false, |key| {
             if !key.is_locked() {
@@ -155,6 +186,98 @@ impl Service {
             self.unlocked.push((salt, access_key));
         }
         Ok(Answer::Unlocked {})
+    }
+
+    /// Sets the password, or removes it. The old one was proved by `open`.
+    fn change_password(&mut self, choice: Option<&str>, new: Option<&Secret>) -> Result<Answer, Refusal> {
+        let mut challenge = [0; 8];
+        getrandom::fill(&mut challenge).map_err(KeyError::from)?;
+        let (salt, access_key) = self.open(choice, true, |key| {
+            let salt = key.selected().salt.clone();
+            let access_key = new.map(|new| access_key(new, &salt)).transpose()?;
+            key.call(match &access_key {
+                Some(access_key) => SetCode::set(access_key.clone(), challenge),
+                None => SetCode::remove(),
+            })?;
+            Ok((salt, access_key))
+        })?;
+        if self.passwords.get(&salt).is_some() {
+            match &access_key {
+                Some(access_key) => self.passwords.remember(&salt, access_key),
+                None => self.passwords.forget(&salt).map(drop),
+            }
+            .map_err(passwords_failure)?;
+        }
+        self.unlocked.retain(|(known, _)| *known != salt);
+        self.unlocked.extend(access_key.map(|access_key| (salt, access_key)));
+        Ok(Answer::PasswordChanged {})
+    }
+
+    fn remember(&mut self, choice: Option<&str>) -> Result<Answer, Refusal> {
+        let (salt, wanted) = self.open(choice, true, |key| {
+            Ok((key.selected().salt.clone(), key.selected().challenge.is_some()))
+        })?;
+        match self.unlocked.iter().find(|(known, _)| *known == salt) {
+            Some((_, key)) if wanted => self.passwords.remember(&salt, key).map_err(passwords_failure)?,
+            _ => return Err(failure(ErrorCode::NotFound, "this key has no password", "").into()),
+        }
+        Ok(Answer::PasswordRemembered {})
+    }
+
+    fn forget(&mut self, choice: Option<&str>) -> Result<Answer, Refusal> {
+        let salt = self.open(choice, false, |key| Ok(key.selected().salt.clone()))?;
+        let was_remembered = self.passwords.forget(&salt).map_err(passwords_failure)?;
+        Ok(Answer::PasswordForgotten { was_remembered })
+    }
+
+    fn rename(&mut self, choice: Option<&str>, account: &str, to: &str) -> Result<Answer, Refusal> {
+        self.open(choice, true, |key| {
+            let entries = key.call(List)?;
+            let from = only(&entries, account)?;
+            let id = CredentialId::for_name(from.kind, from.id.parts(from.kind).period.max(1), to)?;
+            check_account_name(&id)?;
+            if entries.iter().any(|entry| entry.id == id) || has_twin(&entries, &id, from.kind) {
+                return Err(OathError::Exists.into());
+            }
+            key.call(Rename { from: from.id.clone(), to: id.clone() })?;
+            Ok(Answer::Written { written: id.name(from.kind), replaced: false })
+        })
+    }
+
+    fn hmac(
+        &mut self,
+        choice: Option<&str>,
+        account: &str,
+        challenge: &str,
+        events: Events<'_>,
+    ) -> Result<Answer, Refusal> {
+        let challenge = unhex(challenge).ok_or_else(|| {
+            failure(
+                ErrorCode::InvalidInput,
+                "the challenge is no text of hexadecimal digits, 1 to 64 bytes",
+                "",
+            )
+        })?;
+        let (now, caller) = (self.now(None), self.caller.clone());
+        self.open(choice, true, |key| {
+            let entries = accounts_only(stored(key, now)?);
+            let entry = find(&entries, account, &caller)?;
+            if entry.kind == Kind::Hotp {
+                return Err(failure(
+                    ErrorCode::Unsupported,
+                    "a counter-based account takes no challenge",
+                    "choose an account that is time-based",
+                )
+                .into());
+            }
+            if entry.touch() == Some(true) {
+                let prompt = format!("{} asks for an HMAC by {}", caller.name(), shown(&entry.name()));
+                events(Event::TouchRequired { prompt });
+            }
+            let response = key.call(CalculateFull { id: entry.id.clone(), challenge })?;
+            let response = response.expose().iter().map(|byte| format!("{byte:02x}")).collect();
+            Ok(Answer::Hmac { response: Password(response) })
+        })
     }
 
     fn now(&self, at: Option<u64>) -> u64 {
@@ -287,17 +410,10 @@ impl Service {
     ) -> Result<Answer, Refusal> {
         let account = OtpAuth::parse(uri)?;
         let id = account.id()?;
-        if IdentityName::is_reserved(&id) {
-            return Err(failure(
-                ErrorCode::InvalidInput,
-                "names that begin with exile- are those of AWS identities",
-                "use `keyfob aws add` for an identity, or give the account another name",
-            )
-            .into());
-        }
+        check_account_name(&id)?;
         let put = account.put(touch)?;
         self.open(choice, true, |key| {
-            let replaced = may_write(key, &id, overwrite)?;
+            let replaced = may_write(key, &id, account.kind, overwrite)?;
             key.call(put)?;
             Ok(Answer::Written { written: id.name(account.kind), replaced })
         })
@@ -315,7 +431,7 @@ impl Service {
         let put = identity.put(secret, touch).map_err(invalid_identity)?;
         let id = identity.id()?;
         self.open(choice, true, |key| {
-            let replaced = may_write(key, &id, overwrite)?;
+            let replaced = may_write(key, &id, Kind::Totp, overwrite)?;
             key.call(put)?;
             Ok(Answer::Written { written: access_key_id.to_owned(), replaced })
         })
@@ -323,26 +439,10 @@ impl Service {
 
     fn delete_account(&mut self, choice: Option<&str>, account: &str) -> Result<Answer, Refusal> {
         self.open(choice, true, |key| {
-            let found: Vec<_> = key
-                .call(List)?
-                .into_iter()
-                .filter(|entry| {
-                    !IdentityName::is_reserved(&entry.id) && entry.id.is_named(entry.kind, account)
-                })
-                .collect();
-            match found.as_slice() {
-                [] => Err(no_account(account, &[]).into()),
-                [entry] => {
-                    let deleted = entry.id.name(entry.kind);
-                    key.call(Delete { id: entry.id.clone() })?;
-                    Ok(Answer::Deleted { deleted })
-                }
-                several => {
-                    let candidates =
-                        several.iter().map(|e| String::from_utf8_lossy(e.id.as_bytes()).into_owned());
-                    Err(ambiguous(account, candidates.collect()).into())
-                }
-            }
+            let entries = key.call(List)?;
+            let entry = only(&entries, account)?;
+            key.call(Delete { id: entry.id.clone() })?;
+            Ok(Answer::Deleted { deleted: entry.id.name(entry.kind) })
         })
     }
 
@@ -375,10 +475,59 @@ fn invalid_identity(error: IdentityError) -> Refusal {
     failure(ErrorCode::InvalidInput, error, "").into()
 }
 
+fn passwords_failure(error: PasswordsError) -> Refusal {
+    let code = match &error {
+        PasswordsError::Keychain(error) => error.code(),
+        PasswordsError::Path(error) => error.code(),
+    };
+    failure(code, error, "").into()
+}
+
+/// Keeps accounts out of the name space of identities.
+fn check_account_name(id: &CredentialId) -> Result<(), Refusal> {
+    if !IdentityName::is_reserved(id) {
+        return Ok(());
+    }
+    Err(failure(
+        ErrorCode::InvalidInput,
+        "names that begin with exile- are those of AWS identities",
+        "use `keyfob aws add` for an identity, or give the account another name",
+    )
+    .into())
+}
+
+/// Bytes from 1 to 64 pairs of hexadecimal digits.
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.chars().map(|c| c.to_digit(16)).collect::<Option<Vec<_>>>()?;
+    let bytes = digits.chunks(2).map(|pair| match pair {
+        [high, low] => u8::try_from(high * 16 + low).ok(),
+        _ => None,
+    });
+    bytes.collect::<Option<Vec<_>>>().filter(|bytes| (1..=64).contains(&bytes.len()))
+}
+
 /// Refuses to overwrite unasked; says whether something will be replaced. Most cards would not say a word.
-fn may_write(key: &mut Conversation<'_>, id: &CredentialId, overwrite: bool) -> Result<bool, Refusal> {
-    let exists = key.call(List)?.iter().any(|entry| entry.id == *id);
-    if exists && !overwrite { Err(OathError::Exists.into()) } else { Ok(exists) }
+///
+/// Two accounts of one name but of another kind or period would be two ids: that is refused even when asked for, for
+/// neither could be told from the other.
+fn may_write(
+    key: &mut Conversation<'_>,
+    id: &CredentialId,
+    kind: Kind,
+    overwrite: bool,
+) -> Result<bool, Refusal> {
+    let entries = key.call(List)?;
+    let exists = entries.iter().any(|entry| entry.id == *id);
+    if (exists && !overwrite) || has_twin(&entries, id, kind) {
+        return Err(OathError::Exists.into());
+    }
+    Ok(exists)
+}
+
+/// Whether an account has the same name as this one would have, but another id.
+fn has_twin(entries: &[ListEntry], id: &CredentialId, kind: Kind) -> bool {
+    let name = id.name(kind);
+    entries.iter().any(|entry| entry.id != *id && entry.id.name(entry.kind) == name)
 }
 
 /// One credential, as CALCULATE ALL and, where it does not say enough, LIST tell of it.
@@ -494,6 +643,26 @@ impl Entry {
             valid_until: valid_from.map(|from| from + u64::from(period)),
         })
     }
+}
+
+/// The one account of exactly this name, by LIST.
+fn only<'a>(entries: &'a [ListEntry], account: &str) -> Result<&'a ListEntry, Failure> {
+    let named =
+        |entry: &&ListEntry| !IdentityName::is_reserved(&entry.id) && entry.id.is_named(entry.kind, account);
+    let found: Vec<_> = entries.iter().filter(named).collect();
+    match found.as_slice() {
+        [entry] => Ok(entry),
+        [] => Err(no_account(account, &[])),
+        several => {
+            let ids = several.iter().map(|entry| String::from_utf8_lossy(entry.id.as_bytes()).into_owned());
+            Err(ambiguous(account, ids.collect()))
+        }
+    }
+}
+
+/// Those that are no identities.
+fn accounts_only(entries: Vec<Entry>) -> Vec<Entry> {
+    entries.into_iter().filter(|entry| !IdentityName::is_reserved(&entry.id)).collect()
 }
 
 /// The account that is meant: by its exact name; from the command line also by a beginning or an issuer that

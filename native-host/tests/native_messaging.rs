@@ -257,9 +257,19 @@ fn a_browser_gets_nothing_else() {
     });
     host.refused(&add, "forbidden");
 
+    host.refused(&json!({ "name": "rename-account", "account": ACCOUNT, "to": "x" }), "forbidden");
+    host.refused(&json!({ "name": "change-password", "new": "x" }), "forbidden");
+    host.refused(&json!({ "name": "remember-password" }), "forbidden");
+    host.refused(&json!({ "name": "forget-password" }), "forbidden");
+
+    // HMACs over challenges of its own choice: a date key would sign for anybody.
+    host.refused(
+        &json!({ "name": "hmac", "account": ACCOUNT, "challenge": "3230393930313031" }),
+        "forbidden",
+    );
+
     // What is no operation at all.
     host.refused(&json!({ "name": "transmit", "apdu": "00A40400" }), "bad-request");
-    host.refused(&json!({ "name": "hmac", "account": ACCOUNT, "challenge": "20990101" }), "bad-request");
     host.refused(&json!({ "name": "code", "account": ACCOUNT, "challenge": 5 }), "bad-request");
     assert_eq!(host.ask(&json!({ "name": "accounts" })).0["answer"]["accounts"].as_array().unwrap().len(), 3);
     assert!(host.end());

@@ -142,7 +142,10 @@ impl CredentialId {
         }
         let mut id = match kind {
             Kind::Totp if period == 0 => return Err(IdError::ZeroPeriod),
-            Kind::Totp if period != DEFAULT_PERIOD => period.to_string() + "/",
+            // A name that looks like one with a period would be read as that without one of its own.
+            Kind::Totp if period != DEFAULT_PERIOD || split_period(Cow::Borrowed(name)).1 != name => {
+                period.to_string() + "/"
+            }
             _ => String::new(),
         };
         let room = MAX_ID.saturating_sub(id.len());
@@ -248,6 +251,8 @@ mod tests {
         check(Kind::Totp, 30, Some("Issuer"), "me", "Issuer:me");
         check(Kind::Totp, 60, Some("Issuer"), "me", "60/Issuer:me");
         check(Kind::Totp, 30, None, "me", "me");
+        check(Kind::Totp, 30, None, "60/me", "30/60/me");
+        check(Kind::Totp, 30, Some("60/I"), "me", "30/60/I:me");
         check(Kind::Totp, 30, Some("I"), "a:b", "I:a:b");
         check(Kind::Totp, 30, Some("I"), "a/b", "I:a/b");
         check(Kind::Hotp, 0, Some("60/I"), "me", "60/I:me");

@@ -90,7 +90,27 @@ account: string, } | { "name": "delete-identity",
 /**
  * `AKIA…`.
  */
-access_key_id: string, } | { "name": "reset", };
+access_key_id: string, } | { "name": "rename-account", 
+/**
+ * Its full name now.
+ */
+account: string, 
+/**
+ * Its full name then.
+ */
+to: string, } | { "name": "change-password", 
+/**
+ * The new password; none removes it.
+ */
+new?: Password, } | { "name": "remember-password", } | { "name": "forget-password", } | { "name": "hmac", 
+/**
+ * Name of the account.
+ */
+account: string, 
+/**
+ * 1 to 64 bytes in hexadecimal digits; some keys take 8 at most.
+ */
+challenge: string, } | { "name": "reset", };
 export type Password = string;
 export type Scheme = "https" | "http";
 export type Reply = { "type": "event", 
@@ -179,7 +199,15 @@ replaced: boolean, } | { "name": "deleted",
 /**
  * The name that was on the key.
  */
-deleted: string, } | { "name": "reset", };
+deleted: string, } | { "name": "password-changed", } | { "name": "password-remembered", } | { "name": "password-forgotten", 
+/**
+ * Whether it was remembered.
+ */
+was_remembered: boolean, } | { "name": "hmac", 
+/**
+ * 20, 32 or 64 bytes in hexadecimal digits.
+ */
+response: Password, } | { "name": "reset", };
 export type Key = { 
 /**
  * What [`Request::key`] takes: `soft:NAME`, a serial number, or the device id where there is none.

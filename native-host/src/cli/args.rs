@@ -74,6 +74,42 @@ pub(super) struct Code {
     pub(super) at: Option<u64>,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct Verify {
+    /// Account, as for `code`; a time-based one
+    pub(super) account: String,
+    /// Code to verify; without it, it is asked for or read from stdin
+    pub(super) code: Option<String>,
+    /// How many steps before and after are right too
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=10))]
+    pub(super) window: u8,
+    /// At another time than now: RFC 3339 or Unix seconds
+    #[arg(long, value_name = "TIME", value_parser = time::parse)]
+    pub(super) at: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Hmac {
+    /// Account, as for `code`; never an identity
+    pub(super) account: String,
+    /// Challenge in hexadecimal digits, 1 to 64 bytes; some keys take 8 at most
+    pub(super) challenge: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Access {
+    /// Set the password, or change it; the new one is asked for, or read from stdin
+    Change {
+        /// Remove the password
+        #[arg(long)]
+        clear: bool,
+    },
+    /// Keep the password in the system's keychain, so that it is not asked for again
+    Remember,
+    /// Remove the password from the system's keychain
+    Forget,
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Oath {
     /// List the accounts on the key
@@ -86,6 +122,26 @@ pub(super) enum Oath {
     Uri(Uri),
     /// Delete an account
     Delete(Delete),
+    /// Give an account another name
+    Rename {
+        /// Full name of the account
+        name: String,
+        /// New name, as ISSUER:ACCOUNT or ACCOUNT
+        to: String,
+    },
+    /// Say whether a code is right: exit code 0 if it is, 7 if not
+    Verify(Verify),
+    /// Print the whole HMAC over a challenge, in hexadecimal digits
+    Hmac(Hmac),
+    /// Erase the key's OATH applet: all accounts, identities, and the password
+    Reset {
+        /// Do not ask
+        #[arg(short, long)]
+        force: bool,
+    },
+    /// Manage the key's password
+    #[command(subcommand)]
+    Access(Access),
 }
 
 #[derive(Debug, Args)]

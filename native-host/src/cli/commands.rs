@@ -11,6 +11,7 @@ use keyfob_core::s3::{Endpoint, PresignRequest};
 use keyfob_core::secret::Secret;
 use keyfob_core::softkey::SoftKey;
 use serde_json::json;
+use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 use super::args::{self, Aws, Browser, Cli, Command, Global, Oath, Soft};
@@ -43,6 +44,20 @@ pub(super) fn run(cli: Cli) -> Result<(), Failure> {
             consent(delete.force, &question)?;
             deleted(&global, Op::DeleteAccount { account: delete.name })
         }
+        Command::Oath(Oath::Rename { name, to }) => {
+            written(&global, "Renamed to", Op::RenameAccount { account: name, to })
+        }
+        Command::Oath(Oath::Verify(verify)) => self::verify(&global, verify),
+        Command::Oath(Oath::Hmac(hmac)) => {
+            let op = Op::Hmac { account: hmac.account, challenge: hmac.challenge };
+            match Client::new(&global)?.ask(op)? {
+                Answer::Hmac { response } if global.json => output::json(&json!({ "response": response })),
+                Answer::Hmac { response } => output::line(&response.0),
+                other => unexpected(other),
+            }
+        }
+        Command::Oath(Oath::Reset { force }) => reset(&global, force),
+        Command::Oath(Oath::Access(access)) => self::access(&global, &access),
         Command::Aws(Aws::Add(add)) => aws_add(&global, add),
         Command::Aws(Aws::Identities) => identities(&global),
         Command::Aws(Aws::Delete(delete)) => {
@@ -230,7 +245,7 @@ fn percent(text: &str) -> String {
 
 fn add_account(global: &Global, uri: Zeroizing<String>, write: &args::Write) -> Result<(), Failure> {
     let uri = Password(uri.as_str().to_owned());
-    written(global, Op::AddAccount { uri, touch: write.touch, overwrite: write.force })
+    written(global, "Added", Op::AddAccount { uri, touch: write.touch, overwrite: write.force })
 }
 
 fn aws_add(global: &Global, add: args::AwsAdd) -> Result<(), Failure> {
@@ -242,6 +257,7 @@ fn aws_add(global: &Global, add: args::AwsAdd) -> Result<(), Failure> {
     let secret_access_key = Password(secret.as_str().to_owned());
     written(
         global,
+        "Added",
         Op::AddIdentity {
             access_key_id: add.access_key_id,
             secret_access_key,
@@ -251,13 +267,13 @@ fn aws_add(global: &Global, add: args::AwsAdd) -> Result<(), Failure> {
     )
 }
 
-fn written(global: &Global, op: Op) -> Result<(), Failure> {
+fn written(global: &Global, done: &str, op: Op) -> Result<(), Failure> {
     match Client::new(global)?.ask(op)? {
         Answer::Written { written, replaced } if global.json => {
             output::json(&json!({ "written": written, "replaced": replaced }))
         }
         Answer::Written { written, replaced } => {
-            let verb = if replaced { "Replaced" } else { "Added" };
+            let verb = if replaced { "Replaced" } else { done };
             output::note(global.quiet, &format!("{verb} {written}."));
             Ok(())
         }
@@ -284,12 +300,127 @@ fn consent(given: bool, question: &str) -> Result<(), Failure> {
     match prompt::confirm(question) {
         Ok(true) => Ok(()),
         Ok(false) => Err(failure(ErrorCode::InvalidInput, "nothing was done", "")),
-        Err(_) => Err(failure(
-            ErrorCode::InvalidInput,
-            "this wants a person's consent, and there is no terminal to ask on",
-            "give --force",
-        )),
+        Err(_) => Err(no_consent()),
     }
+}
+
+fn no_consent() -> Failure {
+    failure(
+        ErrorCode::InvalidInput,
+        "this wants a person's consent, and there is no terminal to ask on",
+        "give --force",
+    )
+}
+
+fn verify(global: &Global, verify: args::Verify) -> Result<(), Failure> {
+    let code = match verify.code {
+        Some(code) => Zeroizing::new(code),
+        None => text(ask("the code")?, "the code")?,
+    };
+    let mut client = Client::new(global)?;
+    let now = verify.at.unwrap_or_else(service::unix_time);
+    let mut right = None;
+    let mut period = 0;
+    // Now first, then further and further away; every step of an account that wants a touch is one.
+    let distances = (0..=i64::from(verify.window)).flat_map(|n| if n == 0 { vec![0] } else { vec![-n, n] });
+    for steps in distances {
+        let Some(at) = now.checked_add_signed(steps.saturating_mul(period)) else { continue };
+        let op = Op::Code { account: verify.account.clone(), at: Some(at), purpose: None };
+        let Answer::Code { code: calculated, .. } = client.ask(op)? else { continue };
+        let (Some(from), Some(until)) = (calculated.valid_from, calculated.valid_until) else {
+            return Err(failure(
+                ErrorCode::Unsupported,
+                "a counter-based account's code cannot be verified: asking for it moves the counter",
+                "",
+            ));
+        };
+        period = i64::try_from(until.saturating_sub(from)).unwrap_or(0);
+        if bool::from(calculated.value.as_bytes().ct_eq(code.as_bytes())) {
+            right = Some(steps);
+            break;
+        }
+    }
+    match right {
+        Some(steps) if global.json => output::json(&json!({ "right": true, "steps": steps })),
+        Some(_) => {
+            output::note(global.quiet, "The code is right.");
+            Ok(())
+        }
+        None => {
+            Err(failure(ErrorCode::NotFound, "the code is not right at this time", "see --window and --at"))
+        }
+    }
+}
+
+fn reset(global: &Global, force: bool) -> Result<(), Failure> {
+    let mut client = Client::new(global)?;
+    if !force {
+        // What will be lost is shown; a forgotten password is a reason to reset, so a locked key is no hindrance.
+        match client.ask(Op::Accounts { codes: false, at: None }) {
+            Ok(Answer::Accounts { key, accounts }) => {
+                output::note(false, &format!("On key {}:", key.id));
+                for account in &accounts {
+                    output::note(false, &format!("  {}", account.name));
+                }
+            }
+            Ok(_) => {}
+            Err(failure) if matches!(failure.code, ErrorCode::Locked | ErrorCode::WrongPassword) => {
+                output::note(false, "The key is locked: what is on it cannot be shown.");
+            }
+            Err(failure) => return Err(failure),
+        }
+        if let Ok(Answer::Identities { identities, .. }) = client.ask(Op::Identities {}) {
+            for identity in &identities {
+                output::note(false, &format!("  {} ({:?})", identity.access_key_id, identity.signature));
+            }
+        }
+        let answer =
+            prompt::answer("All of it will be lost. Type `reset` to go on: ").map_err(|_| no_consent())?;
+        if answer != "reset" {
+            return Err(failure(ErrorCode::InvalidInput, "nothing was done", ""));
+        }
+    }
+    match client.ask(Op::Reset {})? {
+        Answer::Reset {} if global.json => output::json(&json!({ "reset": true })),
+        Answer::Reset {} => {
+            output::note(global.quiet, "The key is empty.");
+            Ok(())
+        }
+        other => unexpected(other),
+    }
+}
+
+fn access(global: &Global, access: &args::Access) -> Result<(), Failure> {
+    let mut client = Client::new(global)?;
+    let op = match access {
+        args::Access::Change { clear: true } => Op::ChangePassword { new: None },
+        args::Access::Change { clear: false } => {
+            let new = prompt::new_secret("the new password of the key").map_err(|error| Failure {
+                code: ErrorCode::InvalidInput,
+                ..front::prompt_failure(&error)
+            })?;
+            // Not trimmed: a space may belong to it.
+            let new = str::from_utf8(new.expose())
+                .map_err(|_| failure(ErrorCode::InvalidInput, "the new password is not UTF-8 text", ""))?;
+            Op::ChangePassword { new: Some(Password(new.to_owned())) }
+        }
+        args::Access::Remember => Op::RememberPassword {},
+        args::Access::Forget => Op::ForgetPassword {},
+    };
+    let cleared = matches!(op, Op::ChangePassword { new: None });
+    let done = match client.ask(op)? {
+        Answer::PasswordChanged {} if cleared => "The key has no password.",
+        Answer::PasswordChanged {} => "The password is set.",
+        Answer::PasswordRemembered {} => "The password is in the system's keychain.",
+        Answer::PasswordForgotten { was_remembered: true } => "The password is forgotten.",
+        Answer::PasswordForgotten { .. } => "The password was not remembered.",
+        other => return unexpected(other),
+    };
+    if global.json {
+        return output::json(&json!({ "done": done }));
+    }
+    output::note(global.quiet, done);
+    Ok(())
 }
 
 fn identities(global: &Global) -> Result<(), Failure> {

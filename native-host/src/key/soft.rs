@@ -52,6 +52,18 @@ impl SoftKeys {
         Ok(())
     }
 
+    /// Whether a key is open, or can be opened without asking anybody.
+    ///
+    /// # Errors
+    /// [`SoftError`] of a key that is not there, or damaged.
+    pub fn is_open(&mut self, name: &str) -> Result<bool, KeyError> {
+        match self.open(name) {
+            Ok(_) => Ok(true),
+            Err(KeyError::Soft(SoftError::NeedsPassphrase(_))) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     fn open(&mut self, name: &str) -> Result<&mut Opened, KeyError> {
         let name: Name = name.parse()?;
         if !self.opened.contains_key(&name) {

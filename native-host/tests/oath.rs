@@ -1,0 +1,143 @@
+//! The key's accounts and password from the command line, on a software key.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+/// Base32 of the RFCs' secret.
+const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+
+struct Home(tempfile::TempDir);
+
+/// Exit code, stdout, stderr.
+type Outcome = (i32, String, String);
+
+impl Home {
+    fn new() -> Self {
+        let home = Self(tempfile::tempdir().unwrap());
+        let passphrase = home.0.path().join("passphrase");
+        std::fs::write(&passphrase, "correct horse").unwrap();
+        #[cfg(unix)]
+        std::fs::set_permissions(&passphrase, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        assert_eq!(home.run(&["soft", "create", "test"], "").0, 0);
+        home
+    }
+
+    fn run(&self, args: &[&str], input: &str) -> Outcome {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_keyfob"));
+        command
+            .args(args)
+            .env_clear()
+            .env("KEYFOB_CONFIG", self.0.path())
+            .env("KEYFOB_PASSPHRASE_FILE", self.0.path().join("passphrase"))
+            .env("KEYFOB_KEY", "soft:test")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        // A session of its own has no terminal: nobody can be asked.
+        #[cfg(unix)]
+        let mut command = {
+            let mut session = Command::new("setsid");
+            session.arg("--wait").arg(command.get_program()).args(command.get_args()).env_clear();
+            for (name, value) in command.get_envs() {
+                session.env(name, value.unwrap_or_default());
+            }
+            session
+                .env("PATH", "/usr/bin:/bin")
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped());
+            session
+        };
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    }
+
+    #[track_caller]
+    fn check(&self, args: &[&str], input: &str, code: i32, stdout: &str, stderr: &str) {
+        let (got, out, err) = self.run(args, input);
+        assert_eq!((got, out.as_str()), (code, stdout), "{args:?}: {err}");
+        assert!(err.contains(stderr), "{args:?}: {err}");
+    }
+}
+
+#[test]
+fn accounts_are_renamed_and_verified() {
+    let home = Home::new();
+    home.check(&["oath", "add", "A:one"], SECRET, 0, "", "Added A:one.");
+    home.check(&["oath", "add", "60/B:two", "--period", "60"], SECRET, 0, "", "Added");
+    home.check(&["oath", "rename", "A:one", "60/B:two"], "", 1, "", "on the key already");
+    home.check(&["oath", "add", "60/B:two", "--force"], SECRET, 1, "", "on the key already");
+    // A name that looks like a period is none.
+    home.check(&["oath", "rename", "A:one", "60/C:three"], "", 0, "", "Renamed to 60/C:three.");
+    let (_, json, _) = home.run(&["--json", "oath", "list"], "");
+    assert!(json.contains(r#""name":"60/C:three","period":30"#), "{json}");
+    assert!(json.contains(r#""name":"60/B:two","period":60"#), "{json}");
+    home.check(&["oath", "reset", "--force"], "", 0, "", "The key is empty.");
+
+    home.check(&["oath", "add", "A:one"], SECRET, 0, "", "Added A:one.");
+    home.check(&["oath", "add", "B:two"], SECRET, 0, "", "Added B:two.");
+    home.check(&["oath", "rename", "A:one", "B:two"], "", 1, "", "on the key already");
+    home.check(&["oath", "rename", "A:one", "exile-AKIA"], "", 2, "", "identities");
+    home.check(&["oath", "rename", "A:none", "C:x"], "", 7, "", "no account A:none");
+    home.check(&["oath", "rename", "A:one", "C:three"], "", 0, "", "Renamed to C:three.");
+    home.check(&["oath", "list"], "", 0, "C:three  TOTP\nB:two    TOTP\n", "");
+
+    home.check(&["oath", "verify", "C:three", "287082", "--at", "59"], "", 0, "", "right");
+    home.check(&["oath", "verify", "C:three", "--at", "59"], "287082", 0, "", "right");
+    home.check(&["oath", "verify", "C:three", "287082", "--at", "60"], "", 7, "", "not right");
+    home.check(&["oath", "verify", "C:three", "287082", "--at", "89", "--window", "1"], "", 0, "", "right");
+    home.check(
+        &["oath", "verify", "C:three", "287082", "--at", "90", "--window", "1"],
+        "",
+        7,
+        "",
+        "not right",
+    );
+    home.check(&["oath", "verify", "C:three", "287082", "--at", "0", "--window", "1"], "", 0, "", "right");
+    home.check(&["oath", "add", "H", "--hotp"], SECRET, 0, "", "Added");
+    home.check(&["oath", "verify", "H", "755224"], "", 1, "", "moves the counter");
+}
+
+#[test]
+fn an_hmac_is_never_an_identitys() {
+    let home = Home::new();
+    home.check(&["oath", "add", "A:one"], SECRET, 0, "", "");
+    home.check(&["aws", "add", "AKIAIOSFODNN7EXAMPLE", "--no-touch"], "secret", 0, "", "");
+    // RFC 4226, appendix D: the HMAC for counter 1.
+    let expected = "75a48a19d4cbe100644e8ac1397eea747a2d33ab\n";
+    home.check(&["oath", "hmac", "A:one", "0000000000000001"], "", 0, expected, "");
+    for name in ["exile-AKIAIOSFODNN7EXAMPLE-SigV4", "exile", "AKIAIOSFODNN7EXAMPLE"] {
+        home.check(&["oath", "hmac", name, "3230323630313031"], "", 7, "", "no account");
+        home.check(&["oath", "verify", name, "000000"], "", 7, "", "no account");
+        home.check(&["oath", "rename", name, "x"], "", 7, "", "no account");
+        home.check(&["oath", "delete", name, "--force"], "", 7, "", "no account");
+    }
+    for challenge in ["0", "", "xx", &"00".repeat(65)] {
+        home.check(&["oath", "hmac", "A:one", challenge], "", 2, "", "hexadecimal");
+    }
+}
+
+#[test]
+fn a_password_is_set_asked_for_and_reset() {
+    let home = Home::new();
+    home.check(&["oath", "add", "A:one"], SECRET, 0, "", "");
+    home.check(&["oath", "access", "remember"], "", 7, "", "no password");
+    home.check(&["oath", "access", "change"], "", 2, "", "nothing was given");
+    home.check(&["oath", "access", "change"], " hunter 2 \n", 0, "", "The password is set.");
+    for args in [
+        &["code", "A:one"][..],
+        &["oath", "list"],
+        &["oath", "delete", "A:one", "-f"],
+        &["oath", "access", "change"],
+    ] {
+        home.check(args, "x\n", 5, "", "locked with a password");
+    }
+    home.check(&["oath", "reset"], "", 2, "", "no terminal");
+    home.check(&["oath", "reset", "--force"], "", 0, "", "empty");
+    home.check(&["oath", "list"], "", 0, "", "no accounts");
+}

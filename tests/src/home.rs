@@ -15,6 +15,7 @@ const PASSPHRASE_FILE: &str = "passphrase";
 pub struct Home {
     folder: TempDir,
     pcsc_socket: PathBuf,
+    variables: Vec<(String, String)>,
 }
 
 impl Home {
@@ -26,7 +27,7 @@ impl Home {
     pub fn new() -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("keyfob-home-").tempdir()?;
         let pcsc_socket = folder.path().join("no-pcscd");
-        let home = Self { folder, pcsc_socket };
+        let home = Self { folder, pcsc_socket, variables: Vec::new() };
         home.write(PASSPHRASE_FILE, "a passphrase for a test\n")?;
         Ok(home)
     }
@@ -38,7 +39,17 @@ impl Home {
 
     /// Lets the programs of this home find the readers of that PC/SC service.
     pub fn use_pcscd(&mut self, pcscd: &crate::pcscd::Pcscd) {
-        self.pcsc_socket = pcscd.socket();
+        self.use_pcsc_socket(&pcscd.socket());
+    }
+
+    /// As [`Home::use_pcscd`], by the socket's path.
+    pub fn use_pcsc_socket(&mut self, socket: &Path) {
+        socket.clone_into(&mut self.pcsc_socket);
+    }
+
+    /// Sets an environment variable of this home's programs.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.variables.push((name.to_owned(), value.to_owned()));
     }
 
     /// A command that knows this home alone.
@@ -53,6 +64,7 @@ impl Home {
             .env("HOME", self.path())
             .env("PCSCLITE_CSOCK_NAME", &self.pcsc_socket)
             .env("KEYFOB_PASSPHRASE_FILE", self.path().join(PASSPHRASE_FILE))
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .current_dir(self.path());
         // No desktop, no keychain, no terminal of the user's.
         for name in ["DBUS_SESSION_BUS_ADDRESS", "SSH_AUTH_SOCK"] {

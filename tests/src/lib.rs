@@ -4,9 +4,11 @@
 //! Everything is told where the programs are by environment variables that `cargo xtask` sets ([`tool`]).
 
 pub mod home;
+pub mod host;
 pub mod leash;
 pub mod pcscd;
 pub mod s3s;
+pub mod terminal;
 pub mod vpcd;
 
 use std::path::PathBuf;

@@ -119,12 +119,17 @@ impl Pcscd {
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
+
+    /// Ends the service, with all cards still in its readers; its socket's file stays behind.
+    pub fn stop(&mut self) {
+        drop(self.leash.take());
+    }
 }
 
 impl Drop for Pcscd {
     fn drop(&mut self) {
         // Before its folder goes.
-        drop(self.leash.take());
+        self.stop();
     }
 }
 

@@ -82,6 +82,10 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`TlvError::Truncated`], [`TlvError::UnsupportedLength`].
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "an iterator could not tell the end from what is broken"
+    )]
     pub fn next(&mut self) -> Result<(u8, &'a [u8]), TlvError> {
         let tag = self.byte()?;
         let length = match self.byte()? {

@@ -1,6 +1,8 @@
 //! The RFCs' vectors, through the whole conversation: URI → PUT → CALCULATE → code. `tests/wasm` runs the same in
 //! wasm.
 
+#![allow(clippy::unwrap_used, missing_docs)]
+
 use std::collections::BTreeMap;
 
 use keyfob_core::oath::{Calculate, CredentialId, Exchange, Kind, OtpAuth, Request, Session, Single, Step};

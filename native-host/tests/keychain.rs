@@ -1,5 +1,6 @@
 //! The operating system's keychain, for real: a session bus and a GNOME keyring of the test's own, in a home of
 //! its own, ended with it. The user's keychain is never touched.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 #![cfg(all(feature = "keychain", target_os = "linux"))]
 
 use std::os::unix::fs::PermissionsExt as _;

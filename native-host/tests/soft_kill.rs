@@ -1,6 +1,8 @@
 //! A software key's file through the death of its writer: a process is killed again and again while it writes, and
 //! whatever it had said to be written is there.
 
+#![allow(clippy::unwrap_used, clippy::explicit_write, missing_docs)]
+
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -180,7 +180,7 @@ fn parts(url: &str) -> (&str, BTreeMap<&str, &str>) {
 }
 
 fn questions() -> Vec<Question> {
-    let mut random = Random(2013_05_24);
+    let mut random = Random(20_130_524);
     (0..REQUESTS).map(|_| question(&mut random)).collect()
 }
 

@@ -41,7 +41,7 @@ pub(crate) fn run() -> Result<()> {
 const STEPS: &[(&str, &str)] = &[
     ("Formatting", "cargo fmt --all --check"),
     ("Lints", "cargo clippy --quiet --workspace --all-targets -- --deny warnings"),
-    ("Rust: units, vectors, PC/SC, S3", "cargo test --workspace"),
+    ("Rust: units, vectors, PC/SC, S3", "cargo test --workspace --no-fail-fast"),
 ];
 
 /// Named one by one: what `node --test` makes of folders and globs differs between its versions.

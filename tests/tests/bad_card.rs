@@ -98,7 +98,8 @@ impl Run {
     #[track_caller]
     fn json(&self) -> Value {
         let stderr = String::from_utf8(self.output.stderr.clone()).unwrap();
-        serde_json::from_str(stderr.lines().last().unwrap_or_default()).expect(&self.said())
+        let answer = serde_json::from_str(stderr.lines().last().unwrap_or_default());
+        answer.unwrap_or_else(|_| panic!("{}", self.said()))
     }
 
     /// The error's code, which must come with a message and a hint, alone on stderr, and with nothing on stdout.

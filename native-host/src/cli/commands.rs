@@ -196,16 +196,22 @@ fn text(secret: Secret, what: &str) -> Result<Zeroizing<String>, Failure> {
 }
 
 fn oath_add(global: &Global, add: &args::Add) -> Result<(), Failure> {
+    /// More than any site gives, in bytes. (A key keeps 64 of them and a hash of the rest.)
+    const MAX_NAME: usize = 512;
+    let invalid = |message: &str, hint: &str| Err(failure(ErrorCode::InvalidInput, message, hint));
     let (issuer, account) = match add.name.split_once(':') {
-        Some((issuer, account)) if !issuer.is_empty() && !account.is_empty() => (Some(issuer), account),
-        _ => (None, add.name.as_str()),
+        Some((issuer, account)) => (Some(issuer).filter(|issuer| !issuer.is_empty()), account),
+        None => (None, add.name.as_str()),
     };
-    if account.is_empty() {
-        return Err(failure(
-            ErrorCode::InvalidInput,
-            "the account's name is empty",
-            "give ISSUER:ACCOUNT or ACCOUNT",
-        ));
+    if account.trim().is_empty() {
+        return invalid("the account's name is empty", "give ISSUER:ACCOUNT or ACCOUNT");
+    }
+    if add.name.len() > MAX_NAME {
+        let length = add.name.len();
+        return invalid(
+            &format!("the account's name has {length} bytes"),
+            &format!("give one of {MAX_NAME} at most"),
+        );
     }
     let what = format!("the secret of {} (base32)", add.name);
     let secret = text(ask(&what)?, "the secret")?;

@@ -13,21 +13,26 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
+use keyfob_core::message::{ErrorCode, Failure};
 
+use crate::error::failure;
 use crate::exit::Exit;
 
 /// Runs the command line and says how the process ends.
 #[must_use]
 pub fn main(args: Vec<OsString>) -> ExitCode {
+    let wants_json = args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "--json");
     let parsed = match args::Cli::try_parse_from(args) {
         Ok(parsed) => parsed,
         Err(error) => {
-            // A closed pipe is all that can go wrong here.
-            let _ = error.print();
-            return match error.kind() {
-                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Ok.into(),
-                _ => Exit::Usage.into(),
-            };
+            let help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            if wants_json && !help {
+                output::failure(&wrong_usage(&error), true);
+            } else {
+                // A closed pipe is all that can go wrong here.
+                let _ = error.print();
+            }
+            return if help { Exit::Ok.into() } else { Exit::Usage.into() };
         }
     };
     let json = parsed.global.json;
@@ -38,4 +43,16 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
             Exit::from(failure.code).into()
         }
     }
+}
+
+/// What clap says of a command line, without its usage and its advice.
+fn wrong_usage(error: &clap::Error) -> Failure {
+    let text = error.render().to_string();
+    let lines: Vec<_> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+    let message = lines.join(" ");
+    failure(
+        ErrorCode::InvalidInput,
+        message.strip_prefix("error: ").unwrap_or(&message),
+        "`keyfob --help` says what can be given",
+    )
 }

@@ -1,0 +1,149 @@
+//! QR codes in PNG and JPEG pictures: screenshots, saved codes, and photographs of a screen.
+
+use std::io::Cursor;
+
+use rqrr::PreparedImage;
+use zeroize::Zeroizing;
+use zune_core::bytestream::ZCursor;
+use zune_core::colorspace::ColorSpace;
+use zune_core::options::DecoderOptions;
+use zune_jpeg::JpegDecoder;
+
+use super::error::ImportError;
+
+/// Most pixels of a picture.
+const MAX_PIXELS: u64 = 64 << 20;
+/// Most bytes that the PNG decoder may take for itself, the picture aside.
+const MAX_PNG_MEMORY: usize = 64 << 20;
+/// Most scans of a progressive JPEG. Programs write about ten; each costs as much as a picture.
+const MAX_SCANS: usize = 32;
+/// Pixels of white that are put around a picture: a code that was cut out closely lacks its margin.
+const MARGIN: usize = 16;
+
+/// The texts of the QR codes in a picture, from top to bottom, then from left to right. At least one.
+pub(super) fn read(bytes: &[u8]) -> Result<Vec<Zeroizing<String>>, ImportError> {
+    let grey = if bytes.starts_with(b"\x89PNG") { Grey::from_png(bytes)? } else { Grey::from_jpeg(bytes)? };
+    // Photographs are found better when they are smaller, dark themes when they are inverted.
+    let mut unreadable = 0;
+    for (scale, inverted) in [(1, false), (2, false), (4, false), (1, true), (2, true)] {
+        match grey.codes(scale, inverted) {
+            (texts, 0) if !texts.is_empty() => return Ok(texts),
+            (_, failed) => unreadable = unreadable.max(failed),
+        }
+    }
+    Err(if unreadable == 0 { ImportError::NoQrCode } else { ImportError::UnreadableQrCode(unreadable) })
+}
+
+/// A picture in shades of grey, row by row.
+struct Grey {
+    width: usize,
+    height: usize,
+    pixels: Zeroizing<Vec<u8>>,
+}
+
+impl Grey {
+    fn from_png(bytes: &[u8]) -> Result<Self, ImportError> {
+        let broken = |error: png::DecodingError| match error {
+            png::DecodingError::LimitsExceeded => ImportError::PictureSize,
+            _ => ImportError::Picture("not a whole PNG"),
+        };
+        let limits = png::Limits { bytes: MAX_PNG_MEMORY };
+        let mut decoder = png::Decoder::new_with_limits(Cursor::new(bytes), limits);
+        decoder.set_ignore_text_chunk(true);
+        decoder.set_ignore_iccp_chunk(true);
+        decoder.set_transformations(png::Transformations::normalize_to_color8());
+        let header = decoder.read_header_info().map_err(broken)?;
+        check_size(header.width.into(), header.height.into())?;
+        let mut reader = decoder.read_info().map_err(broken)?;
+        let mut buffer =
+            Zeroizing::new(vec![0; reader.output_buffer_size().ok_or(ImportError::PictureSize)?]);
+        let frame = reader.next_frame(&mut buffer).map_err(broken)?;
+        // What is transparent is shown on white.
+        let on_white = |shade: u8, alpha: u8| {
+            let mixed = (u32::from(shade) * u32::from(alpha) + 255 * (255 - u32::from(alpha))) / 255;
+            u8::try_from(mixed).unwrap_or(u8::MAX)
+        };
+        let pixels = match frame.color_type {
+            png::ColorType::Grayscale => buffer,
+            png::ColorType::GrayscaleAlpha => map(&buffer, |[y, a]| on_white(y, a)),
+            png::ColorType::Rgb => map(&buffer, luma),
+            png::ColorType::Rgba => map(&buffer, |[r, g, b, a]| on_white(luma([r, g, b]), a)),
+            png::ColorType::Indexed => {
+                return Err(ImportError::Picture("a PNG with a palette that is missing"));
+            }
+        };
+        Self::new(frame.width as usize, frame.height as usize, pixels)
+    }
+
+    fn from_jpeg(bytes: &[u8]) -> Result<Self, ImportError> {
+        let broken = |_| ImportError::Picture("not a whole JPEG");
+        let options = DecoderOptions::default()
+            .set_max_width(usize::from(u16::MAX))
+            .set_max_height(usize::from(u16::MAX))
+            .jpeg_set_max_scans(MAX_SCANS)
+            .jpeg_set_out_colorspace(ColorSpace::RGB);
+        let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+        decoder.decode_headers().map_err(broken)?;
+        let info = decoder.info().ok_or(ImportError::Picture("a JPEG without a size"))?;
+        check_size(info.width.into(), info.height.into())?;
+        let buffer = Zeroizing::new(decoder.decode().map_err(broken)?);
+        let pixels = match decoder.output_colorspace() {
+            Some(ColorSpace::Luma) => buffer,
+            _ => map(&buffer, luma),
+        };
+        Self::new(info.width.into(), info.height.into(), pixels)
+    }
+
+    fn new(width: usize, height: usize, pixels: Zeroizing<Vec<u8>>) -> Result<Self, ImportError> {
+        if width > 0 && height > 0 && pixels.len() == width * height {
+            Ok(Self { width, height, pixels })
+        } else {
+            Err(ImportError::Picture("its size is not what it says"))
+        }
+    }
+
+    /// The texts that were read, and how many codes could not be, of the picture made `scale` times smaller.
+    fn codes(&self, scale: usize, inverted: bool) -> (Vec<Zeroizing<String>>, usize) {
+        let (width, height) = (self.width / scale, self.height / scale);
+        let shade = |x: usize, y: usize| {
+            let (x, y) = match (x.checked_sub(MARGIN), y.checked_sub(MARGIN)) {
+                (Some(x), Some(y)) if x < width && y < height => (x, y),
+                _ => return u8::MAX,
+            };
+            // The mean, so that thin lines do not vanish.
+            let rows = (y * scale..(y + 1) * scale)
+                .filter_map(|y| self.pixels.get(y * self.width + x * scale..)?.get(..scale));
+            let sum: usize = rows.flatten().map(|&shade| usize::from(shade)).sum();
+            let mean = u8::try_from(sum / (scale * scale)).unwrap_or(u8::MAX);
+            if inverted { u8::MAX - mean } else { mean }
+        };
+        let mut image = PreparedImage::prepare_from_greyscale(width + 2 * MARGIN, height + 2 * MARGIN, shade);
+        let mut grids = image.detect_grids();
+        grids.sort_by_key(|grid| {
+            let [corner, ..] = grid.bounds;
+            (corner.y, corner.x)
+        });
+        let all = grids.len();
+        let texts: Vec<_> =
+            grids.iter().filter_map(|grid| Some(Zeroizing::new(grid.decode().ok()?.1))).collect();
+        let failed = all - texts.len();
+        (texts, failed)
+    }
+}
+
+fn check_size(width: u64, height: u64) -> Result<(), ImportError> {
+    match width.checked_mul(height) {
+        Some(1..=MAX_PIXELS) => Ok(()),
+        Some(0) => Err(ImportError::Picture("it has no pixels")),
+        _ => Err(ImportError::PictureSize),
+    }
+}
+
+fn map<const N: usize>(bytes: &[u8], shade: impl Fn([u8; N]) -> u8) -> Zeroizing<Vec<u8>> {
+    Zeroizing::new(bytes.as_chunks::<N>().0.iter().map(|pixel| shade(*pixel)).collect())
+}
+
+/// Brightness as the eye has it (ITU-R BT.601).
+fn luma([r, g, b]: [u8; 3]) -> u8 {
+    u8::try_from((299 * u32::from(r) + 587 * u32::from(g) + 114 * u32::from(b)) / 1000).unwrap_or(u8::MAX)
+}

@@ -27,13 +27,17 @@ const home = new Home();
 home.settings.KEYFOB_SOFT_TOUCH = "1000";
 const started = [() => home.remove()];
 let interrupted = false;
+let ending;
 process.on("SIGINT", () => {
   interrupted = true;
   void end();
 });
 
-async function end() {
-  for (const stop of started.splice(0).reverse()) await stop();
+/** Ends what was started, once: also what Ctrl-C has ended already, in which case there is nothing to be said. */
+function end() {
+  return (ending ??= (async () => {
+    for (const stop of started.splice(0).reverse()) await Promise.resolve().then(stop).catch(() => undefined);
+  })());
 }
 
 async function keyfob(args, input) {

@@ -152,6 +152,7 @@ export class S3 {
 
   stop() {
     this.shell.stdin.end();
+    if (this.shell.exitCode !== null || this.shell.signalCode !== null) return undefined;
     return new Promise((resolve) => this.shell.once("exit", resolve));
   }
 }

@@ -1,6 +1,7 @@
 //! A home folder of a test's own.
 
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -25,7 +26,10 @@ impl Home {
     ///
     /// If there is no room for it.
     pub fn new() -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("keyfob-home-").tempdir()?;
+        let folder = tempfile::Builder::new()
+            .prefix("keyfob-home-")
+            .permissions(std::fs::Permissions::from_mode(0o700))
+            .tempdir()?;
         let pcsc_socket = folder.path().join("no-pcscd");
         let home = Self { folder, pcsc_socket, variables: Vec::new() };
         home.write(PASSPHRASE_FILE, "a passphrase for a test\n")?;

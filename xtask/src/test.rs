@@ -18,7 +18,8 @@ pub(crate) fn run() -> Result<()> {
     wasm::build(Flavour::Signer)?;
 
     let mut failed = Vec::new();
-    let node = format!("node --test {}", javascript_tests()?.join(" "));
+    // Most of the time they wait, to see that nothing happens.
+    let node = format!("node --test --test-concurrency=3 {}", javascript_tests()?.join(" "));
     let node = ("JavaScript: the wasm's vectors, the extension in both browsers", node.as_str());
     for (what, line) in STEPS.iter().chain([&node]) {
         run::say(what);

@@ -1,4 +1,5 @@
 //! Exports of other apps, made by independent implementations (`tests/oracle/make_import_fixtures.py`).
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
 use std::fs;
 use std::path::Path;

@@ -32,6 +32,11 @@ impl Host {
         Ok(Self { child, input, output })
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The reply to an operation, after any events.
     ///
     /// # Errors

@@ -18,6 +18,7 @@ use keyfob_tests::host::Host;
 use keyfob_tests::pcscd::{Pcscd, YUBIKEY_READER};
 use keyfob_tests::vpcd::{Answer, Inserted};
 use keyfob_tests::{poll, terminal, tool};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 /// RFC 6238's secret, `12345678901234567890`, in base32.
@@ -25,7 +26,7 @@ const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 const ALICE: &str = "Amazon Web Services:alice@123456789012";
 /// RFC 6238's code for 59 s, of six digits.
 const ALICE_AT_59: &str = "287082\n";
-const TOUCH: &str = "Example:wants a touch";
+const TOUCH: &str = "AWS SSO:wants a touch";
 const IDENTITY: &str = "AKIAIOSFODNN7EXAMPLE";
 const SERIAL: u32 = 91_234_567;
 const SALT: [u8; 8] = [1, 2, 3, 4, 5, 6, 7, 8];
@@ -641,12 +642,13 @@ fn a_card_that_another_program_holds_is_waited_for() {
     bench.json(&["list"], "").failed(1, "busy");
 }
 
-/// Both at once: they wait, and do nothing else.
+/// All at once: they wait, and do nothing else.
 #[test]
 fn nothing_is_waited_for_for_ever() {
     std::thread::scope(|scope| {
         scope.spawn(a_transaction_that_never_ends);
         scope.spawn(a_card_that_never_answers);
+        scope.spawn(a_service_that_hangs);
     });
 }
 
@@ -678,6 +680,36 @@ fn a_card_that_never_answers() {
     assert!(took > Duration::from_secs(25) && took < Duration::from_secs(40), "{took:?}");
     let error = run.json();
     assert_eq!((run.output.status.code(), &error["error"]["code"]), (Some(1), &json!("bad-answer")));
+}
+
+fn a_service_that_hangs() {
+    let bench = Bench::new();
+    let mut host = Host::start(&bench.home).unwrap();
+    let code = json!({ "name": "code", "account": ALICE });
+    assert_eq!(host.ask(&code).unwrap()["answer"]["account"], ALICE);
+    let pcscd = process_of(&bench.pcscd);
+    kill_process(pcscd, Signal::STOP).unwrap();
+    let start = Instant::now();
+    bench.json(CODE.0, "").failed(3, "no-pcsc");
+    assert_eq!(host.ask(&code).unwrap()["error"]["code"], "no-pcsc");
+    let took = start.elapsed();
+    kill_process(pcscd, Signal::CONT).unwrap();
+    assert!(took < Duration::from_secs(20), "{took:?}");
+    assert_eq!(host.ask(&code).unwrap()["answer"]["account"], ALICE);
+}
+
+/// The process of a service: the one that was given its folder.
+fn process_of(pcscd: &Pcscd) -> Pid {
+    let socket = pcscd.socket();
+    let folder = socket.ancestors().nth(3).unwrap().to_str().unwrap();
+    let is_it = |pid: &i32| {
+        let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let command = String::from_utf8_lossy(&command);
+        command.split('\0').next().is_some_and(|name| name.ends_with("/pcscd")) && command.contains(folder)
+    };
+    let processes = std::fs::read_dir("/proc").unwrap();
+    let mut pids = processes.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
+    Pid::from_raw(pids.find(is_it).unwrap()).unwrap()
 }
 
 #[test]
@@ -835,6 +867,9 @@ fn unknown_accounts_and_touches_that_never_come() {
     .unwrap();
     home.set("KEYFOB_SOFT_TOUCH", "never");
     let _card = pcscd.insert_soft_key(0, &home, "demo").unwrap();
+    let code = json!({ "name": "code", "account": TOUCH });
+    let reply = Host::start(&home).unwrap().ask(&code).unwrap();
+    assert_eq!(reply["error"]["code"], "touch-timeout", "{reply}");
     // In a reader and as a file it is the same.
     for key in [&[][..], &soft] {
         let run = |args: &[&str]| Run::of(&home, &[key, args].concat(), "");

@@ -43,8 +43,10 @@ pub struct Request {
 pub enum Op {
     /// Who is there? Answered by [`Answer::Hello`] without touching any key.
     Hello {},
-    /// Which keys are plugged in? [`Answer::Keys`].
+    /// Which keys are plugged in, whichever is chosen? And the software key, if one is. [`Answer::Keys`].
     Keys {},
+    /// Which key is it that would be asked? It need not be unlocked. [`Answer::Info`].
+    Info {},
     /// The accounts on the key, identities never among them. [`Answer::Accounts`].
     Accounts {
         /// Also calculate the codes of those that want no touch.
@@ -135,6 +137,20 @@ pub enum Op {
     RememberPassword {},
     /// Remove it from there. [`Answer::PasswordForgotten`].
     ForgetPassword {},
+    /// Whether a code is that of a time-based account. [`Answer::Verified`].
+    Verify {
+        /// Name of the account.
+        account: String,
+        /// The code.
+        code: Password,
+        /// How many steps before and after are right too, at most 10. Each is a touch, where one is wanted.
+        #[serde(default)]
+        window: u8,
+        /// For which time.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional, type = "number"))]
+        at: Option<u64>,
+    },
     /// The whole HMAC over a challenge, by an account that is no identity. [`Answer::Hmac`].
     Hmac {
         /// Name of the account.
@@ -241,6 +257,11 @@ pub enum Answer {
         /// Every key, cards first.
         keys: Vec<Key>,
     },
+    /// To [`Op::Info`].
+    Info {
+        /// The key.
+        key: Key,
+    },
     /// To [`Op::Accounts`].
     Accounts {
         /// The key that was asked.
@@ -293,6 +314,13 @@ pub enum Answer {
         /// Whether it was remembered.
         was_remembered: bool,
     },
+    /// To [`Op::Verify`].
+    Verified {
+        /// How many steps away from the time the code is right; none if it is not within the window.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional))]
+        steps: Option<i8>,
+    },
     /// To [`Op::Hmac`].
     Hmac {
         /// 20, 32 or 64 bytes in hexadecimal digits.
@@ -334,7 +362,8 @@ pub enum KeyKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Account {
-    /// Full name, `ISSUER:ACCOUNT` or `ACCOUNT`, without the period prefix. Unique on a key.
+    /// Full name, `ISSUER:ACCOUNT` or `ACCOUNT`, without the period prefix. Keyfob never makes two of one name on a
+    /// key; other programs may have.
     pub name: String,
     /// Issuer, if the name has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -498,6 +527,8 @@ error_codes! {
     WrongPassword = "wrong-password",
     /// Nobody touched the key in time.
     TouchTimeout = "touch-timeout",
+    /// The person said no.
+    Cancelled = "cancelled",
     /// No such key, account or identity.
     NotFound = "not-found",
     /// There is one already, and it is not overwritten unasked.

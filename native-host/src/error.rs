@@ -41,6 +41,9 @@ impl From<KeyError> for Refusal {
                 &error,
                 "plug in a key, or choose a software key with --key soft:NAME",
             ),
+            KeyError::NoSoftKey => {
+                failure(ErrorCode::NotFound, &error, "`keyfob soft create NAME` makes one")
+            }
             KeyError::NotFound(_) => {
                 failure(ErrorCode::NoKey, &error, "`keyfob list` shows the keys that are plugged in")
             }
@@ -136,6 +139,7 @@ fn pcsc(error: PcscError) -> Failure {
         ),
         PcscError::Removed => (ErrorCode::KeyRemoved, "plug the key in again; nothing was lost"),
         PcscError::NoCard => (ErrorCode::NoKey, "plug in a key"),
+        PcscError::Hung => (ErrorCode::BadAnswer, "unplug the key and plug it in again"),
         PcscError::Mute => (ErrorCode::BadAnswer, "take the card out and put it in again"),
         PcscError::Other(_) => (ErrorCode::BadAnswer, "unplug the key and plug it in again"),
     };

@@ -67,6 +67,7 @@ impl From<ErrorCode> for Exit {
             ErrorCode::InvalidInput | ErrorCode::BadRequest => Self::Usage,
             ErrorCode::AwsRefused => Self::AwsRefused,
             ErrorCode::Exists
+            | ErrorCode::Cancelled
             | ErrorCode::NoSpace
             | ErrorCode::Unsupported
             | ErrorCode::Busy
@@ -93,6 +94,7 @@ mod tests {
             ("locked", 5),
             ("wrong-password", 5),
             ("touch-timeout", 6),
+            ("cancelled", 1),
             ("not-found", 7),
             ("exists", 1),
             ("no-space", 1),

@@ -1,6 +1,7 @@
 //! What every front end sets up: the environment read once, the service, and who answers its questions.
 
 use std::ffi::OsString;
+use std::fs::File;
 
 use keyfob_core::message::Failure;
 
@@ -23,7 +24,7 @@ pub enum Asking {
     Nobody,
 }
 
-/// An environment variable. The only place that reads the process's own.
+/// An environment variable of the process.
 #[must_use]
 pub fn env(name: &str) -> Option<OsString> {
     std::env::var_os(name)
@@ -53,6 +54,18 @@ pub fn service(caller: Caller, asking: Asking) -> Result<Service, Failure> {
         Asking::Nobody => Box::new(|_| Ok(None)),
     };
     Ok(Service::new(keys, config, caller, ask, Passwords::new(paths.passwords())))
+}
+
+/// Standard input, past the buffer of [`std::io::stdin`]: that is never erased, and takes more than it is asked for.
+///
+/// # Errors
+/// If there is none.
+pub fn unbuffered_stdin() -> std::io::Result<File> {
+    #[cfg(unix)]
+    let handle = std::os::fd::AsFd::as_fd(&std::io::stdin()).try_clone_to_owned();
+    #[cfg(windows)]
+    let handle = std::os::windows::io::AsHandle::as_handle(&std::io::stdin()).try_clone_to_owned();
+    handle.map(File::from)
 }
 
 /// The files of the software keys.

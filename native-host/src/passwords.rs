@@ -42,13 +42,19 @@ impl Passwords {
         Self { folder }
     }
 
+    /// Whether the password of the card with this salt was remembered.
+    #[must_use]
+    pub fn has(&self, salt: &[u8]) -> bool {
+        self.folder.join(entry(salt)).exists()
+    }
+
     /// The key of the card with this salt, if it was remembered and the keychain gives it out.
     #[must_use]
     pub fn get(&self, salt: &[u8]) -> Option<AccessKey> {
-        let entry = entry(salt);
-        if !self.folder.join(&entry).exists() {
+        if !self.has(salt) {
             return None;
         }
+        let entry = entry(salt);
         // A keychain that does not open is asked about no further: the person is.
         let bytes = keychain::system().ok()?.get(&entry).ok()??;
         Some(AccessKey::from_bytes(bytes.as_slice().try_into().ok()?))

@@ -11,9 +11,8 @@ use keyfob_core::message::ErrorCode;
 /// The environment variable that names one folder to take the place of all of [`Paths`]' folders.
 pub const CONFIG_ENV: &str = "KEYFOB_CONFIG";
 
-/// How long another process may hold a lock before [`Lock::acquire`] gives up. Work under a lock takes
-/// milliseconds.
-const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+/// How long another process may hold a lock before [`Lock::acquire`] gives up: longer than a touch is waited for.
+const LOCK_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Why a folder or file could not be used.
 #[derive(Debug, thiserror::Error)]

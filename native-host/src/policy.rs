@@ -5,8 +5,7 @@
 //! configuration), has no clock of its own, learns of identities by their access key id alone, gets S3 object
 //! links signed and nothing else, and changes nothing on the key.
 
-use keyfob_core::aws;
-use keyfob_core::message::{ErrorCode, Failure, Op, Scheme};
+use keyfob_core::message::{Account, AccountKind, ErrorCode, Failure, Op, Scheme};
 use keyfob_core::s3::ParsedPresign;
 
 use crate::config::BrowserConfig;
@@ -64,12 +63,28 @@ pub fn check(caller: &Caller, op: &Op) -> Result<(), Failure> {
     }
 }
 
-/// Whether the caller may see the account and have its code.
+/// Refuses a software key that the user has not chosen in the configuration or the environment: its touch is nobody's.
+///
+/// # Errors
+/// [`ErrorCode::Forbidden`].
+pub fn check_key(caller: &Caller, asked: Option<&str>, configured: Option<&str>) -> Result<(), Failure> {
+    let is_soft = asked.is_some_and(|asked| asked.starts_with("soft"));
+    if caller.is_browser() && is_soft && asked != configured {
+        return Err(forbidden(
+            "a browser may not choose a software key",
+            "choose it yourself: `key` in config.toml, or KEYFOB_KEY in the browser's environment",
+        ));
+    }
+    Ok(())
+}
+
+/// Whether the caller may see the account and have its code. Counter-based codes are not for browsers: they do not run
+/// out, AWS has none, and asking for one changes the key.
 #[must_use]
-pub fn may_see(caller: &Caller, config: &BrowserConfig, account: &str) -> bool {
+pub fn may_see(caller: &Caller, config: &BrowserConfig, account: &Account) -> bool {
     !caller.is_browser()
-        || aws::login(account).is_some()
-        || config.allow_accounts.iter().any(|allowed| allowed == account)
+        || account.kind == AccountKind::Totp
+            && (account.aws.is_some() || config.allow_accounts.contains(&account.name))
 }
 
 /// Refuses links that the caller may not have signed. `now` is Unix time in seconds.

@@ -178,13 +178,8 @@ pub fn secret(what: &str) -> Result<Secret, PromptError> {
     if stdin.is_terminal() {
         return typed_secret(what);
     }
-    // Past the buffer of `std::io::stdin`, which is never erased, and leaving the next line to the next question.
-    #[cfg(unix)]
-    let input = std::os::fd::AsFd::as_fd(&stdin).try_clone_to_owned();
-    #[cfg(windows)]
-    let input = std::os::windows::io::AsHandle::as_handle(&stdin).try_clone_to_owned();
-    let mut input =
-        input.map(File::from).map_err(|source| PromptError::Io { what: what.to_owned(), source })?;
+    let mut input = crate::front::unbuffered_stdin()
+        .map_err(|source| PromptError::Io { what: what.to_owned(), source })?;
     read_line(what, &mut input)
 }
 
@@ -417,10 +412,15 @@ mod tests {
         }
 
         impl Terminal {
-            fn read(&mut self) -> String {
+            /// What comes, until it is at least `length` bytes: a terminal hands on what it has so far.
+            fn read(&mut self, length: usize) -> String {
+                let mut text = Vec::new();
                 let mut bytes = [0; 4096];
-                let n = self.screen.read(&mut bytes).unwrap();
-                String::from_utf8(bytes[..n].to_vec()).unwrap()
+                while text.len() < length {
+                    let n = self.screen.read(&mut bytes).unwrap();
+                    text.extend_from_slice(&bytes[..n]);
+                }
+                String::from_utf8(text).unwrap()
             }
         }
 
@@ -430,11 +430,11 @@ mod tests {
             fn check(columns: u16, dumb: bool, text: &str, shown: &str, cleared: &str) {
                 let mut terminal = terminal(columns);
                 let notice = TouchNotice::on(&terminal.path, text, dumb);
-                assert_eq!(terminal.read(), shown);
+                assert_eq!(terminal.read(shown.len()), shown);
                 drop(notice);
                 // Something always comes, so that the read ends.
                 (&terminal.device).write_all(b".").unwrap();
-                assert_eq!(terminal.read(), format!("{cleared}."));
+                assert_eq!(terminal.read(cleared.len() + 1), format!("{cleared}."));
             }
             check(80, false, "Touch your key", "Touch your key", "\r\x1b[J");
             check(80, true, "Touch your key", "Touch your key\r\n", "");
@@ -449,7 +449,8 @@ mod tests {
             let mut terminal = terminal(80);
             let path = terminal.path.to_str().unwrap().to_owned();
             let asking = std::thread::spawn(move || typed_on("the \x1bpassphrase", (&path, &path)));
-            assert_eq!(terminal.read(), "Enter the \u{fffd}passphrase: ");
+            let prompt = "Enter the \u{fffd}passphrase: ";
+            assert_eq!(terminal.read(prompt.len()), prompt);
             let start = Instant::now();
             while tcgetattr(&terminal.device).unwrap().local_modes.contains(LocalModes::ECHO) {
                 assert!(start.elapsed() < Duration::from_secs(5), "echo stays on");
@@ -458,7 +459,10 @@ mod tests {
             terminal.screen.write_all(b"hunter2\n").unwrap();
             assert_eq!(asking.join().unwrap().unwrap().expose(), b"hunter2");
             (&terminal.device).write_all(b".").unwrap();
-            let shown = terminal.read();
+            let mut shown = String::new();
+            while !shown.ends_with('.') {
+                shown += &terminal.read(1);
+            }
             assert!(!shown.contains("hunter"), "{shown:?}");
             let restored = tcgetattr(&terminal.device).unwrap().local_modes;
             assert!(restored.contains(LocalModes::ECHO));

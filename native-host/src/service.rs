@@ -3,7 +3,8 @@
 //! The command line calls it in process, a browser through `native_messaging`; both get the same answers, as
 //! far as `policy` lets them.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::thread::sleep;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use keyfob_core::aws;
 use keyfob_core::identity::{IdentityError, IdentityName};
@@ -14,11 +15,12 @@ use keyfob_core::message::{
 use keyfob_core::oath::protocol::DEFAULT_PERIOD;
 use keyfob_core::oath::{
     AccessKey, Calculate, CalculateAll, CalculateFull, Calculated, CredentialId, Delete, DigitCount, Kind,
-    List, ListEntry, OathError, OtpAuth, Rename, Reset, SetCode, Truncated,
+    List, ListEntry, OathError, OtpAuth, Put, Rename, Reset, SetCode, Truncated, steam_code,
 };
 use keyfob_core::s3::{self, ParsedPresign};
 use keyfob_core::secret::Secret;
 use keyfob_core::sigv4::DateKey;
+use subtle::ConstantTimeEq as _;
 
 use crate::config::Config;
 use crate::error::{Refusal, failure};
@@ -33,14 +35,24 @@ pub type AskPassword = Box<dyn FnMut(&str) -> Result<Option<Secret>, Failure> + 
 /// Takes progress events.
 pub type Events<'a> = &'a mut dyn FnMut(Event);
 
+/// The key of a password, and the salt of the card that it opens.
+struct Unlocked {
+    salt: Vec<u8>,
+    key: AccessKey,
+    /// It came from the keychain, and may be out of date.
+    remembered: bool,
+}
+
 /// A host: keys, settings, and one caller.
 pub struct Service {
     keys: Keys,
     config: Config,
     caller: Caller,
     ask: AskPassword,
-    /// Keys of passwords that were right, by the card's salt: kept as long as this process lives.
-    unlocked: Vec<(Vec<u8>, AccessKey)>,
+    /// Keys of passwords: kept as long as this process lives.
+    unlocked: Vec<Unlocked>,
+    /// How often in a row [`Op::Unlock`] was wrong.
+    wrong_passwords: u32,
     /// Those that the user had remembered.
     passwords: Passwords,
     clock: fn() -> u64,
@@ -50,7 +62,16 @@ impl Service {
     /// A host for one caller.
     #[must_use]
     pub fn new(keys: Keys, config: Config, caller: Caller, ask: AskPassword, passwords: Passwords) -> Self {
-        Self { keys, config, caller, ask, unlocked: Vec::new(), passwords, clock: unix_time }
+        Self {
+            keys,
+            config,
+            caller,
+            ask,
+            unlocked: Vec::new(),
+            wrong_passwords: 0,
+            passwords,
+            clock: unix_time,
+        }
     }
 
     /// Answers one request.
@@ -66,7 +87,9 @@ impl Service {
             ));
         }
         policy::check(&self.caller, &request.op)?;
+        policy::check_key(&self.caller, request.key.as_deref(), self.config.key.as_deref())?;
         let choice = request.key.or_else(|| self.config.key.clone());
+        let choice = self.keys.soft.resolve(choice).map_err(|error| Refusal::from(error).0)?;
         self.answer(choice.as_deref(), request.op, events).map_err(|refusal| refusal.0)
     }
 
@@ -77,6 +100,10 @@ impl Service {
                 protocol: message::VERSION,
             }),
             Op::Keys {} => Ok(Answer::Keys { keys: self.keys.list(choice)? }),
+            Op::Verify { account, code, window, at } => {
+                self.verify(choice, &account, &code.0, window, at, events)
+            }
+            Op::Info {} => self.open(choice, false, |key| Ok(Answer::Info { key: key.describe()? })),
             Op::Accounts { codes, at } => self.accounts(choice, codes, at),
             Op::Code { account, at, purpose } => self.code(choice, &account, at, purpose.as_deref(), events),
             Op::Identities {} => self.identities(choice),
@@ -98,10 +125,16 @@ impl Service {
             Op::RememberPassword {} => self.remember(choice),
             Op::ForgetPassword {} => self.forget(choice),
             Op::Hmac { account, challenge } => self.hmac(choice, &account, &challenge, events),
-            Op::Reset {} => self.open(choice, false, |key| {
-                key.call(Reset)?;
+            Op::Reset {} => {
+                let salt = self.open(choice, false, |key| {
+                    let salt = key.selected().salt.clone();
+                    key.call(Reset)?;
+                    Ok(salt)
+                })?;
+                // Nothing will ever ask for it again; a keychain that is closed keeps what is worthless.
+                let _ = self.passwords.forget(&salt);
                 Ok(Answer::Reset {})
-            }),
+            }
             _ => {
                 Err(failure(ErrorCode::BadRequest, "this host does not know that operation", "update Keyfob")
                     .into())
@@ -120,31 +153,24 @@ impl Service {
     ) -> Result<T, Refusal> {
         let mut talk = Some(talk);
         let mut remembered_is_wrong = false;
-        // At most three times: with the remembered password, without any, and with what the person gave.
+        // At most three times: without a password, with the remembered one, and with what the person gave.
         loop {
-            let Self { keys, unlocked, passwords, .. } = self;
+            let Self { keys, unlocked, .. } = self;
             let locked = keys.with(choice, |key| -> Result<_, Refusal> {
                 if unlock && key.is_locked() {
                     let salt = key.selected().salt.clone();
-                    let known = unlocked.iter().position(|(known, _)| *known == salt);
-                    let access_key = match known.and_then(|position| unlocked.get(position)) {
-                        Some((_, access_key)) => access_key.clone(),
-                        None => match passwords.get(&salt).filter(|_| !remembered_is_wrong) {
-                            Some(access_key) => access_key,
-                            None => return Ok(Err((salt, key.label().to_owned()))),
-                        },
-                    };
-                    if let Err(error) = key.unlock(access_key.clone()) {
-                        if known.is_none() && matches!(error, KeyError::Oath(OathError::WrongPassword)) {
+                    let known = unlocked.iter().find(|known| known.salt == salt);
+                    let Some(known) = known else { return Ok(Err((salt, key.label().to_owned()))) };
+                    if let Err(error) = key.unlock(known.key.clone()) {
+                        let is_wrong = matches!(error, KeyError::Oath(OathError::WrongPassword));
+                        let ask_again = is_wrong && known.remembered;
+                        // It was changed meanwhile: forgotten, so that the next attempt asks.
+                        unlocked.retain(|known| known.salt != salt);
+                        if ask_again {
                             remembered_is_wrong = true;
                             return Ok(Err((salt, key.label().to_owned())));
                         }
-                        // It was changed meanwhile: forgotten, so that the next attempt asks.
-                        unlocked.retain(|(known, _)| *known != salt);
                         return Err(error.into());
-                    }
-                    if known.is_none() {
-                        unlocked.push((salt, access_key));
                     }
                 }
                 match talk.take() {
@@ -152,19 +178,39 @@ impl Service {
                     None => Err(OathError::OutOfOrder.into()),
                 }
             })?;
-            match locked {
+            let (salt, label) = match locked {
                 Ok(result) => return Ok(result),
-                Err((salt, label)) => {
-                    let what = format!("the password of the key in {label}");
-                    let password = (self.ask)(&what)?.ok_or(OathError::Locked)?;
-                    let access_key = access_key(&password, &salt)?;
-                    self.unlocked.push((salt, access_key));
-                }
+                Err(locked) => locked,
+            };
+            if !remembered_is_wrong && let Some(key) = self.passwords.get(&salt) {
+                self.unlocked.push(Unlocked { salt, key, remembered: true });
+                continue;
             }
+            let what = format!("the password of the key in {label}");
+            let password = (self.ask)(&what)?.ok_or(OathError::Locked)?;
+            let key = access_key(&password, &salt)?;
+            self.unlocked.push(Unlocked { salt, key, remembered: false });
         }
     }
 
+    /// Unlocks for as long as this process lives. Wrong passwords are answered later and later: the key itself counts
+    /// none.
     fn unlock(&mut self, choice: Option<&str>, password: &Secret) -> Result<Answer, Refusal> {
+        const LONGEST: Duration = Duration::from_secs(10);
+        let result = self.try_unlock(choice, password);
+        match &result {
+            Ok(_) => self.wrong_passwords = 0,
+            Err(Refusal(failure)) if failure.code == ErrorCode::WrongPassword => {
+                let pause = Duration::from_millis(250).saturating_mul(1 << self.wrong_passwords.min(10));
+                sleep(pause.min(LONGEST));
+                self.wrong_passwords += 1;
+            }
+            Err(_) => {}
+        }
+        result
+    }
+
+    fn try_unlock(&mut self, choice: Option<&str>, password: &Secret) -> Result<Answer, Refusal> {
         // A software key may be locked twice: its file, and the applet in it.
         if let Some(name) = choice.and_then(|choice| choice.strip_prefix(SOFT_PREFIX))
             && !self.keys.soft.is_open(name)?
@@ -179,11 +225,11 @@ impl Service {
             let salt = key.selected().salt.clone();
             let access_key = access_key(password, &salt)?;
             key.unlock(access_key.clone())?;
-            Ok(Some((salt, access_key)))
+            Ok(Some(Unlocked { salt, key: access_key, remembered: false }))
         })?;
-        if let Some((salt, access_key)) = known {
-            self.unlocked.retain(|(known, _)| *known != salt);
-            self.unlocked.push((salt, access_key));
+        if let Some(known) = known {
+            self.unlocked.retain(|other| other.salt != known.salt);
+            self.unlocked.push(known);
         }
         Ok(Answer::Unlocked {})
     }
@@ -201,15 +247,15 @@ impl Service {
             })?;
             Ok((salt, access_key))
         })?;
-        if self.passwords.get(&salt).is_some() {
+        if self.passwords.has(&salt) {
             match &access_key {
                 Some(access_key) => self.passwords.remember(&salt, access_key),
                 None => self.passwords.forget(&salt).map(drop),
             }
             .map_err(passwords_failure)?;
         }
-        self.unlocked.retain(|(known, _)| *known != salt);
-        self.unlocked.extend(access_key.map(|access_key| (salt, access_key)));
+        self.unlocked.retain(|known| known.salt != salt);
+        self.unlocked.extend(access_key.map(|key| Unlocked { salt, key, remembered: false }));
         Ok(Answer::PasswordChanged {})
     }
 
@@ -217,8 +263,10 @@ impl Service {
         let (salt, wanted) = self.open(choice, true, |key| {
             Ok((key.selected().salt.clone(), key.selected().challenge.is_some()))
         })?;
-        match self.unlocked.iter().find(|(known, _)| *known == salt) {
-            Some((_, key)) if wanted => self.passwords.remember(&salt, key).map_err(passwords_failure)?,
+        match self.unlocked.iter().find(|known| known.salt == salt) {
+            Some(known) if wanted => {
+                self.passwords.remember(&salt, &known.key).map_err(passwords_failure)?;
+            }
             _ => return Err(failure(ErrorCode::NotFound, "this key has no password", "").into()),
         }
         Ok(Answer::PasswordRemembered {})
@@ -236,9 +284,10 @@ impl Service {
             let from = only(&entries, account)?;
             let id = CredentialId::for_name(from.kind, from.id.parts(from.kind).period.max(1), to)?;
             check_account_name(&id)?;
-            if entries.iter().any(|entry| entry.id == id) || has_twin(&entries, &id, from.kind) {
+            if entries.iter().any(|entry| entry.id == id) {
                 return Err(OathError::Exists.into());
             }
+            refuse_twin(&entries, &id, from.kind)?;
             key.call(Rename { from: from.id.clone(), to: id.clone() })?;
             Ok(Answer::Written { written: id.name(from.kind), replaced: false })
         })
@@ -270,7 +319,7 @@ impl Service {
                 )
                 .into());
             }
-            if entry.touch() == Some(true) {
+            if entry.touch() != Some(false) {
                 let prompt = format!("{} asks for an HMAC by {}", caller.name(), shown(&entry.name()));
                 events(Event::TouchRequired { prompt });
             }
@@ -292,7 +341,7 @@ impl Service {
             let mut accounts = Vec::new();
             for entry in stored(key, now)? {
                 let Some(mut account) = entry.account() else { continue };
-                if !policy::may_see(&caller, &browser, &account.name) {
+                if !policy::may_see(&caller, &browser, &account) {
                     continue;
                 }
                 if codes && account.touch == Some(false) {
@@ -312,23 +361,79 @@ impl Service {
         purpose: Option<&str>,
         events: Events<'_>,
     ) -> Result<Answer, Refusal> {
-        let now = self.now(at);
         let (caller, browser) = (self.caller.clone(), self.config.browser.clone());
-        self.open(choice, true, |key| {
-            let entries: Vec<_> = stored(key, now)?
-                .into_iter()
-                .filter(|e| e.account().is_some_and(|a| policy::may_see(&caller, &browser, &a.name)))
-                .collect();
-            let entry = find(&entries, account, &caller)?;
-            let name = entry.name();
-            if matches!(entry.state, State::Touch | State::Unknown) {
-                let what = purpose.map(|purpose| format!(" for {}", shown(purpose))).unwrap_or_default();
-                events(Event::TouchRequired {
-                    prompt: format!("{} asks for the code of {}{what}", caller.name(), shown(&name)),
-                });
+        loop {
+            let now = self.now(at);
+            let answer = self.open(choice, true, |key| {
+                let entries: Vec<_> = stored(key, now)?
+                    .into_iter()
+                    .filter(|e| e.account().is_some_and(|a| policy::may_see(&caller, &browser, &a)))
+                    .collect();
+                let entry = find(&entries, account, &caller)?;
+                let name = entry.name();
+                if entry.touch() != Some(false) {
+                    let remaining = entry.remaining(now);
+                    if at.is_none() && remaining < LEAST_FOR_TOUCH {
+                        return Ok(Err(remaining));
+                    }
+                    let what = purpose.map(|purpose| format!(" for {}", shown(purpose))).unwrap_or_default();
+                    events(Event::TouchRequired {
+                        prompt: format!("{} asks for the code of {}{what}", caller.name(), shown(&name)),
+                    });
+                }
+                let code = entry.code(key, now)?;
+                Ok(Ok(Answer::Code { account: name, code }))
+            })?;
+            match answer {
+                Ok(answer) => return Ok(answer),
+                // Nobody should touch for a code that has run out by then. The key is let go of meanwhile.
+                Err(remaining) => sleep(Duration::from_secs(remaining)),
             }
-            let code = entry.code(key, now)?;
-            Ok(Answer::Code { account: name, code })
+        }
+    }
+
+    fn verify(
+        &mut self,
+        choice: Option<&str>,
+        account: &str,
+        code: &str,
+        window: u8,
+        at: Option<u64>,
+        events: Events<'_>,
+    ) -> Result<Answer, Refusal> {
+        const WIDEST: u8 = 10;
+        let (now, caller) = (self.now(at), self.caller.clone());
+        // Now first, then further and further away.
+        let window = i8::try_from(window.min(WIDEST)).unwrap_or(0);
+        let distances = (0..=window).flat_map(|n| if n == 0 { vec![0] } else { vec![-n, n] });
+        self.open(choice, true, |key| {
+            let entries = accounts_only(stored(key, now)?);
+            let entry = find(&entries, account, &caller)?;
+            if entry.kind == Kind::Hotp {
+                return Err(failure(
+                    ErrorCode::Unsupported,
+                    "a counter-based account's code cannot be verified: asking for it would move the counter",
+                    "",
+                )
+                .into());
+            }
+            let period = i64::from(entry.id.parts(entry.kind).period);
+            for steps in distances {
+                let Some(at) = now.checked_add_signed(period.saturating_mul(steps.into())) else { continue };
+                if entry.touch() != Some(false) {
+                    let prompt = format!("{} verifies a code of {}", caller.name(), shown(&entry.name()));
+                    events(Event::TouchRequired { prompt });
+                }
+                // What CALCULATE ALL calculated is for now.
+                let right = match steps {
+                    0 => entry.code(key, at)?,
+                    _ => Entry { state: State::Unknown, id: entry.id.clone(), ..*entry }.code(key, at)?,
+                };
+                if bool::from(right.value.as_bytes().ct_eq(code.as_bytes())) {
+                    return Ok(Answer::Verified { steps: Some(steps) });
+                }
+            }
+            Ok(Answer::Verified { steps: None })
         })
     }
 
@@ -369,16 +474,13 @@ impl Service {
         let date_key = self.open(choice, true, |key| {
             let id = identity.id()?;
             let entries = stored(key, now)?;
-            let entry = entries.iter().find(|entry| entry.id == id).ok_or_else(|| {
-                failure(
-                    ErrorCode::NotFound,
-                    format!("the secret of {} is not on this key", identity.access_key_id()),
-                    "`keyfob aws identities` shows those that are; `keyfob aws add` puts one there",
-                )
-            })?;
+            let entry = entries
+                .iter()
+                .find(|entry| entry.id == id)
+                .ok_or_else(|| no_identity(identity.access_key_id()))?;
             if entry.touch() != Some(false) {
                 events(Event::TouchRequired {
-                    prompt: format!("{caller} asks to sign {}", describe(&request)),
+                    prompt: format!("{caller} asks to sign {}", describe(&request, scheme, now)),
                 });
             }
             let challenge = request.date().date().to_vec();
@@ -411,10 +513,10 @@ impl Service {
         let account = OtpAuth::parse(uri)?;
         let id = account.id()?;
         check_account_name(&id)?;
-        let put = account.put(touch)?;
+        let instruction = account.put(touch)?;
         self.open(choice, true, |key| {
             let replaced = may_write(key, &id, account.kind, overwrite)?;
-            key.call(put)?;
+            put(key, instruction, replaced)?;
             Ok(Answer::Written { written: id.name(account.kind), replaced })
         })
     }
@@ -428,11 +530,11 @@ impl Service {
         overwrite: bool,
     ) -> Result<Answer, Refusal> {
         let identity = identity(access_key_id, SignatureVersion::SigV4)?;
-        let put = identity.put(secret, touch).map_err(invalid_identity)?;
+        let instruction = identity.put(secret, touch).map_err(invalid_identity)?;
         let id = identity.id()?;
         self.open(choice, true, |key| {
             let replaced = may_write(key, &id, Kind::Totp, overwrite)?;
-            key.call(put)?;
+            put(key, instruction, replaced)?;
             Ok(Answer::Written { written: access_key_id.to_owned(), replaced })
         })
     }
@@ -446,14 +548,31 @@ impl Service {
         })
     }
 
+    /// Removes the secret in every form in which it is there.
     fn delete_identity(&mut self, choice: Option<&str>, access_key_id: &str) -> Result<Answer, Refusal> {
-        let identity = identity(access_key_id, SignatureVersion::SigV4)?;
+        let wanted = identity(access_key_id, SignatureVersion::SigV4)?;
         self.open(choice, true, |key| {
-            key.call(Delete { id: identity.id()? })?;
+            let ids: Vec<_> = key
+                .call(List)?
+                .into_iter()
+                .map(|entry| entry.id)
+                .filter(|id| {
+                    IdentityName::parse(id).is_some_and(|i| i.access_key_id() == wanted.access_key_id())
+                })
+                .collect();
+            if ids.is_empty() {
+                return Err(no_identity(access_key_id).into());
+            }
+            for id in ids {
+                key.call(Delete { id })?;
+            }
             Ok(Answer::Deleted { deleted: access_key_id.to_owned() })
         })
     }
 }
+
+/// A touch is not asked for a code that lasts less long, in seconds: the next step is waited for.
+const LEAST_FOR_TOUCH: u64 = 5;
 
 /// Seconds since 1970, by this computer's clock.
 pub(crate) fn unix_time() -> u64 {
@@ -469,6 +588,14 @@ fn access_key(password: &Secret, salt: &[u8]) -> Result<AccessKey, Refusal> {
 
 fn identity(access_key_id: &str, signature: SignatureVersion) -> Result<IdentityName, Refusal> {
     IdentityName::new(access_key_id, signature).map_err(invalid_identity)
+}
+
+fn no_identity(access_key_id: &str) -> Failure {
+    failure(
+        ErrorCode::NotFound,
+        format!("the secret of {} is not on this key", shown(access_key_id)),
+        "`keyfob aws identities` shows those that are; `keyfob aws add` puts one there",
+    )
 }
 
 fn invalid_identity(error: IdentityError) -> Refusal {
@@ -518,16 +645,37 @@ fn may_write(
 ) -> Result<bool, Refusal> {
     let entries = key.call(List)?;
     let exists = entries.iter().any(|entry| entry.id == *id);
-    if (exists && !overwrite) || has_twin(&entries, id, kind) {
+    if exists && !overwrite {
         return Err(OathError::Exists.into());
     }
+    refuse_twin(&entries, id, kind)?;
     Ok(exists)
 }
 
-/// Whether an account has the same name as this one would have, but another id.
-fn has_twin(entries: &[ListEntry], id: &CredentialId, kind: Kind) -> bool {
+/// Refuses an id if an account with another one has the same name.
+fn refuse_twin(entries: &[ListEntry], id: &CredentialId, kind: Kind) -> Result<(), Failure> {
     let name = id.name(kind);
-    entries.iter().any(|entry| entry.id != *id && entry.id.name(entry.kind) == name)
+    if entries.iter().any(|entry| entry.id != *id && entry.id.name(entry.kind) == name) {
+        return Err(failure(
+            ErrorCode::Exists,
+            format!("an account {}, of another kind or period, is on the key already", shown(&name)),
+            "delete that one first, or give this one another name",
+        ));
+    }
+    Ok(())
+}
+
+/// PUT. Some cards refuse to replace what is there, even where the person wants it.
+fn put(key: &mut Conversation<'_>, put: Put, replaced: bool) -> Result<(), Refusal> {
+    match key.call(put) {
+        Err(KeyError::Oath(OathError::Exists)) if replaced => Err(failure(
+            ErrorCode::Exists,
+            "this key does not replace an account",
+            "delete the old one first; its secret is still there",
+        )
+        .into()),
+        result => Ok(result?),
+    }
 }
 
 /// One credential, as CALCULATE ALL and, where it does not say enough, LIST tell of it.
@@ -571,6 +719,7 @@ fn stored(key: &mut Conversation<'_>, now: u64) -> Result<Vec<Entry>, Refusal> {
             }
             Calculated::Touch => Entry { id, kind: Kind::Totp, digits: None, state: State::Touch },
             Calculated::Hotp => Entry { id, kind: Kind::Hotp, digits: None, state: State::Hotp },
+            Calculated::Odd => Entry { id, kind: Kind::Totp, digits: None, state: State::Unknown },
         })
         .collect())
 }
@@ -625,9 +774,21 @@ impl Entry {
         }
     }
 
+    /// Seconds that the code of a time still lasts; for ever where a counter moves it.
+    fn remaining(&self, now: u64) -> u64 {
+        match self.kind {
+            Kind::Hotp => u64::MAX,
+            Kind::Totp => {
+                let period = u64::from(self.id.parts(self.kind).period.max(1));
+                period - now % period
+            }
+        }
+    }
+
     /// The code for a time; asks the key again where CALCULATE ALL has not given it.
     fn code(&self, key: &mut Conversation<'_>, now: u64) -> Result<Code, Refusal> {
-        let period = self.id.parts(self.kind).period.max(1);
+        let parts = self.id.parts(self.kind);
+        let period = parts.period.max(1);
         let step = now / u64::from(period);
         let truncated = match &self.state {
             State::Code(code) if period == DEFAULT_PERIOD => code.clone(),
@@ -637,8 +798,9 @@ impl Entry {
             }
         };
         let valid_from = (self.kind == Kind::Totp).then(|| step * u64::from(period));
+        let is_steam = parts.issuer.as_deref() == Some("Steam");
         Ok(Code {
-            value: truncated.code(),
+            value: if is_steam { steam_code(truncated.value) } else { truncated.code() },
             valid_from,
             valid_until: valid_from.map(|from| from + u64::from(period)),
         })
@@ -647,16 +809,16 @@ impl Entry {
 
 /// The one account of exactly this name, by LIST.
 fn only<'a>(entries: &'a [ListEntry], account: &str) -> Result<&'a ListEntry, Failure> {
-    let named =
-        |entry: &&ListEntry| !IdentityName::is_reserved(&entry.id) && entry.id.is_named(entry.kind, account);
-    let found: Vec<_> = entries.iter().filter(named).collect();
+    let accounts = || entries.iter().filter(|entry| !IdentityName::is_reserved(&entry.id));
+    // The id itself tells two of one name apart.
+    if let Some(entry) = accounts().find(|entry| entry.id.as_bytes() == account.as_bytes()) {
+        return Ok(entry);
+    }
+    let found: Vec<_> = accounts().filter(|entry| entry.id.is_named(entry.kind, account)).collect();
     match found.as_slice() {
         [entry] => Ok(entry),
         [] => Err(no_account(account, &[])),
-        several => {
-            let ids = several.iter().map(|entry| String::from_utf8_lossy(entry.id.as_bytes()).into_owned());
-            Err(ambiguous(account, ids.collect()))
-        }
+        several => Err(ambiguous(account, several.iter().map(|entry| (&entry.id, entry.kind)))),
     }
 }
 
@@ -665,11 +827,15 @@ fn accounts_only(entries: Vec<Entry>) -> Vec<Entry> {
     entries.into_iter().filter(|entry| !IdentityName::is_reserved(&entry.id)).collect()
 }
 
-/// The account that is meant: by its exact name; from the command line also by a beginning or an issuer that
-/// only one account has.
+/// The account that is meant: by its exact name, or by its id, which tells two of one name apart; from the command
+/// line also by a beginning or an issuer that only one account has, unless the name is a full one (with a colon): who
+/// gives that wants no other.
 fn find<'a>(entries: &'a [Entry], account: &str, caller: &Caller) -> Result<&'a Entry, Failure> {
+    if let Some(entry) = entries.iter().find(|entry| entry.id.as_bytes() == account.as_bytes()) {
+        return Ok(entry);
+    }
     let exact: Vec<_> = entries.iter().filter(|e| e.id.is_named(e.kind, account)).collect();
-    let found = if exact.is_empty() && *caller == Caller::CommandLine {
+    let found = if exact.is_empty() && *caller == Caller::CommandLine && !account.contains(':') {
         let query = account.to_lowercase();
         entries
             .iter()
@@ -687,7 +853,7 @@ fn find<'a>(entries: &'a [Entry], account: &str, caller: &Caller) -> Result<&'a 
     match found.as_slice() {
         [entry] => Ok(entry),
         [] => Err(no_account(account, entries)),
-        several => Err(ambiguous(account, several.iter().map(|entry| entry.name()).collect())),
+        several => Err(ambiguous(account, several.iter().map(|entry| (&entry.id, entry.kind)))),
     }
 }
 
@@ -702,29 +868,42 @@ fn no_account(account: &str, entries: &[Entry]) -> Failure {
     }
 }
 
-fn ambiguous(account: &str, candidates: Vec<String>) -> Failure {
+/// The candidates by name, or by id where names are equal.
+fn ambiguous<'a>(account: &str, found: impl Iterator<Item = (&'a CredentialId, Kind)>) -> Failure {
+    let found: Vec<_> = found.map(|(id, kind)| (id, id.name(kind))).collect();
+    let candidate = |(id, name): &(&CredentialId, String)| {
+        let twins = found.iter().filter(|(_, other)| other == name).count() > 1;
+        if twins { String::from_utf8_lossy(id.as_bytes()).into_owned() } else { name.clone() }
+    };
     Failure {
-        candidates,
+        candidates: found.iter().map(candidate).collect(),
         ..failure(
             ErrorCode::Ambiguous,
             format!("several accounts fit {}", shown(account)),
-            "give the full name",
+            "give one of these names",
         )
     }
 }
 
-/// What a signature is for, from our own parse.
-fn describe(request: &ParsedPresign) -> String {
-    let version = request.version_id().map(|id| format!(", version {}", shown(id))).unwrap_or_default();
-    format!(
-        "{} s3://{}/{}{version} at {} as {} (works for {})",
-        request.method(),
-        request.bucket(),
-        shown(request.key()),
-        request.authority(),
-        request.access_key_id(),
-        duration(request.expires()),
-    )
+/// What a signature is for, from our own parse: all of it.
+fn describe(request: &ParsedPresign, scheme: Scheme, now: u64) -> String {
+    let mut text = format!("{} s3://{}/{}", request.method(), request.bucket(), shown(request.key()));
+    if let Some(id) = request.version_id() {
+        text += &format!(", version {}", shown(id));
+    }
+    let details = request.response_overrides().iter().chain(request.headers());
+    for (name, value) in details {
+        text += &format!(", {}: {}", shown(name), shown(value));
+    }
+    text += &format!(" at {}", request.authority());
+    if scheme == Scheme::Http {
+        text += " without TLS";
+    }
+    text += &format!(" as {} (works for {}", request.access_key_id(), duration(request.expires()));
+    if request.time().abs_diff(now) > policy::CLOCK_TOLERANCE {
+        text += &format!(" from {}", request.date().as_str());
+    }
+    text + ")"
 }
 
 /// Seconds as people say them.

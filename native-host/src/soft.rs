@@ -402,9 +402,9 @@ impl SoftKeys {
         self.folder.join(format!("{name}{EXTENSION}"))
     }
 
-    /// One lock for all: what is done under it takes milliseconds.
-    fn lock(&self) -> Result<Lock, SoftError> {
-        Ok(Lock::acquire(&self.folder.join(".lock"))?)
+    /// One lock for each: a conversation under it may wait for a touch. (No name begins with a dot.)
+    fn lock(&self, name: &Name) -> Result<Lock, SoftError> {
+        Ok(Lock::acquire(&self.folder.join(format!(".{name}.lock")))?)
     }
 
     fn read(&self, name: &Name) -> Result<Sealed, SoftError> {
@@ -543,7 +543,7 @@ impl SoftKeys {
         name: &Name,
         keychain: impl FnOnce() -> Result<Box<dyn Keychain>, KeychainError>,
     ) -> Result<(), SoftError> {
-        let _lock = self.lock()?;
+        let _lock = self.lock(name)?;
         let source = match self.read(name) {
             Ok(sealed) => Some(sealed.header.key),
             Err(error @ SoftError::NotFound(_)) => return Err(error),
@@ -612,7 +612,7 @@ impl Opened {
         &mut self,
         change: impl FnOnce(&[u8]) -> Result<(T, Option<Zeroizing<Vec<u8>>>), E>,
     ) -> Result<T, E> {
-        let _lock = self.keys.lock()?;
+        let _lock = self.keys.lock(&self.name)?;
         self.refresh()?;
         let (result, new) = change(&self.state)?;
         if let Some(new) = new {

@@ -49,6 +49,8 @@ impl Home {
             .env_clear()
             .env("KEYFOB_CONFIG", self.folder.path())
             .env("KEYFOB_PASSPHRASE_FILE", self.folder.path().join("passphrase"))
+            // This machine's own readers are never asked.
+            .env("PCSCLITE_CSOCK_NAME", self.folder.path().join("no-pcscd"))
             .env("KEYFOB_KEY", "soft:test");
         command
     }
@@ -64,15 +66,9 @@ impl Home {
     }
 
     fn host_for(&self, args: &[String]) -> Host {
-        let mut child = self
-            .command()
-            .args(args)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        Host { input: child.stdin.take(), output: child.stdout.take().unwrap(), child }
+        let mut command = self.command();
+        command.args(args);
+        Host::start(command)
     }
 }
 
@@ -83,6 +79,12 @@ struct Host {
 }
 
 impl Host {
+    fn start(mut command: Command) -> Self {
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        Self { input: child.stdin.take(), output: child.stdout.take().unwrap(), child }
+    }
+
     fn send(&mut self, message: &[u8]) {
         let input = self.input.as_mut().unwrap();
         input.write_all(&u32::try_from(message.len()).unwrap().to_ne_bytes()).unwrap();
@@ -215,6 +217,10 @@ fn a_browser_gets_nothing_else() {
     host.refused(&presign(&other_day), "invalid-input");
     host.refused(&presign(&good.replace("X-Amz-Expires=900", "X-Amz-Expires=604801")), "invalid-input");
 
+    // Counter-based codes, which do not run out, though the account is named as AWS's.
+    home.cli(&["oath", "add", "AWS SSO:counter", "--hotp"], "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ");
+    host.refused(&json!({ "name": "code", "account": "AWS SSO:counter" }), "not-found");
+
     // Accounts and identities.
     host.refused(&json!({ "name": "code", "account": "Bank:ann" }), "not-found");
     host.refused(&json!({ "name": "code", "account": format!("exile-{IDENTITY}-SigV4") }), "not-found");
@@ -276,6 +282,71 @@ fn a_browser_gets_nothing_else() {
 }
 
 #[test]
+fn a_browser_chooses_no_software_key() {
+    let home = Home::new();
+    home.cli(&["soft", "create", "other"], "");
+    let mut host = home.host();
+    let ask = |host: &mut Host, key: &str| {
+        let request = json!({ "v": 1, "id": "x", "key": key, "op": { "name": "accounts" } });
+        host.send(request.to_string().as_bytes());
+        host.receive()
+    };
+    assert_eq!(ask(&mut host, "soft:test")["type"], "done", "the configured one");
+    for key in ["soft:other", "soft", "soft:", "soft:absent"] {
+        assert_eq!(ask(&mut host, key)["error"]["code"], "forbidden", "{key}");
+    }
+}
+
+#[test]
+fn wrong_passwords_are_answered_later_and_later() {
+    let home = Home::new();
+    let mut command = home.command();
+    command.env_remove("KEYFOB_PASSPHRASE_FILE").arg(format!("chrome-extension://{DEVELOPMENT_ID}/"));
+    let mut host = Host::start(command);
+    host.refused(&json!({ "name": "accounts" }), "locked");
+    let mut pauses = Vec::new();
+    for _ in 0..3 {
+        let start = std::time::Instant::now();
+        host.refused(&json!({ "name": "unlock", "password": "wrong" }), "wrong-password");
+        pauses.push(start.elapsed());
+    }
+    assert!(pauses[2] > pauses[0] + std::time::Duration::from_millis(500), "{pauses:?}");
+    assert_eq!(host.ask(&json!({ "name": "unlock", "password": "correct horse" })).0["type"], "done");
+    assert_eq!(host.ask(&json!({ "name": "accounts" })).0["type"], "done");
+}
+
+#[test]
+fn the_prompt_says_all_that_is_signed() {
+    let home = Home::new();
+    let mut host = home.host();
+    let endpoint = Endpoint::aws("eu-west-1").unwrap();
+    let canonical = PresignRequest {
+        method: "GET",
+        endpoint: &endpoint,
+        bucket: "bucket",
+        key: "k",
+        access_key_id: IDENTITY,
+        time: now(),
+        expires: 60,
+        session_token: None,
+        version_id: Some("v1"),
+        query: &[("response-content-type", "text/html")],
+        headers: &[("Content-Type", "text/plain")],
+    }
+    .canonical_request()
+    .unwrap();
+    let (reply, prompts) = host.ask(&presign(&canonical));
+    assert_eq!(reply["type"], "done", "{reply}");
+    assert_eq!(
+        prompts,
+        [format!(
+            "The browser asks to sign GET s3://bucket/k, version v1, response-content-type: text/html, \
+             content-type: text/plain at s3.eu-west-1.amazonaws.com as {IDENTITY} (works for 1 min)"
+        )]
+    );
+}
+
+#[test]
 fn broken_messages_are_answered_and_the_next_one_is_read() {
     let home = Home::new();
     let mut host = home.host();
@@ -313,8 +384,6 @@ fn without_a_key_and_without_a_choice_there_is_none() {
     let run = |key: Option<&str>| {
         let mut command = home.command();
         command.env_remove("KEYFOB_KEY").args(["code", "x"]).stdin(Stdio::null());
-        // A socket that does not exist: this machine's own readers are never asked.
-        command.env("PCSCLITE_CSOCK_NAME", home.folder.path().join("no-pcscd"));
         command.args(key.map(|key| ["--key", key]).iter().flatten());
         command.output().unwrap()
     };

@@ -31,6 +31,8 @@ impl Home {
             .env_clear()
             .env("KEYFOB_CONFIG", self.0.path())
             .env("KEYFOB_PASSPHRASE_FILE", self.0.path().join("passphrase"))
+            // This machine's own readers are never asked: these tests send RESET.
+            .env("PCSCLITE_CSOCK_NAME", self.0.path().join("no-pcscd"))
             .env("KEYFOB_KEY", "soft:test")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -100,7 +102,45 @@ fn accounts_are_renamed_and_verified() {
     );
     home.check(&["oath", "verify", "C:three", "287082", "--at", "0", "--window", "1"], "", 0, "", "right");
     home.check(&["oath", "add", "H", "--hotp"], SECRET, 0, "", "Added");
-    home.check(&["oath", "verify", "H", "755224"], "", 1, "", "moves the counter");
+    home.check(&["oath", "verify", "H", "755224"], "", 1, "", "would move the counter");
+    home.check(&["code", "H"], "", 0, "755224\n", "");
+}
+
+#[test]
+fn names_are_kept_as_they_are_given() {
+    let home = Home::new();
+    for name in ["arn:aws:iam::123456789012:mfa/alice", "I:p:dev", "I:dev", "a@b/c?d#e&f=g%20ü+", "Steam:me"]
+    {
+        home.check(&["oath", "add", name], SECRET, 0, "", &format!("Added {name}."));
+    }
+    let (_, json, _) = home.run(&["--json", "oath", "list"], "");
+    assert!(json.contains(r#""aws":{"account":"123456789012","device":"alice","flow":"iam"}"#), "{json}");
+    home.check(&["oath", "add", ":bar"], SECRET, 2, "", "issuer before the colon is empty");
+    home.check(&["oath", "add", "foo:"], SECRET, 2, "", "name is empty");
+    // A full name that is not there is no beginning of another.
+    home.check(&["code", "I:de", "--at", "59"], "", 7, "", "no account I:de");
+    home.check(&["code", "I:dev", "--at", "59"], "", 0, "287082\n", "");
+    home.check(&["code", "a@", "--at", "59"], "", 0, "287082\n", "");
+    home.check(&["code", "I", "--at", "59"], "", 4, "", "I:p:dev");
+    home.check(&["code", "Steam:me", "--at", "59"], "", 0, "PV9M4\n", "");
+}
+
+#[test]
+fn an_identity_is_deleted_whole_or_not_at_all() {
+    let home = Home::new();
+    home.check(&["aws", "delete", "AKIAIOSFODNN7EXAMPLE", "-f"], "", 7, "", "not on this key");
+    home.check(&["aws", "add", "AKIAIOSFODNN7EXAMPLE"], "secret", 0, "", "Added");
+    home.check(&["aws", "delete", "AKIAIOSFODNN7EXAMPLE"], "", 2, "", "no terminal");
+    home.check(&["aws", "delete", "AKIAIOSFODNN7EXAMPLE", "-f"], "", 0, "", "Deleted");
+    home.check(&["aws", "identities"], "", 0, "", "no identities");
+}
+
+#[test]
+fn soft_is_the_only_software_key() {
+    let home = Home::new();
+    home.check(&["--key", "soft", "oath", "list"], "", 0, "", "no accounts");
+    assert_eq!(home.run(&["soft", "create", "other"], "").0, 0);
+    home.check(&["--key", "soft", "oath", "list"], "", 4, "", "soft:other");
 }
 
 #[test]

@@ -34,6 +34,16 @@ pub(super) fn decode(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     (whole && padded).then_some(bytes)
 }
 
+/// Appends the encoding, without padding.
+pub(super) fn encode(out: &mut Vec<u8>, bytes: &[u8]) {
+    for group in bytes.chunks(5) {
+        let mut five = [0; 5];
+        five.iter_mut().zip(group).for_each(|(to, from)| *to = *from);
+        let characters = (group.len() * 8).div_ceil(5);
+        out.extend(eight_characters(five).iter().take(characters).map(u8::to_ascii_uppercase));
+    }
+}
+
 /// The first eight characters of the encoding of at least five bytes, in lower case.
 pub(super) fn eight_characters(bytes: [u8; 5]) -> [u8; 8] {
     let number = bytes.iter().fold(0_u64, |number, &byte| number << 8 | u64::from(byte));
@@ -84,6 +94,9 @@ mod tests {
         fn agrees_with_another_implementation(bytes: Vec<u8>) {
             prop_assert_eq!(&*decode(&BASE32.encode(&bytes)).unwrap(), &bytes);
             prop_assert_eq!(&*decode(&BASE32_NOPAD.encode(&bytes)).unwrap(), &bytes);
+            let mut encoded = Vec::new();
+            encode(&mut encoded, &bytes);
+            prop_assert_eq!(encoded, BASE32_NOPAD.encode(&bytes).into_bytes());
         }
 
         #[test]

@@ -8,6 +8,7 @@ use super::base32;
 use super::protocol::DEFAULT_PERIOD;
 use super::{Algorithm, CredentialId, DigitCount, IdError, Kind, Put};
 use crate::secret::Secret;
+use crate::sigv4::encode::{decode, encode_query};
 
 /// Longest URI that is read, in bytes.
 const MAX_URI: usize = 4096;
@@ -118,7 +119,7 @@ impl OtpAuth {
 
         // The colon between issuer and account may itself be encoded.
         let label = percent_decode(label, "label")?;
-        let (prefix, account) = match label.split_once(':') {
+        let (prefix, account) = match label.split_once(':').filter(|(prefix, _)| !prefix.is_empty()) {
             Some((prefix, account)) => (Some(prefix.trim()), account.trim_start()),
             None => (None, label.as_str()),
         };
@@ -168,6 +169,43 @@ impl OtpAuth {
         };
         parsed.id()?;
         Ok(parsed)
+    }
+
+    /// The URI that [`OtpAuth::parse`] reads as this account.
+    #[must_use]
+    pub fn to_uri(&self) -> Zeroizing<String> {
+        // Room for the longest, so that no copy of the secret is left behind by a reallocation.
+        let mut uri = Zeroizing::new(Vec::with_capacity(MAX_URI));
+        let (kind, moving) = match self.kind {
+            Kind::Totp => ("totp", self.period),
+            Kind::Hotp => ("hotp", self.counter),
+        };
+        uri.extend_from_slice(b"otpauth://");
+        uri.extend_from_slice(kind.as_bytes());
+        uri.push(b'/');
+        if let Some(issuer) = &self.issuer {
+            encode_query(&mut uri, issuer.as_bytes());
+            uri.push(b':');
+        }
+        encode_query(&mut uri, self.account.as_bytes());
+        uri.extend_from_slice(b"?secret=");
+        base32::encode(&mut uri, self.secret.expose());
+        if let Some(issuer) = &self.issuer {
+            uri.extend_from_slice(b"&issuer=");
+            encode_query(&mut uri, issuer.as_bytes());
+        }
+        let name = if self.kind == Kind::Totp { "period" } else { "counter" };
+        for (name, value) in [
+            ("algorithm", self.algorithm.as_str()),
+            ("digits", &self.digits.get().to_string()),
+            (name, &moving.to_string()),
+        ] {
+            for part in ["&", name, "=", value] {
+                uri.extend_from_slice(part.as_bytes());
+            }
+        }
+        // Only ASCII was written.
+        Zeroizing::new(String::from_utf8(core::mem::take(&mut *uri)).unwrap_or_default())
     }
 
     /// The credential id it gets on a card.
@@ -227,22 +265,7 @@ fn read_secret(text: &str) -> Result<Secret, OtpAuthError> {
 
 /// Percent-decoding (RFC 3986, 2.1). A plus sign stays one: labels are a path.
 fn percent_decode(text: &str, what: &'static str) -> Result<String, OtpAuthError> {
-    let broken = || OtpAuthError::PercentEncoding(what);
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        rest = after;
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let (pair, after) = rest.split_first_chunk::<2>().ok_or_else(broken)?;
-        let [high, low] = pair.map(|digit| char::from(digit).to_digit(16));
-        let value = high.zip(low).map(|(high, low)| high * 16 + low).ok_or_else(broken)?;
-        bytes.push(u8::try_from(value).map_err(|_| broken())?);
-        rest = after;
-    }
-    String::from_utf8(bytes).map_err(|_| broken())
+    decode(text).ok_or(OtpAuthError::PercentEncoding(what))
 }
 
 #[cfg(test)]
@@ -284,6 +307,24 @@ mod tests {
         let parsed = OtpAuth::parse(uri).unwrap();
         assert_eq!(parsed.secret, Secret::new(b"12345678901234567890".to_vec()));
         assert_eq!((parsed.algorithm, parsed.digits.get(), parsed.counter), (Algorithm::Sha256, 8, 9));
+    }
+
+    #[test]
+    fn accounts_come_back_from_their_uris() {
+        for (issuer, account) in [
+            (None, "me"),
+            (Some("A b"), "c:d/e?f&g=h#ü%"),
+            (Some("arn"), "aws:iam::123456789012:mfa/alice"),
+            (Some("I"), "p:dev"),
+            (None, ":bar"),
+        ] {
+            let mut account =
+                OtpAuth::totp(issuer.map(str::to_owned), account.to_owned(), "GEZDGNBVGY3TQOJQ").unwrap();
+            assert_eq!(OtpAuth::parse(&account.to_uri()).unwrap(), account);
+            (account.kind, account.period, account.counter) = (Kind::Hotp, 0, 7);
+            (account.algorithm, account.digits) = (Algorithm::Sha512, DigitCount::new(8).unwrap());
+            assert_eq!(OtpAuth::parse(&account.to_uri()).unwrap(), account);
+        }
     }
 
     #[test]

@@ -278,8 +278,8 @@ pub struct ListEntry {
     pub id: CredentialId,
     /// What moves its code.
     pub kind: Kind,
-    /// Its hash.
-    pub algorithm: Algorithm,
+    /// Its hash; none if it is one that this program does not know.
+    pub algorithm: Option<Algorithm>,
 }
 
 impl Request for List {
@@ -297,11 +297,13 @@ impl Request for List {
             let value = reader.expect(tag::NAME_LIST)?;
             let (&kind, id) =
                 value.split_first().ok_or(OathError::FieldLength { tag: tag::NAME_LIST, got: 0 })?;
-            let unknown = OathError::FieldValue { tag: tag::NAME_LIST, got: kind };
+            // One odd credential must not hide the others. An id that cannot be one cannot be asked for either.
+            let Ok(id) = CredentialId::from_bytes(id) else { continue };
             entries.push(ListEntry {
-                id: CredentialId::from_bytes(id)?,
-                kind: Kind::from_type_byte(kind).ok_or_else(|| unknown.clone())?,
-                algorithm: Algorithm::from_type_byte(kind).ok_or(unknown)?,
+                id,
+                // All that follows from the kind here is how the name is read.
+                kind: Kind::from_type_byte(kind).unwrap_or(Kind::Totp),
+                algorithm: Algorithm::from_type_byte(kind),
             });
         }
         Ok(entries)
@@ -461,6 +463,8 @@ pub enum Calculated {
     Touch,
     /// HOTP: not calculated, for that would move its counter.
     Hotp,
+    /// Calculated, with an answer that no code can be made of.
+    Odd,
 }
 
 impl Request for CalculateAll {
@@ -477,9 +481,12 @@ impl Request for CalculateAll {
         let mut reader = Reader::new(body);
         let mut entries = Vec::new();
         while !reader.is_empty() {
-            let id = CredentialId::from_bytes(reader.expect(tag::NAME)?)?;
+            let id = CredentialId::from_bytes(reader.expect(tag::NAME)?);
             let calculated = match reader.next()? {
-                (tag::TRUNCATED_RESPONSE, value) => Calculated::Code(Truncated::parse(value)?),
+                // One odd credential must not hide the others.
+                (tag::TRUNCATED_RESPONSE, value) => {
+                    Truncated::parse(value).map_or(Calculated::Odd, Calculated::Code)
+                }
                 (tag::TOUCH, _) => Calculated::Touch,
                 (tag::NO_RESPONSE, _) => Calculated::Hotp,
                 (got, _) => {
@@ -490,7 +497,8 @@ impl Request for CalculateAll {
                     .into());
                 }
             };
-            entries.push((id, calculated));
+            // An id that cannot be one cannot be asked for either.
+            entries.extend(id.ok().map(|id| (id, calculated)));
         }
         Ok(entries)
     }
@@ -743,11 +751,22 @@ mod tests {
             calculate.parse(&[0x75, 0]),
             OathError::Tlv(TlvError::UnexpectedTag { expected: 0x76, got: 0x75 }),
         );
-        assert!(List.parse(&[0x72, 1, 0x21]).is_err());
-        assert!(List.parse(&[0x72, 2, 0x31, 0x61]).is_err());
-        assert!(List.parse(&[0x72, 2, 0x24, 0x61]).is_err());
+        assert!(List.parse(&[0x72, 0]).is_err());
+        assert!(List.parse(&[0x73, 2, 0x21, 0x61]).is_err());
         assert!(CalculateAll { challenge: 0 }.parse(&[0x71, 1, 0x61]).is_err());
         assert!(CalculateAll { challenge: 0 }.parse(&[0x71, 1, 0x61, 0x79, 0]).is_err());
+    }
+
+    #[test]
+    fn one_odd_credential_does_not_hide_the_others() {
+        let body =
+            [&[0x72, 2, 0xF1, b'a', 0x72, 1, 0x21, 0x72, 66, 0x21][..], &[b'x'; 65], &[0x72, 2, 0x24, b'b']];
+        let entries = List.parse(&body.concat()).unwrap();
+        let read: Vec<_> = entries.iter().map(|e| (e.id.as_bytes(), e.kind, e.algorithm)).collect();
+        assert_eq!(read, [(&b"a"[..], Kind::Totp, Some(Algorithm::Sha1)), (b"b", Kind::Totp, None)]);
+        let body = [0x71, 1, b'a', 0x76, 5, 99, 0, 0, 0, 1, 0x71, 0, 0x7C, 1, 6, 0x71, 1, b'b', 0x7C, 1, 6];
+        let entries = CalculateAll { challenge: 0 }.parse(&body).unwrap();
+        assert_eq!(entries, [(id("a"), Calculated::Odd), (id("b"), Calculated::Touch)]);
     }
 
     #[test]

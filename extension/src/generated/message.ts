@@ -20,7 +20,7 @@ key?: string,
  * What is asked.
  */
 op: Op, };
-export type Op = { "name": "hello", } | { "name": "keys", } | { "name": "accounts", 
+export type Op = { "name": "hello", } | { "name": "keys", } | { "name": "info", } | { "name": "accounts", 
 /**
  * Also calculate the codes of those that want no touch.
  */
@@ -102,7 +102,23 @@ to: string, } | { "name": "change-password",
 /**
  * The new password; none removes it.
  */
-new?: Password, } | { "name": "remember-password", } | { "name": "forget-password", } | { "name": "hmac", 
+new?: Password, } | { "name": "remember-password", } | { "name": "forget-password", } | { "name": "verify", 
+/**
+ * Name of the account.
+ */
+account: string, 
+/**
+ * The code.
+ */
+code: Password, 
+/**
+ * How many steps before and after are right too, at most 10. Each is a touch, where one is wanted.
+ */
+window: number, 
+/**
+ * For which time.
+ */
+at?: number, } | { "name": "hmac", 
 /**
  * Name of the account.
  */
@@ -155,7 +171,11 @@ protocol: number, } | { "name": "keys",
 /**
  * Every key, cards first.
  */
-keys: Array<Key>, } | { "name": "accounts", 
+keys: Array<Key>, } | { "name": "info", 
+/**
+ * The key.
+ */
+key: Key, } | { "name": "accounts", 
 /**
  * The key that was asked.
  */
@@ -203,7 +223,11 @@ deleted: string, } | { "name": "password-changed", } | { "name": "password-remem
 /**
  * Whether it was remembered.
  */
-was_remembered: boolean, } | { "name": "hmac", 
+was_remembered: boolean, } | { "name": "verified", 
+/**
+ * How many steps away from the time the code is right; none if it is not within the window.
+ */
+steps?: number, } | { "name": "hmac", 
 /**
  * 20, 32 or 64 bytes in hexadecimal digits.
  */
@@ -232,7 +256,8 @@ locked: boolean, };
 export type KeyKind = "smart-card" | "software";
 export type Account = { 
 /**
- * Full name, `ISSUER:ACCOUNT` or `ACCOUNT`, without the period prefix. Unique on a key.
+ * Full name, `ISSUER:ACCOUNT` or `ACCOUNT`, without the period prefix. Keyfob never makes two of one name on a
+ * key; other programs may have.
  */
 name: string, 
 /**
@@ -322,4 +347,4 @@ hint?: string,
  * What there is to choose from, where there is too much.
  */
 candidates?: Array<string>, };
-export type ErrorCode = "no-key" | "ambiguous" | "locked" | "wrong-password" | "touch-timeout" | "not-found" | "exists" | "no-space" | "unsupported" | "key-removed" | "busy" | "no-pcsc" | "bad-answer" | "bad-request" | "unsupported-version" | "forbidden" | "invalid-input" | "io" | "aws-refused" | "internal";
+export type ErrorCode = "no-key" | "ambiguous" | "locked" | "wrong-password" | "touch-timeout" | "cancelled" | "not-found" | "exists" | "no-space" | "unsupported" | "key-removed" | "busy" | "no-pcsc" | "bad-answer" | "bad-request" | "unsupported-version" | "forbidden" | "invalid-input" | "io" | "aws-refused" | "internal";

@@ -170,12 +170,12 @@ pub(super) enum Algorithm {
     Sha512,
 }
 
-impl Algorithm {
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Sha1 => "SHA1",
-            Self::Sha256 => "SHA256",
-            Self::Sha512 => "SHA512",
+impl From<Algorithm> for keyfob_core::oath::Algorithm {
+    fn from(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::Sha1 => Self::Sha1,
+            Algorithm::Sha256 => Self::Sha256,
+            Algorithm::Sha512 => Self::Sha512,
         }
     }
 }

@@ -6,12 +6,11 @@ use std::net::TcpStream;
 use keyfob_core::message::{
     self, Account, Answer, ErrorCode, Event, Failure, Op, Password, Request, Scheme, SignatureVersion,
 };
-use keyfob_core::oath::OtpAuth;
-use keyfob_core::s3::{Endpoint, PresignRequest};
+use keyfob_core::oath::{DigitCount, Kind, OtpAuth, OtpAuthError};
+use keyfob_core::s3::{Endpoint, EndpointError, PresignRequest};
 use keyfob_core::secret::Secret;
 use keyfob_core::softkey::SoftKey;
 use serde_json::json;
-use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 use super::args::{self, Aws, Browser, Cli, Command, Global, Oath, Soft};
@@ -83,7 +82,11 @@ impl<'a> Client<'a> {
     }
 
     fn ask(&mut self, op: Op) -> Result<Answer, Failure> {
-        let request = Request { v: message::VERSION, id: "cli".to_owned(), key: self.global.key.clone(), op };
+        self.ask_key(self.global.key.clone(), op)
+    }
+
+    fn ask_key(&mut self, key: Option<String>, op: Op) -> Result<Answer, Failure> {
+        let request = Request { v: message::VERSION, id: "cli".to_owned(), key, op };
         // Gone from the terminal once there is an answer.
         let notice = RefCell::new(None);
         self.service.handle(request, &mut |event| {
@@ -171,12 +174,21 @@ fn code(global: &Global, code: args::Code) -> Result<(), Failure> {
         }
         return output::accounts(&accounts, true);
     };
-    let op = Op::Code { account, at: code.at, purpose: None };
+    let at = code.at;
+    let op = Op::Code { account, at, purpose: None };
     match Client::new(global)?.ask(op)? {
         Answer::Code { account, code } if global.json => {
             output::json(&json!({ "account": account, "code": code }))
         }
-        Answer::Code { code, .. } => output::line(&code.value),
+        Answer::Code { code, .. } => {
+            if at.is_none() && code.valid_until.is_some_and(|until| until <= service::unix_time()) {
+                output::note(
+                    false,
+                    "This code has run out while the key waited for its touch: ask for another.",
+                );
+            }
+            output::line(&code.value)
+        }
         other => unexpected(other),
     }
 }
@@ -190,6 +202,11 @@ fn ask(what: &str) -> Result<Secret, Failure> {
 
 fn text(secret: Secret, what: &str) -> Result<Zeroizing<String>, Failure> {
     match std::str::from_utf8(secret.expose()) {
+        Ok(text) if text.trim().is_empty() => Err(failure(
+            ErrorCode::InvalidInput,
+            format!("nothing was given for {what}"),
+            "type it, or pipe it in as one line",
+        )),
         Ok(text) => Ok(Zeroizing::new(text.trim().to_owned())),
         Err(_) => Err(failure(ErrorCode::InvalidInput, format!("{what} is not UTF-8 text"), "copy it again")),
     }
@@ -200,7 +217,10 @@ fn oath_add(global: &Global, add: &args::Add) -> Result<(), Failure> {
     const MAX_NAME: usize = 512;
     let invalid = |message: &str, hint: &str| Err(failure(ErrorCode::InvalidInput, message, hint));
     let (issuer, account) = match add.name.split_once(':') {
-        Some((issuer, account)) => (Some(issuer).filter(|issuer| !issuer.is_empty()), account),
+        Some(("", _)) => {
+            return invalid("the issuer before the colon is empty", "give ISSUER:ACCOUNT or ACCOUNT");
+        }
+        Some((issuer, account)) => (Some(issuer), account),
         None => (None, add.name.as_str()),
     };
     if account.trim().is_empty() {
@@ -215,38 +235,19 @@ fn oath_add(global: &Global, add: &args::Add) -> Result<(), Failure> {
     }
     let what = format!("the secret of {} (base32)", add.name);
     let secret = text(ask(&what)?, "the secret")?;
-    // Read once here, so that what is wrong with it is said of a secret and not of a URI.
-    if let Err(error) = OtpAuth::totp(issuer.map(str::to_owned), account.to_owned(), &secret) {
-        return Err(failure(ErrorCode::InvalidInput, error, "copy the secret again from where it is shown"));
-    }
-    let moving = match add.hotp {
-        Some(counter) => format!("counter={counter}"),
-        None => format!("period={}", add.period),
+    let broken = |error: &OtpAuthError| {
+        failure(ErrorCode::InvalidInput, error, "copy the secret again from where it is shown")
     };
-    let kind = if add.hotp.is_some() { "hotp" } else { "totp" };
-    let issuer = issuer.map(|issuer| format!("&issuer={}", percent(issuer))).unwrap_or_default();
-    let uri = Zeroizing::new(format!(
-        "otpauth://{kind}/{}?secret={}&algorithm={}&digits={}&{moving}{issuer}",
-        percent(account),
-        percent(&secret),
-        add.algorithm.as_str(),
-        add.digits,
-    ));
-    add_account(global, uri, &add.write)
-}
-
-/// Percent-encodes all but unreserved characters.
-fn percent(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len() * 3);
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                encoded.push(char::from(byte))
-            }
-            _ => encoded += &format!("%{byte:02X}"),
-        }
+    let mut account =
+        OtpAuth::totp(issuer.map(str::to_owned), account.to_owned(), &secret).map_err(|e| broken(&e))?;
+    account.algorithm = add.algorithm.into();
+    account.digits =
+        DigitCount::new(add.digits).map_err(|error| failure(ErrorCode::InvalidInput, error, ""))?;
+    account.period = add.period;
+    if let Some(counter) = add.hotp {
+        (account.kind, account.period, account.counter) = (Kind::Hotp, 0, counter);
     }
-    encoded
+    add_account(global, account.to_uri(), &add.write)
 }
 
 fn add_account(global: &Global, uri: Zeroizing<String>, write: &args::Write) -> Result<(), Failure> {
@@ -305,7 +306,7 @@ fn consent(given: bool, question: &str) -> Result<(), Failure> {
     }
     match prompt::confirm(question) {
         Ok(true) => Ok(()),
-        Ok(false) => Err(failure(ErrorCode::InvalidInput, "nothing was done", "")),
+        Ok(false) => Err(cancelled()),
         Err(_) => Err(no_consent()),
     }
 }
@@ -323,29 +324,16 @@ fn verify(global: &Global, verify: args::Verify) -> Result<(), Failure> {
         Some(code) => Zeroizing::new(code),
         None => text(ask("the code")?, "the code")?,
     };
-    let mut client = Client::new(global)?;
-    let now = verify.at.unwrap_or_else(service::unix_time);
-    let mut right = None;
-    let mut period = 0;
-    // Now first, then further and further away; every step of an account that wants a touch is one.
-    let distances = (0..=i64::from(verify.window)).flat_map(|n| if n == 0 { vec![0] } else { vec![-n, n] });
-    for steps in distances {
-        let Some(at) = now.checked_add_signed(steps.saturating_mul(period)) else { continue };
-        let op = Op::Code { account: verify.account.clone(), at: Some(at), purpose: None };
-        let Answer::Code { code: calculated, .. } = client.ask(op)? else { continue };
-        let (Some(from), Some(until)) = (calculated.valid_from, calculated.valid_until) else {
-            return Err(failure(
-                ErrorCode::Unsupported,
-                "a counter-based account's code cannot be verified: asking for it moves the counter",
-                "",
-            ));
-        };
-        period = i64::try_from(until.saturating_sub(from)).unwrap_or(0);
-        if bool::from(calculated.value.as_bytes().ct_eq(code.as_bytes())) {
-            right = Some(steps);
-            break;
-        }
-    }
+    let op = Op::Verify {
+        account: verify.account,
+        code: Password(code.as_str().to_owned()),
+        window: verify.window,
+        at: verify.at,
+    };
+    let right = match Client::new(global)?.ask(op)? {
+        Answer::Verified { steps } => steps,
+        other => return unexpected(other),
+    };
     match right {
         Some(steps) if global.json => output::json(&json!({ "right": true, "steps": steps })),
         Some(_) => {
@@ -360,33 +348,36 @@ fn verify(global: &Global, verify: args::Verify) -> Result<(), Failure> {
 
 fn reset(global: &Global, force: bool) -> Result<(), Failure> {
     let mut client = Client::new(global)?;
+    let key = match client.ask(Op::Info {})? {
+        Answer::Info { key } => key,
+        other => return unexpected(other),
+    };
+    // What is shown and what is erased are one key, even if another is plugged in meanwhile.
+    let id = Some(key.id.clone());
     if !force {
-        // What will be lost is shown; a forgotten password is a reason to reset, so a locked key is no hindrance.
-        match client.ask(Op::Accounts { codes: false, at: None }) {
-            Ok(Answer::Accounts { key, accounts }) => {
-                output::note(false, &format!("On key {}:", key.id));
-                for account in &accounts {
-                    output::note(false, &format!("  {}", account.name));
+        output::note(false, &format!("On key {} ({}):", key.id, key.label));
+        if key.locked {
+            // A forgotten password is a reason to reset.
+            output::note(false, "  It is locked: what is on it cannot be shown.");
+        } else {
+            if let Answer::Accounts { accounts, .. } =
+                client.ask_key(id.clone(), Op::Accounts { codes: false, at: None })?
+            {
+                accounts.iter().for_each(|account| output::note(false, &format!("  {}", account.name)));
+            }
+            if let Answer::Identities { identities, .. } = client.ask_key(id.clone(), Op::Identities {})? {
+                for identity in &identities {
+                    output::note(false, &format!("  {} ({:?})", identity.access_key_id, identity.signature));
                 }
-            }
-            Ok(_) => {}
-            Err(failure) if matches!(failure.code, ErrorCode::Locked | ErrorCode::WrongPassword) => {
-                output::note(false, "The key is locked: what is on it cannot be shown.");
-            }
-            Err(failure) => return Err(failure),
-        }
-        if let Ok(Answer::Identities { identities, .. }) = client.ask(Op::Identities {}) {
-            for identity in &identities {
-                output::note(false, &format!("  {} ({:?})", identity.access_key_id, identity.signature));
             }
         }
         let answer =
             prompt::answer("All of it will be lost. Type `reset` to go on: ").map_err(|_| no_consent())?;
         if answer != "reset" {
-            return Err(failure(ErrorCode::InvalidInput, "nothing was done", ""));
+            return Err(cancelled());
         }
     }
-    match client.ask(Op::Reset {})? {
+    match client.ask_key(id, Op::Reset {})? {
         Answer::Reset {} if global.json => output::json(&json!({ "reset": true })),
         Answer::Reset {} => {
             output::note(global.quiet, "The key is empty.");
@@ -394,6 +385,10 @@ fn reset(global: &Global, force: bool) -> Result<(), Failure> {
         }
         other => unexpected(other),
     }
+}
+
+fn cancelled() -> Failure {
+    failure(ErrorCode::Cancelled, "nothing was done", "")
 }
 
 fn access(global: &Global, access: &args::Access) -> Result<(), Failure> {
@@ -476,8 +471,10 @@ fn presign(global: &Global, args: &args::Presign) -> Result<(), Failure> {
     let overrides: Vec<_> = overrides.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
 
+    // Methods are case-sensitive, and those of S3 are upper-case.
+    let method = args.method.to_ascii_uppercase();
     let mut request = PresignRequest {
-        method: &args.method,
+        method: &method,
         endpoint: &endpoint,
         bucket,
         key,
@@ -518,24 +515,33 @@ fn presign(global: &Global, args: &args::Presign) -> Result<(), Failure> {
 }
 
 fn endpoint(args: &args::Presign) -> Result<Endpoint, Failure> {
+    let env = |name: &'static str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let region =
-        args.region.clone().or_else(|| std::env::var("AWS_DEFAULT_REGION").ok()).filter(|r| !r.is_empty());
-    let custom = args.endpoint.clone().or_else(|| {
-        let from = |name| std::env::var(name).ok().filter(|url: &String| !url.is_empty());
-        from("AWS_ENDPOINT_URL_S3").or_else(|| from("AWS_ENDPOINT_URL"))
-    });
-    let endpoint = match (custom, region) {
-        (Some(url), region) => Endpoint::custom(&url, region.as_deref().unwrap_or("us-east-1")),
-        (None, Some(region)) => Endpoint::aws(&region),
-        (None, None) => {
-            return Err(failure(
-                ErrorCode::InvalidInput,
-                "the bucket's region is not known",
-                "give --region, or set AWS_REGION",
-            ));
-        }
+        args.region.clone().filter(|region| !region.is_empty()).or_else(|| env("AWS_DEFAULT_REGION"));
+    let aws = |region: Option<&str>| match region {
+        Some(region) => Endpoint::aws(region).map_err(|error| failure(ErrorCode::InvalidInput, error, "")),
+        None => Err(failure(
+            ErrorCode::InvalidInput,
+            "the bucket's region is not known",
+            "give --region, or set AWS_REGION",
+        )),
     };
-    endpoint.map_err(|error| failure(ErrorCode::InvalidInput, error, ""))
+    let custom = |url: &str| Endpoint::custom(url, region.as_deref().unwrap_or("us-east-1"));
+    if let Some(url) = &args.endpoint {
+        return custom(url).map_err(|error| failure(ErrorCode::InvalidInput, error, ""));
+    }
+    for name in ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"] {
+        let Some(url) = env(name) else { continue };
+        return match custom(&url) {
+            // Said of AWS itself it says nothing more than the region.
+            Err(EndpointError::Aws(_)) => aws(region.as_deref()),
+            Err(error) => {
+                Err(failure(ErrorCode::InvalidInput, format!("{name}: {error}"), "correct it, or unset it"))
+            }
+            Ok(endpoint) => Ok(endpoint),
+        };
+    }
+    aws(region.as_deref())
 }
 
 fn only_identity(client: &mut Client<'_>) -> Result<String, Failure> {

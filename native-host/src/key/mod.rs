@@ -38,6 +38,9 @@ pub enum KeyError {
     /// No key is plugged in.
     #[error("no key is plugged in")]
     NoKey,
+    /// A software key is chosen, and there is none.
+    #[error("there is no software key")]
+    NoSoftKey,
     /// No key with this id.
     #[error("key {0} is not plugged in")]
     NotFound(String),
@@ -232,22 +235,21 @@ impl Keys {
         Self { cards: pcsc::Cards::default(), soft }
     }
 
-    /// Every key: cards that have an OATH applet, and the chosen software key.
+    /// Every key: the chosen software key, and all cards that have an OATH applet.
     ///
     /// # Errors
-    /// PC/SC's, and what the only card says if it has no OATH applet. If a software key is chosen, cards are not
-    /// looked at.
+    /// PC/SC's, and what the only card says if it has no OATH applet; unless a software key is chosen, which needs no
+    /// PC/SC.
     pub fn list(&mut self, choice: Option<&str>) -> Result<Vec<message::Key>, KeyError> {
-        if let Some(name) = choice.and_then(|choice| choice.strip_prefix(SOFT_PREFIX)) {
-            return Ok(vec![self.soft.describe(name)?]);
-        }
-        let (cards, stranger) = self.describe(choice)?;
-        let keys: Vec<_> = cards.into_iter().map(|card| card.key).collect();
-        match stranger {
+        let soft = choice.and_then(|choice| choice.strip_prefix(SOFT_PREFIX));
+        let mut keys: Vec<_> = soft.map(|name| self.soft.describe(name)).transpose()?.into_iter().collect();
+        match self.describe(None) {
+            Err(_) if soft.is_some() => {}
             // The only card there is: what is wrong with it is what there is to say.
-            Some(error) if keys.is_empty() && choice.is_none() => Err(error),
-            _ => Ok(keys),
+            Ok((cards, Some(error))) if cards.is_empty() && soft.is_none() => return Err(error),
+            cards => keys.extend(cards?.0.into_iter().map(|card| card.key)),
         }
+        Ok(keys)
     }
 
     /// Every card with an OATH applet, or the one with this id; and what the first card said that has none. One that

@@ -22,6 +22,8 @@ const TRANSACTION: Duration = Duration::from_secs(20);
 const RESPONSE: Duration = Duration::from_secs(30);
 /// How long the service may take for a question about readers.
 const SERVICE: Duration = Duration::from_secs(5);
+/// How often other programs may reset the card while we wait for it.
+const MAX_RESETS: u32 = 10;
 /// The first pause before trying again; each following one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// The longest pause.
@@ -50,6 +52,9 @@ pub enum PcscError {
     /// The card does not speak: no power, or no protocol in common.
     #[error("the card in the reader does not answer")]
     Mute,
+    /// The card did not answer for longer than any touch takes.
+    #[error("the key has stopped answering")]
+    Hung,
     /// Anything else.
     #[error("PC/SC: {0}")]
     Other(pcsc::Error),
@@ -118,7 +123,7 @@ impl Job {
         match self {
             Self::Readers | Self::Close => (SERVICE, PcscError::NoService(pcsc::Error::Timeout)),
             Self::Open(_) => (TRANSACTION, PcscError::Busy),
-            Self::Transmit(_) => (RESPONSE, PcscError::Mute),
+            Self::Transmit(_) => (RESPONSE, PcscError::Hung),
         }
     }
 }
@@ -350,11 +355,14 @@ fn connect(context: &Context, reader: &CStr) -> Result<pcsc::Card, PcscError> {
 /// Begins a transaction: waits for as long as another program has one.
 fn begin(mut card: &mut pcsc::Card) -> Result<Transaction<'_>, PcscError> {
     let start = Instant::now();
+    let mut resets = 0;
     loop {
         match card.transaction2() {
             Ok(transaction) => return Ok(transaction),
-            // Another program has reset the card since we connected: no fault, but it wants to be acknowledged.
-            Err((again, pcsc::Error::ResetCard)) if start.elapsed() < EXCLUSIVE => {
+            // Another program has reset the card since we connected, perhaps after we had waited long for it: no fault,
+            // but it wants to be acknowledged.
+            Err((again, pcsc::Error::ResetCard)) if resets < MAX_RESETS => {
+                resets += 1;
                 again.reconnect(ShareMode::Shared, Protocols::ANY, Disposition::LeaveCard)?;
                 card = again;
             }

@@ -41,6 +41,25 @@ impl SoftKeys {
         &self.files
     }
 
+    /// The choice, with `soft` made the name of the only software key there is.
+    ///
+    /// # Errors
+    /// [`KeyError::Ambiguous`], [`KeyError::NoSoftKey`].
+    pub fn resolve(&self, choice: Option<String>) -> Result<Option<String>, KeyError> {
+        if choice.as_deref() != Some("soft") {
+            return Ok(choice);
+        }
+        let mut names = self.files.list()?;
+        match (names.pop(), names.is_empty()) {
+            (None, _) => Err(KeyError::NoSoftKey),
+            (Some(name), true) => Ok(Some(format!("{SOFT_PREFIX}{name}"))),
+            (Some(last), false) => {
+                names.push(last);
+                Err(KeyError::Ambiguous(names.iter().map(|name| format!("{SOFT_PREFIX}{name}")).collect()))
+            }
+        }
+    }
+
     /// Opens a key with a passphrase, for as long as this process lives.
     ///
     /// # Errors
@@ -59,7 +78,8 @@ impl SoftKeys {
     pub fn is_open(&mut self, name: &str) -> Result<bool, KeyError> {
         match self.open(name) {
             Ok(_) => Ok(true),
-            Err(KeyError::Soft(SoftError::NeedsPassphrase(_))) => Ok(false),
+            // A passphrase that is at hand may be another key's.
+            Err(KeyError::Soft(SoftError::NeedsPassphrase(_) | SoftError::WrongPassphrase(_))) => Ok(false),
             Err(error) => Err(error),
         }
     }

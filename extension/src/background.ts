@@ -1,12 +1,10 @@
 // Between the pages, the popup and the host. Pages are hostile until shown to be AWS's, the host is fallible.
 
 import { choose_accounts, ready, signin_flow } from "./core.js";
-import type { Account, Code } from "./generated/message.js";
+import type { Account } from "./generated/message.js";
 import { Host, nonsense, TroubleError } from "./host.js";
 import type { Candidate, ChipAsk, FieldAsk, FieldTell, FillCommand, PopupAsk, PopupTell, Trouble } from "./internal.js";
-
-/** A code with less left than this, in seconds, is not filled: the next one is waited for. */
-const MIN_REMAINING = 3;
+import { delayBeforeTouch, delayForNext, hasRunOut, ranOut, unixNow } from "./step.js";
 
 const host = new Host();
 
@@ -93,26 +91,22 @@ function serveField(port: chrome.runtime.Port): void {
     }
     const account = offered.find(({ name }) => name === ask.account);
     if (!account) throw new TroubleError(nonsense());
-    const request = () =>
-      host.ask(
-        { name: "code", account: account.name, purpose: new URL(url).hostname },
-        {
-          key,
-          signal: gone.signal,
-          onEvent: (event) => {
-            if (event.name === "touch-required") tell({ n: ask.n, tell: "touch" });
-          },
+    const delay = ask.waited ? 0 : delayBeforeTouch(account, unixNow());
+    // Whoever waits has to want the touch then too, so it is the asker who waits.
+    if (delay > 0) return tell({ n: ask.n, tell: "next-step", seconds: delay });
+    const { code } = await host.ask(
+      { name: "code", account: account.name, purpose: new URL(url).hostname },
+      {
+        key,
+        signal: gone.signal,
+        onEvent: (event) => {
+          if (event.name === "touch-required") tell({ n: ask.n, tell: "touch" });
         },
-      );
-    let { code } = await request();
-    const remaining = secondsLeft(code);
-    // A second touch for the same code would be too much to ask.
-    if (remaining < MIN_REMAINING && !account.touch) {
-      tell({ n: ask.n, tell: "next-step" });
-      await new Promise((resolve) => setTimeout(resolve, remaining * 1000 + 100));
-      if (gone.signal.aborted) return;
-      ({ code } = await request());
-    }
+      },
+    );
+    const next = ask.waited ? 0 : delayForNext(account, code, unixNow());
+    if (next > 0) return tell({ n: ask.n, tell: "next-step", seconds: next });
+    if (hasRunOut(code, unixNow())) throw new TroubleError(ranOut("Click to try again."));
     tell({ n: ask.n, tell: "code", value: code.value });
   };
 
@@ -127,11 +121,8 @@ function candidate(account: Account): Candidate {
     label: account.aws?.device ?? account.name,
     detail: account.aws?.account ?? "",
     touch: account.touch === true,
+    period: account.period,
   };
-}
-
-function secondsLeft(code: Code): number {
-  return code.valid_until === undefined ? Infinity : Math.max(0, code.valid_until - Date.now() / 1000);
 }
 
 /**
@@ -149,9 +140,13 @@ async function watchAllowedHosts(): Promise<void> {
   await chrome.scripting.registerContentScripts([{ id, matches, js, allFrames: true, runAt: "document_end" }]);
 }
 
-chrome.runtime.onInstalled.addListener(() => void watchAllowedHosts());
-chrome.permissions.onAdded.addListener(() => void watchAllowedHosts());
-chrome.permissions.onRemoved.addListener(() => void watchAllowedHosts());
+/** One after another: two at once would both register, and the one that knows less could win. */
+let watching = Promise.resolve();
+const watchAgain = () => (watching = watching.then(watchAllowedHosts).catch(() => undefined));
+
+chrome.runtime.onInstalled.addListener(() => void watchAgain());
+chrome.permissions.onAdded.addListener(() => void watchAgain());
+chrome.permissions.onRemoved.addListener(() => void watchAgain());
 
 // ---- popup
 

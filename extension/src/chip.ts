@@ -72,7 +72,7 @@
 
   let port: chrome.runtime.Port | undefined;
 
-  function ask(message: { ask: "candidates" } | { ask: "code"; account: string }): void {
+  function ask(message: { ask: "candidates" } | { ask: "code"; account: string; waited: boolean }): void {
     asked = { n: ++lastNumber, ask: message.ask };
     try {
       if (!port) {
@@ -107,6 +107,7 @@
         break;
       case "next-step":
         show("busy", "Waiting for the next code…", choice);
+        setTimeout(() => askAgain(tell.n), tell.seconds * 1000);
         break;
       case "code":
         asked = undefined;
@@ -168,6 +169,8 @@
     }
   }
 
+  /** The account that was asked for last, by its full name, and what is shown of it. */
+  let account = "";
   let choice = "";
   let software = false;
   const keyKind = () => (software ? "software key" : "");
@@ -179,8 +182,18 @@
     fillWhenKnown = false;
     before = { field, value: field.value, page: page() };
     choice = named(candidate);
+    account = candidate.name;
     show("busy", "Asking the key…", choice);
-    ask({ ask: "code", account: candidate.name });
+    ask({ ask: "code", account, waited: false });
+  }
+
+  /** The step that question `n` had to wait for has begun. The key blinks only if the code is still wanted. */
+  function askAgain(n: number): void {
+    if (n !== asked?.n) return;
+    const because = changedBecause();
+    if (because !== undefined) return notFilled(because);
+    show("busy", "Asking the key…", choice);
+    ask({ ask: "code", account, waited: true });
   }
 
   /** What can be put right in the popup, for a person who sees the chip. */
@@ -214,10 +227,15 @@
     return undefined;
   }
 
+  function notFilled(because: string): void {
+    asked = undefined;
+    show("trouble", "Not filled", `${sentence(because)}. Click to try again.`);
+  }
+
   function fill(code: string): void {
     const because = changedBecause() ?? (field && (watch.hiddenBecause(field) ?? coveredBecause(field)));
     if (because !== undefined || !field) {
-      show("trouble", "Not filled", `${sentence(because ?? "the field is gone")}. Click to try again.`);
+      notFilled(because ?? "the field is gone");
       return;
     }
     // React tracks `value` on the element itself: only the prototype's setter makes it notice.
@@ -240,6 +258,7 @@
   const STYLE = `
     :host { all: initial !important; display: block !important; position: fixed !important;
       inset: auto !important; margin: 0 !important; border: 0 !important; padding: 0 !important;
+      width: max-content !important; /* whatever the window's edge: where it fits is looked for */
       left: var(--x) !important; top: var(--y) !important; z-index: 2147483647 !important;
       background: none !important; overflow: visible !important; color-scheme: light dark !important; }
     :host(:not(:popover-open)) { display: none !important; }
@@ -355,6 +374,9 @@
     return svg;
   }
 
+  /** What is left free along the window's edges, in CSS pixels. */
+  const EDGE = 8;
+
   /** Beside the field, below it or above it: where it fits, and covers nothing that can be pressed. */
   function place(): void {
     if (!chip || !field) return;
@@ -363,13 +385,15 @@
     if (!host.matches(":popover-open")) host.showPopover();
     const box = field.getBoundingClientRect();
     const { width, height } = host.getBoundingClientRect();
-    const left = Math.max(4, Math.min(box.left, innerWidth - width - 4));
+    const left = Math.max(EDGE, Math.min(box.left, innerWidth - width - EDGE));
     const places = [
       [box.right + 10, box.top + Math.min(0, (box.height - height) / 2)],
       [left, box.bottom + 6],
       [left, box.top - height - 6],
     ] as const;
-    const fits = places.filter(([x, y]) => x + width <= innerWidth && y >= 0 && y + height <= innerHeight);
+    const fits = places.filter(
+      ([x, y]) => x + width <= innerWidth - EDGE && y >= EDGE && y + height <= innerHeight - EDGE,
+    );
     const free = ([x, y]: readonly [number, number]) =>
       [0.05, 0.5, 0.95].every((part) =>
         [0.1, 0.5, 0.9].every((down) => {
@@ -379,7 +403,7 @@
       );
     const [x, y] = fits.find(free) ?? fits[0] ?? places[1];
     host.style.setProperty("--x", `${Math.round(x)}px`);
-    host.style.setProperty("--y", `${Math.round(Math.max(4, y))}px`);
+    host.style.setProperty("--y", `${Math.round(Math.max(EDGE, y))}px`);
   }
 
   function dismiss(): void {

@@ -5,8 +5,12 @@ import type { Trouble } from "./internal.js";
 
 const HOST_NAME = "dev.keyfob.host";
 
-/** How long the host may take, in ms. A touch has the time that the key gives it, and may queue behind another. */
-const TIMEOUT = { hello: 5_000, default: 20_000, touch: 60_000 };
+/**
+ * How long the host may take, in ms: longer than it gives itself, so that what it says comes first. It waits 3 s for a
+ * key that another program holds and 20 s for it to be let go, and 30 s for each response. A touch may queue behind
+ * another.
+ */
+const TIMEOUT = { hello: 5_000, default: 60_000, touch: 90_000 };
 
 /** After so long without a request, in ms, the port is closed: the host then forgets an unlocked key's password. */
 const IDLE = 5 * 60_000;
@@ -16,7 +20,7 @@ const isObject = (value: unknown): value is Unknown => typeof value === "object"
 const isText = (value: unknown) => typeof value === "string";
 const isList = (value: unknown, each: (item: unknown) => boolean) => Array.isArray(value) && value.every(each);
 const isKey = (value: unknown) => isObject(value) && isText(value["id"]) && isText(value["label"]);
-const isCode = (value: unknown) => isObject(value) && /^[0-9]{6,10}$/.test(String(value["value"]));
+const isCode = (value: unknown) => isObject(value) && /^[0-9]{5,8}$/.test(String(value["value"]));
 const isAccount = (value: unknown) =>
   isObject(value) && isText(value["name"]) && (value["code"] === undefined || isCode(value["code"]));
 const isIdentity = (value: unknown) => isObject(value) && isText(value["access_key_id"]);
@@ -181,7 +185,7 @@ export class Host {
       new TroubleError({
         code: "host-timeout",
         message: "The Keyfob program did not answer in time",
-        hint: "Try again. If it goes on, run `keyfob doctor` in a terminal.",
+        hint: "Try again. If it goes on, run `keyfob browser status` in a terminal.",
       }),
     );
     // A host that does not even greet is not one: the next request starts another.

@@ -2,8 +2,8 @@
 
 import type { Answer, ErrorCode, Failure, Op } from "./generated/message.js";
 
-/** Failures that the host cannot report, because it is the one that is missing. */
-export type LocalCode = "no-host" | "host-crashed" | "host-timeout" | "host-version" | "bad-page";
+/** Failures that the host cannot report: it is the one that is missing, or they are only seen here. */
+export type LocalCode = "no-host" | "host-crashed" | "host-timeout" | "host-version" | "bad-page" | "code-expired";
 
 /** A failure as people see it: from the host, or about it. */
 export type Trouble = Omit<Failure, "code"> & { code: ErrorCode | LocalCode };
@@ -21,6 +21,8 @@ export interface Candidate {
   detail: string;
   /** Whether its code is known to want a touch. */
   touch: boolean;
+  /** Seconds a code lasts, 0 for HOTP. */
+  period: number;
 }
 
 /** A field that may be for an MFA code. */
@@ -44,13 +46,15 @@ export interface ChipAsk {
 /** From a content script. `n` is the asker's own number, repeated in every answer. */
 export type FieldAsk =
   | { n: number; ask: "candidates"; ancestors: string[] }
-  | { n: number; ask: "code"; account: string; ancestors: string[] };
+  /** `waited`: a former answer was `next-step`; the next one is not. */
+  | { n: number; ask: "code"; account: string; waited: boolean; ancestors: string[] };
 
 /** To a content script. */
 export type FieldTell =
   | { n: number; tell: "candidates"; candidates: Candidate[]; software: boolean }
   | { n: number; tell: "touch" }
-  | { n: number; tell: "next-step" }
+  /** Little is left of this step: to be asked again in so many seconds, if it is still wanted. */
+  | { n: number; tell: "next-step"; seconds: number }
   | { n: number; tell: "code"; value: string }
   | { n: number; tell: "trouble"; trouble: Trouble };
 

@@ -11,6 +11,7 @@ import {
 } from "./core.js";
 import type { Account, Answer, Code, Key } from "./generated/message.js";
 import type { PopupAsk, PopupOp, PopupTell, Trouble } from "./internal.js";
+import { delayBeforeTouch, hasRunOut, ranOut, unixNow } from "./step.js";
 
 function byId<K extends keyof HTMLElementTagNameMap>(id: string, tag: K): HTMLElementTagNameMap[K] {
   const found = document.getElementById(id);
@@ -59,17 +60,22 @@ function connect(): chrome.runtime.Port {
   return made;
 }
 
-/** Asks the host. Throws `TroubleError`. */
+/** Asks the host. What a touch will do is shown as long as it may be given. Throws `TroubleError`. */
 function ask<N extends Answer["name"]>(
   op: PopupOp,
   expected: N,
-  touch: (prompt: string) => void = () => undefined,
+  touch: () => void = () => undefined,
 ): Promise<Extract<Answer, { name: N }>> {
+  const n = ++lastNumber;
   return new Promise<Answer>((resolve, reject) => {
-    const n = ++lastNumber;
-    waiting.set(n, { resolve, reject, touch });
+    const touchWanted = (prompt: string) => {
+      prompts.set(n, prompt);
+      showStatus();
+      touch();
+    };
+    waiting.set(n, { resolve, reject, touch: touchWanted });
     port ??= connect();
-    // Which keys there are does not depend on which is chosen.
+    // The answer is every card and the software key that is configured: the choice is between them.
     const key = op.name === "keys" || chosen === undefined ? {} : { key: chosen };
     port.postMessage({ n, op, ...key } satisfies PopupAsk);
   }).then((answer) => {
@@ -77,6 +83,9 @@ function ask<N extends Answer["name"]>(
       throw new TroubleError({ code: "bad-answer", message: "The Keyfob program answered something else than was asked" });
     }
     return answer as Extract<Answer, { name: N }>;
+  }).finally(() => {
+    prompts.delete(n);
+    showStatus();
   });
 }
 
@@ -88,8 +97,11 @@ const unlock = byId("unlock", "form");
 /** Whether choosing a key may help. */
 const wantsChoice = (code?: string) => code === "ambiguous" || code === "no-key" || code === "not-found";
 
-/** Shows a failure in the one place for it; a locked key gets the form that unlocks it. */
-function report(error: unknown): void {
+/**
+ * Shows a failure in the one place for it; a locked key gets the form that unlocks it. What is wrong with one account does
+ * not keep the others from being refreshed.
+ */
+function report(error: unknown, about: "key" | "account" = "key"): void {
   const { code, message, hint, candidates }: Trouble =
     error instanceof TroubleError
       ? error.trouble
@@ -98,10 +110,12 @@ function report(error: unknown): void {
   unlock.hidden = !locked;
   trouble.hidden = code === "locked";
   trouble.dataset["code"] = code;
+  trouble.dataset["about"] = about;
   prose(byId("trouble-message", "h2"), message);
   prose(byId("trouble-hint", "p"), [hint, candidates?.join(", ")].filter(Boolean).join(": "));
   byId("trouble-code", "code").textContent = code;
-  byId("retry", "button").hidden = locked;
+  // To read the key again brings no code that ran out.
+  byId("retry", "button").hidden = locked || code === "code-expired";
   if (code === "locked") prose(byId("unlock-message", "h2"), message);
   if (locked) byId("password", "input").focus();
   if (wantsChoice(code)) void listKeys();
@@ -126,12 +140,24 @@ function clearTrouble(): void {
   delete trouble.dataset["code"];
 }
 
-let statusTimer: ReturnType<typeof setTimeout>;
+/** What the key waits for, in the host's words, by the number of the question. It waits for one after the other. */
+const prompts = new Map<number, string>();
+let said = "";
+let saidTimer: ReturnType<typeof setTimeout>;
+
+/** Says something in passing. */
 function say(text: string): void {
-  const status = byId("status", "div");
-  status.textContent = text;
-  clearTimeout(statusTimer);
-  statusTimer = setTimeout(() => (status.textContent = ""), 1800);
+  said = text;
+  showStatus();
+  clearTimeout(saidTimer);
+  saidTimer = setTimeout(() => {
+    said = "";
+    showStatus();
+  }, 1800);
+}
+
+function showStatus(): void {
+  byId("status", "div").textContent = said || ([...prompts.values()].at(-1) ?? "");
 }
 
 async function copy(text: string, what: string): Promise<void> {
@@ -151,7 +177,7 @@ unlock.addEventListener("submit", (event) => {
   const submit = byId("unlock-submit", "button");
   submit.disabled = true;
   ask({ name: "unlock", password }, "unlocked")
-    .then(load, report)
+    .then(() => load(), report)
     .finally(() => (submit.disabled = false));
 });
 byId("retry", "button").addEventListener("click", () => void load());
@@ -197,14 +223,19 @@ interface Row {
   account: Account;
   button: HTMLButtonElement;
   code?: Code | undefined;
+  /** What the row says while its code is asked for. */
+  pending?: { state: "wait" | "touch"; text: string } | undefined;
 }
 
+/** The key that was read last, and its rows by account: a reload takes no touched code and no waiting touch away. */
+let known = { key: "", rows: new Map<string, Row>() };
+/** What is shown: all of them, or none where the last reading failed. */
 let rows: Row[] = [];
 /** Counts the loads: what a former one still wants to show is dropped. */
 let generation = 0;
 let refresh: ReturnType<typeof setTimeout>;
 
-async function load(): Promise<void> {
+async function load(refreshing = false): Promise<void> {
   const mine = ++generation;
   clearTimeout(refresh);
   const list = byId("codes", "ul");
@@ -212,61 +243,74 @@ async function load(): Promise<void> {
   try {
     const { key, accounts } = await ask({ name: "accounts", codes: true }, "accounts");
     if (mine !== generation) return;
-    clearTrouble();
+    if (!refreshing || trouble.dataset["about"] !== "account") clearTrouble();
     showKey(key);
-    showAccounts(accounts);
+    const before = known.key === key.id ? known.rows : new Map<string, Row>();
+    known = { key: key.id, rows: new Map(accounts.map((each) => [each.name, rowOf(each, before.get(each.name))])) };
+    showRows([...known.rows.values()]);
+    byId("no-codes", "p").hidden = rows.length > 0;
   } catch (error) {
     if (mine !== generation) return;
-    showAccounts([]);
+    showRows([]);
     byId("no-codes", "p").hidden = true;
     report(error);
   } finally {
     list.removeAttribute("aria-busy");
   }
-  if (trouble.hidden && unlock.hidden) await loadIdentities().catch(report);
+  if (keyIsRead()) await loadIdentities().catch((error: unknown) => report(error));
 }
 
-function showAccounts(accounts: Account[]): void {
+/** Whether nothing is wrong with the key. */
+const keyIsRead = () => unlock.hidden && (trouble.hidden || trouble.dataset["about"] === "account");
+
+function showRows(shown: Row[]): void {
   const focused = document.activeElement?.closest("li")?.dataset["account"];
-  const template = byId("account", "template");
-  rows = accounts.map((account) => {
-    const item = (template.content.cloneNode(true) as DocumentFragment).firstElementChild as HTMLLIElement;
-    const button = item.firstElementChild as HTMLButtonElement;
-    item.dataset["account"] = account.name;
-    const [issuer, name] =
-      account.aws ? ["AWS", account.aws.device]
-      : account.issuer ? [account.issuer, account.name.slice(account.issuer.length + 1)]
-      : ["", account.name];
-    const detail = [issuer, account.aws?.account, account.aws?.flow === "identity-center" && "Identity Center"];
-    part(button, "mark").textContent = ([...(issuer || name)][0] ?? "?").toUpperCase();
-    part(button, "name").textContent = name;
-    part(button, "detail").textContent = detail.filter(Boolean).join(" · ");
-    button.title = account.name;
-    const row: Row = { account, button, code: account.code };
-    button.addEventListener("click", () => void press(row));
-    showCode(row);
-    return row;
-  });
+  rows = shown;
   byId("codes", "ul").replaceChildren(...rows.map(({ button }) => button.parentElement as HTMLElement));
-  byId("no-codes", "p").hidden = rows.length > 0;
   rows.find(({ account }) => account.name === focused)?.button.focus();
   tick();
+}
+
+/** The row of an account: the one it had, with what is new. */
+function rowOf(account: Account, row = newRow(account)): Row {
+  row.account = account;
+  row.code = account.code ?? row.code;
+  showCode(row);
+  return row;
+}
+
+function newRow(account: Account): Row {
+  const template = byId("account", "template");
+  const item = (template.content.cloneNode(true) as DocumentFragment).firstElementChild as HTMLLIElement;
+  const button = item.firstElementChild as HTMLButtonElement;
+  item.dataset["account"] = account.name;
+  const [issuer, name] =
+    account.aws ? ["AWS", account.aws.device]
+    : account.issuer ? [account.issuer, account.name.slice(account.issuer.length + 1)]
+    : ["", account.name];
+  const detail = [issuer, account.aws?.account, account.aws?.flow === "identity-center" && "Identity Center"];
+  part(button, "mark").textContent = ([...(issuer || name)][0] ?? "?").toUpperCase();
+  part(button, "name").textContent = name;
+  part(button, "detail").textContent = detail.filter(Boolean).join(" · ");
+  button.title = account.name;
+  const row: Row = { account, button };
+  button.addEventListener("click", () => void press(row));
+  return row;
 }
 
 function part(button: HTMLElement, name: string): HTMLElement {
   return button.querySelector(`.${name}`) as HTMLElement;
 }
 
-function showCode(row: Row): void {
-  const { button, code, account } = row;
+function showCode({ button, code, pending, account }: Row): void {
   const shown = part(button, "code");
-  button.dataset["state"] = code ? "code" : "ask";
+  button.dataset["state"] = code ? "code" : (pending?.state ?? "ask");
   if (code) {
     const half = Math.ceil(code.value.length / 2);
     shown.textContent = `${code.value.slice(0, half)} ${code.value.slice(half)}`;
     shown.dataset["value"] = code.value;
   } else {
-    shown.textContent = account.touch ? "Touch" : "Show";
+    shown.textContent = pending?.text ?? (account.touch ? "Touch" : "Show");
     delete shown.dataset["value"];
   }
 }
@@ -274,29 +318,38 @@ function showCode(row: Row): void {
 /** A code that is there is copied; one that is not is asked for. */
 async function press(row: Row): Promise<void> {
   if (row.code) return copy(row.code.value, "Code");
-  if (row.button.dataset["state"] !== "ask") return;
-  const shown = part(row.button, "code");
-  const mine = generation;
-  row.button.dataset["state"] = "wait";
-  shown.textContent = "…";
+  if (row.pending) return;
+  const pending = (state: "wait" | "touch", text: string) => {
+    row.pending = { state, text };
+    showCode(row);
+  };
+  const { account } = row;
+  // Another key may be chosen meanwhile: then nobody waits for this one's code.
+  const wanted = () => known.rows.get(account.name) === row;
   try {
-    const { code } = await ask({ name: "code", account: row.account.name }, "code", (prompt) => {
-      row.button.dataset["state"] = "touch";
-      shown.textContent = "Touch your key";
-      say(prompt);
-    });
-    clearTrouble();
+    const delay = delayBeforeTouch(account, unixNow());
+    if (delay > 0) {
+      pending("wait", "Next code…");
+      await new Promise((resolve) => setTimeout(resolve, delay * 1000));
+      if (!wanted()) return;
+    }
+    pending("wait", "…");
+    const { code } = await ask({ name: "code", account: account.name }, "code", () => pending("touch", "Touch your key"));
+    if (hasRunOut(code, unixNow())) throw new TroubleError(ranOut("Click the account again."));
     row.code = code;
+    if (wanted()) clearTrouble();
   } catch (error) {
-    if (mine === generation) report(error);
+    if (wanted()) report(error, "account");
+  } finally {
+    row.pending = undefined;
+    showCode(row);
+    tick();
   }
-  showCode(row);
-  tick();
 }
 
 /** Moves the rings, and fetches new codes when old ones end. */
 function tick(): void {
-  const now = Date.now() / 1000;
+  const now = unixNow();
   let ended = false;
   for (const row of rows) {
     const until = row.code?.valid_until;
@@ -309,7 +362,7 @@ function tick(): void {
     if (row.account.touch !== true) ended = true;
     showCode(row);
   }
-  if (ended && trouble.hidden && unlock.hidden) void load();
+  if (ended && keyIsRead()) void load(true);
   clearTimeout(refresh);
   if (rows.some(({ code }) => code?.valid_until !== undefined)) refresh = setTimeout(tick, 250);
 }
@@ -351,6 +404,9 @@ function current(): PresignPreview {
   });
 }
 
+/** Why the console's page that this was opened from gives no bucket and key, if it should. */
+let pageProblem: string | undefined;
+
 /** Shows what is going to be signed, or why nothing can be. */
 function preview(): void {
   const card = byId("preview", "div");
@@ -361,12 +417,15 @@ function preview(): void {
   let shown: PresignPreview | undefined;
   let problem = "";
   const untouched = input("bucket") === "" && input("object-key") === "";
+  const unread = untouched && pageProblem !== undefined;
   const needed = [
     input("bucket") === "" && "a bucket",
     input("object-key") === "" && "an object key",
     input("region") === "" && input("endpoint") === "" && "a region",
   ].filter((each) => each !== false);
-  if (byId("identity", "select").value === "") {
+  if (unread) {
+    problem = pageProblem ?? "";
+  } else if (byId("identity", "select").value === "") {
     problem = "Put an AWS access key on this key first, with `keyfob aws add`.";
   } else if (untouched) {
     problem = "Open an object in the S3 console, or fill this in.";
@@ -379,7 +438,7 @@ function preview(): void {
       problem = (error as CoreError).message;
     }
   }
-  card.toggleAttribute("data-bad", !shown && needed.length === 0);
+  card.toggleAttribute("data-bad", unread || (!shown && needed.length === 0));
   plain("preview-verb", shown?.method ?? "");
   plain("preview-object", shown ? `${shown.bucket}/${shown.key}` : "");
   plain("preview-host", shown ? `${shown.scheme}://${shown.host}` : "");
@@ -409,10 +468,9 @@ async function presign(): Promise<void> {
   sign.textContent = "Asking the key…";
   try {
     const { canonicalRequest: canonical_request, scheme } = current();
-    const { url, expires_at } = await ask({ name: "presign", canonical_request, scheme }, "presigned", (prompt) => {
+    const { url, expires_at } = await ask({ name: "presign", canonical_request, scheme }, "presigned", () => {
       sign.dataset["state"] = "touch";
       sign.textContent = "Touch your key";
-      say(prompt);
     });
     clearTrouble();
     byId("url", "textarea").value = url;
@@ -498,8 +556,25 @@ function usePage(url: string): void {
     byId("region", "input").value = region ?? "";
     byId("version-id", "input").value = versionId ?? "";
     selectTab("presign");
-  } catch {
-    // Any other page: the form stays empty.
+  } catch (error) {
+    const { message } = error as CoreError;
+    // On any page that is not S3's the form stays empty, whatever its address is like.
+    if (SHOWS_NO_BUCKET.test(message) || !isConsole(url)) return;
+    pageProblem = message;
+    selectTab("presign");
+  }
+}
+
+/** What the wasm says of a page of the console without a bucket; the error's code is one for all. */
+const SHOWS_NO_BUCKET = /shows no bucket/;
+
+/** Whether the page is one of the console, by its host alone. */
+function isConsole(url: string): boolean {
+  try {
+    parse_console_url(new URL(url).origin);
+    return true;
+  } catch (error) {
+    return SHOWS_NO_BUCKET.test((error as Error).message);
   }
 }
 

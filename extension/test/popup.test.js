@@ -2,11 +2,11 @@
 // open pages of extensions; the page is the same.)
 
 import assert from "node:assert/strict";
-import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import path from "node:path";
+import { readFileSync } from "node:fs";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
 
 import { Home, launch, Pages } from "../../tests/browser/harness.js";
+import { FakeHost } from "./fake-host.js";
 
 const ACCOUNTS = [
   [["--touch"], "otpauth://totp/Amazon%20Web%20Services:alice@123456789012?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"],
@@ -114,6 +114,22 @@ describe("popup on a software key", { timeout: 120_000 }, () => {
     assert.equal(await page.$eval("#signed", (card) => card.hidden), true);
   });
 
+  test("a console page whose address cannot be read says so; other pages with such addresses do not matter", async () => {
+    const hint = () => text("#preview-trouble");
+    const selected = () => page.$eval("#tab-presign", (tab) => tab.getAttribute("aria-selected"));
+    await open(OBJECT.replace("%C3%BC", "%FF"));
+    assert.match(await hint(), /not percent-encoded UTF-8/);
+    assert.equal(await selected(), "true");
+    await open(OBJECT.replace("b-1", "B_1"));
+    assert.match(await hint(), /bucket/);
+    assert.equal(await selected(), "true");
+    for (const other of ["https://eu-west-1.console.aws.amazon.com/ec2/home", "https://example.org/?a=\\%FF", "about:blank"]) {
+      await open(other);
+      assert.match(await hint(), /^Open an object/, other);
+      assert.equal(await selected(), "false", other);
+    }
+  });
+
   test("what cannot be signed says why before the key is asked", async () => {
     await open(OBJECT);
     const check = async (selector, value, message) => {
@@ -218,119 +234,87 @@ describe("popup without a key", { timeout: 120_000 }, () => {
 });
 
 describe("popup on another host", { timeout: 120_000 }, () => {
-  let manifest;
+  let host;
   before(async () => {
     await start(() => ({}));
     browser = await launch("chromium", home, pages);
-    const found = readdirSync(home.path, { recursive: true }).find((file) => file.endsWith("chromium/NativeMessagingHosts/dev.keyfob.host.json"));
-    manifest = path.join(home.path, found);
+    host = new FakeHost(home);
   });
   after(stop);
   beforeEach(newPage);
   afterEach(async () => {
     await page.close();
-    // The extension keeps its port: the next test is to start its own host.
-    if (!existsSync(pidFile())) return;
-    try {
-      process.kill(Number(readFileSync(pidFile(), "utf8")));
-    } catch {
-      // It has ended.
-    }
-    rmSync(pidFile());
+    host.end();
   });
-  const pidFile = () => path.join(home.path, "bad-host.pid");
 
-  /** Puts a program of its own in the host's place: `answer(request)` gives the bytes that it writes, or null. */
-  const host = (answer) => {
-    const program = home.write(
-      "bad-host.cjs",
-      `#!${process.execPath}
-      require("node:fs").writeFileSync(${JSON.stringify(pidFile())}, String(process.pid));
-      const frame = (message) => {
-        const body = Buffer.from(typeof message === "string" ? message : JSON.stringify(message));
-        const head = Buffer.alloc(4);
-        head.writeUInt32LE(body.length);
-        return Buffer.concat([head, body]);
-      };
-      const hello = (id) => ({ type: "done", id, answer: { name: "hello", version: "9.9.9", protocol: 1 } });
-      const answer = ${answer};
-      let got = Buffer.alloc(0);
-      process.stdin.on("data", (more) => {
-        got = Buffer.concat([got, more]);
-        while (got.length >= 4 && got.length >= 4 + got.readUInt32LE(0)) {
-          const request = JSON.parse(got.subarray(4, 4 + got.readUInt32LE(0)));
-          got = got.subarray(4 + got.readUInt32LE(0));
-          const bytes = answer(request);
-          if (bytes) process.stdout.write(bytes);
-        }
-      });`,
-    );
-    chmodSync(program, 0o700);
-    replaceProgram(program);
-  };
-  const replaceProgram = (program) => {
-    const json = JSON.parse(readFileSync(manifest, "utf8"));
-    writeFileSync(manifest, JSON.stringify({ ...json, path: program }));
-  };
+  const row = (name) => `[data-account="${name}"] button`;
+  const shown = (name) => text(`[data-account="${name}"] .code`);
 
   test("that ends at once", async () => {
-    replaceProgram("/bin/false");
+    host.replace("/bin/false");
     await open();
     await trouble("host-crashed", /ended/, /again/);
   });
 
   test("that ends in the middle of a question", async () => {
-    host("({ id, op }) => (op.name === 'hello' ? frame(hello(id)) : process.exit(1))");
+    host.answers("() => process.exit(1)");
     await open();
     await trouble("host-crashed", /ended/);
   });
 
   test("that speaks another version", async () => {
-    host("({ id }) => frame({ type: 'done', id, answer: { name: 'hello', version: '9.9.9', protocol: 2 } })");
+    host.answers("({ id }) => frame({ type: 'done', id, answer: { name: 'hello', version: '9.9.9', protocol: 2 } })", { greets: true });
     await open();
     await trouble("host-version", /9\.9\.9/, /Update/);
   });
 
   test("that never answers", async () => {
-    host("() => null");
+    host.answers("() => null", { greets: true });
     await open();
-    await trouble("host-timeout", /in time/);
+    await trouble("host-timeout", /in time/, /keyfob browser status/);
   });
 
   test("that answers another question", async () => {
-    host("({ id, op }) => frame(op.name === 'hello' ? hello(id) : { type: 'done', id, answer: { name: 'reset' } })");
+    host.answers("({ id }) => frame({ type: 'done', id, answer: { name: 'reset' } })");
     await open();
     await trouble("bad-answer", /something else/);
   });
 
   test("that answers with an answer of another shape", async () => {
-    host("({ id, op }) => frame(op.name === 'hello' ? hello(id) : { type: 'done', id, answer: { name: 'accounts' } })");
+    host.answers("({ id }) => frame({ type: 'done', id, answer: { name: 'accounts' } })");
     await open();
     await trouble("bad-answer", /something else/);
+    for (const bad of ["1234", "123456789", "12345x"]) {
+      host.end();
+      host.answers(`({ id, op }) => frame({ type: "done", id, answer: op.name === "accounts"
+        ? { name: "accounts", key, accounts: [account("AWS:bob", { touch: false, code: code("${bad}", now(), now() + 20) })] }
+        : { name: "identities", key, identities: [] } })`);
+      await open();
+      await trouble("bad-answer", /something else/);
+    }
   });
 
   test("that answers nobody's question, nonsense, and only then the right one", async () => {
-    host(`({ id, op }) => op.name === "hello"
+    host.answers(`({ id, op }) => op.name === "hello"
       ? Buffer.concat([frame("null"), frame("[]"), frame('{"type":"done"}'), frame({ ...hello("other"), answer: {} }), frame(hello(id))])
-      : frame({ type: "failed", id, error: { code: "busy", message: "<b>the key is busy</b>", hint: "wait" } })`);
+      : frame({ type: "failed", id, error: { code: "busy", message: "<b>the key is busy</b>", hint: "wait" } })`, { greets: true });
     await open();
     await trouble("busy", /^<b>the key is busy<\/b>$/i, /wait/i);
   });
 
   test("that writes more than a browser takes, or no frame at all", async () => {
-    host("() => Buffer.from('this is not a frame, but a log line on stdout')");
+    host.answers("() => Buffer.from('this is not a frame, but a log line on stdout')", { greets: true });
     await open();
     await trouble("host-crashed", /ended/);
-    host("() => Buffer.from([0xff, 0xff, 0xff, 0x7f, 1, 2, 3])");
+    host.answers("() => Buffer.from([0xff, 0xff, 0xff, 0x7f, 1, 2, 3])", { greets: true });
     await open();
     await trouble("host-crashed", /ended/);
   });
 
   test("that has two keys: the person chooses, and the choice is remembered", async () => {
-    host(`({ id, op, key }) => {
+    host.answers(`({ id, op, key }) => {
       const done = (answer) => frame({ type: "done", id, answer: { name: op.name, ...answer } });
       const keys = ["1", "2"].map((id) => ({ id, kind: "smart-card", label: "Reader " + id, version: "", locked: false }));
-      if (op.name === "hello") return frame(hello(id));
       if (op.name === "keys") return done({ keys });
       if (!key) return frame({ type: "failed", id, error: { code: "ambiguous", message: "two keys", candidates: ["1", "2"] } });
       if (op.name === "identities") return done({ key: keys[1], identities: [] });
@@ -346,11 +330,81 @@ describe("popup on another host", { timeout: 120_000 }, () => {
     assert.equal(await page.$eval("#key", (select) => select.value), "2");
   });
 
+  // What all of these answer to everything but a request for a code.
+  const ANSWER = (accounts, toCode) => `({ id, op }) => {
+    const done = (answer) => frame({ type: "done", id, answer });
+    if (op.name === "keys") return done({ name: "keys", keys: [key] });
+    if (op.name === "identities") return done({ name: "identities", key, identities: [] });
+    const gives = (value, until) => done({ name: "code", account: op.account, code: code(value, until - 30, until) });
+    if (op.name === "code") return (${toCode})(gives, id);
+    return done({ name: "accounts", key, accounts: (${accounts})() });
+  }`;
+
+  test("whose code has run out by the touch: it is not shown, and the next click asks anew", async () => {
+    host.answers(ANSWER(
+      `() => [account("AWS:a"), account("AWS:b", { touch: false, code: code("000000", now(), now() + 30) })]`,
+      `(gives, id) => { const late = !globalThis.once; globalThis.once = true; return Buffer.concat([touch(id), gives("111111", now() + (late ? 0 : 20))]); }`,
+    ));
+    await open();
+    await page.click(row("AWS:a"));
+    await trouble("code-expired", /^That code ran out while you touched$/, /click .*again/i);
+    assert.equal(await shown("AWS:a"), "Touch");
+    assert.equal(await page.$eval("#retry", (button) => button.hidden), true);
+    await page.click(row("AWS:a"));
+    await page.waitForSelector(`${row("AWS:a")}[data-state=code]`);
+    assert.equal(await shown("AWS:a"), "111 111");
+    assert.equal(await page.$eval("#trouble", (card) => card.hidden), true);
+  });
+
+  test("that is asked at the end of a step: the next one is waited for", async () => {
+    // The step of this account ends four seconds after it was listed.
+    host.answers(ANSWER(
+      `() => { globalThis.period = Math.floor(now()) + 4; return [account("AWS:a", { period })]; }`,
+      `(gives) => gives(now() < period ? "111111" : "222222", now() + 20)`,
+    ));
+    await open();
+    await page.click(row("AWS:a"));
+    assert.equal(await shown("AWS:a"), "Next code…");
+    await page.waitForSelector(`${row("AWS:a")}[data-state=code]`, { timeout: 10_000 });
+    assert.equal(await shown("AWS:a"), "222 222");
+  });
+
+  test("that reads the key again: a touched code stays, and so does a touch that is waited for, with what it is for", async () => {
+    host.answers(ANSWER(
+      `() => [account("AWS:a"), account("AWS:b"), account("AWS:c", { touch: false,
+        code: code(String(100000 + (globalThis.reads = (globalThis.reads ?? 0) + 1)), now(), now() + 2) })]`,
+      `(gives, id) => {
+        if (globalThis.first) { setTimeout(() => write(gives("222222", now() + 25)), 4500); return touch(id); }
+        globalThis.first = true;
+        return gives("111111", now() + 25);
+      }`,
+    ));
+    await open();
+    await page.click(row("AWS:a"));
+    await page.waitForSelector(`${row("AWS:a")}[data-state=code]`);
+    await page.click(row("AWS:b"));
+    await page.waitForSelector(`${row("AWS:b")}[data-state=touch]`);
+    const third = await page.$eval('[data-account="AWS:c"] .code', (element) => element.dataset.value);
+    await page.waitForFunction(
+      (third) => (document.querySelector('[data-account="AWS:c"] .code')?.dataset.value ?? third) > third,
+      { polling: 50 },
+      third,
+    );
+    assert.equal(await shown("AWS:a"), "111 111");
+    assert.equal(await shown("AWS:b"), "Touch your key");
+    // Longer than what is said in passing is shown.
+    await new Promise((resolve) => setTimeout(resolve, 2000));
+    assert.equal(await text("#status"), "Touch for this");
+    await page.waitForSelector(`${row("AWS:b")}[data-state=code]`);
+    assert.equal(await shown("AWS:b"), "222 222");
+    assert.equal(await text("#status"), "");
+  });
+
   test("that is not there", async () => {
-    replaceProgram("/nowhere/keyfob");
+    host.replace("/nowhere/keyfob");
     await open();
     await trouble("no-host", /not installed|cannot be started/, /browser install/);
-    writeFileSync(manifest, "{}");
+    host.remove();
     await open();
     await trouble("no-host", /not installed/, /browser install/);
   });

@@ -53,7 +53,8 @@ impl Home {
             session
         };
         let mut child = command.spawn().unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        // What is refused at once is not read.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         let output = child.wait_with_output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
@@ -180,4 +181,55 @@ fn a_password_is_set_asked_for_and_reset() {
     home.check(&["oath", "reset"], "", 2, "", "no terminal");
     home.check(&["oath", "reset", "--force"], "", 0, "", "empty");
     home.check(&["oath", "list"], "", 0, "", "no accounts");
+}
+
+#[test]
+fn accounts_of_other_apps_are_imported_all_or_none() {
+    let home = Home::new();
+    let data = format!("{}/tests/data/import", env!("CARGO_MANIFEST_DIR"));
+    let file = |name: &str| format!("{data}/{name}");
+    let names = |home: &Home| {
+        let (_, json, _) = home.run(&["--json", "oath", "list"], "");
+        let list: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let names = list.get("accounts").and_then(|a| a.as_array()).cloned().unwrap_or_default();
+        names.iter().filter_map(|a| a.get("name")?.as_str().map(str::to_owned)).collect::<Vec<_>>()
+    };
+
+    home.check(&["oath", "import", &file("aegis.json"), "--dry-run"], "", 0, "", "Would add");
+    assert!(names(&home).is_empty());
+    home.check(&["oath", "import", &file("aegis.json")], "", 0, "", "Added");
+    let aegis = names(&home);
+    assert!(aegis.len() > 1, "{aegis:?}");
+    home.check(&["oath", "import", &file("aegis.json")], "", 1, "", "nothing was added");
+    home.check(&["oath", "import", &file("aegis.json"), "--skip"], "", 0, "", "nothing to add");
+    home.check(&["oath", "import", &file("aegis.json"), "--force"], "", 0, "", "Added");
+    assert_eq!(names(&home), aegis);
+
+    home.check(&["oath", "reset", "-f"], "", 0, "", "");
+    home.check(&["oath", "import", &file("one.png")], "", 0, "", "Added");
+    assert_eq!(names(&home).len(), 1);
+    home.check(&["oath", "reset", "-f"], "", 0, "", "");
+    home.check(
+        &["oath", "import"],
+        "otpauth://totp/a?secret=AAAA\n# comment\notpauth://totp/b?secret=AAAA\n",
+        0,
+        "",
+        "Added b.",
+    );
+    assert_eq!(names(&home), ["a", "b"]);
+
+    // What cannot be read adds nothing, and says where it is wrong.
+    home.check(
+        &["oath", "import"],
+        "otpauth://totp/c?secret=AAAA\notpauth://totp/d?secret=!\n",
+        2,
+        "",
+        "line 2",
+    );
+    home.check(&["oath", "import", &file("google-part-1.png")], "", 2, "", "nothing was added");
+    home.check(&["oath", "import", &file("blank.png")], "", 2, "", "nothing was added");
+    home.check(&["oath", "import", &file("aegis-encrypted.json")], "", 2, "", "nothing was added");
+    home.check(&["oath", "import", &file("absent")], "", 1, "", "cannot read");
+    home.check(&["oath", "import"], "", 2, "", "nothing was added");
+    assert_eq!(names(&home), ["a", "b"]);
 }

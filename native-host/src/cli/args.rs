@@ -1,5 +1,6 @@
 //! What can be typed.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -120,6 +121,8 @@ pub(super) enum Oath {
     Add(Add),
     /// Add an account from an otpauth:// URI, which is asked for or read from stdin
     Uri(Uri),
+    /// Add the accounts of another app: its export, pictures of QR codes, otpauth:// URIs. All of them, or none
+    Import(Import),
     /// Delete an account
     Delete(Delete),
     /// Give an account another name
@@ -194,6 +197,20 @@ pub(super) struct Write {
     /// Replace an account of the same name
     #[arg(short, long)]
     pub(super) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Import {
+    /// Files; without any, or for `-`, stdin. docs/import.md lists the formats
+    pub(super) files: Vec<PathBuf>,
+    /// Leave accounts alone that are on the key already
+    #[arg(long, conflicts_with = "force")]
+    pub(super) skip: bool,
+    /// List what would be added, and add nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    #[command(flatten)]
+    pub(super) write: Write,
 }
 
 #[derive(Debug, Args)]

@@ -1,7 +1,10 @@
 //! What each command does.
 
 use std::cell::RefCell;
+use std::fs::File;
+use std::io::Read as _;
 use std::net::TcpStream;
+use std::path::{Path, PathBuf};
 
 use keyfob_core::message::{
     self, Account, Answer, ErrorCode, Event, Failure, Op, Password, Request, Scheme, SignatureVersion,
@@ -18,6 +21,7 @@ use super::output;
 use crate::browser::{Browsers, State};
 use crate::error::failure;
 use crate::front;
+use crate::import;
 use crate::keychain;
 use crate::paths::Paths;
 use crate::policy::Caller;
@@ -38,6 +42,7 @@ pub(super) fn run(cli: Cli) -> Result<(), Failure> {
             let text = text(ask("the otpauth:// URI")?, "the otpauth:// URI")?;
             add_account(&global, text, &uri.write)
         }
+        Command::Oath(Oath::Import(import)) => self::import(&global, &import),
         Command::Oath(Oath::Delete(delete)) => {
             let question = format!("Delete the account {} from the key, for good?", delete.name);
             consent(delete.force, &question)?;
@@ -253,6 +258,88 @@ fn oath_add(global: &Global, add: &args::Add) -> Result<(), Failure> {
 fn add_account(global: &Global, uri: Zeroizing<String>, write: &args::Write) -> Result<(), Failure> {
     let uri = Password(uri.as_str().to_owned());
     written(global, "Added", Op::AddAccount { uri, touch: write.touch, overwrite: write.force })
+}
+
+/// A file, or stdin for `-`; a little more than an import takes at most, so that too large is seen to be so.
+fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let most = u64::try_from(import::MAX_FILE).unwrap_or(u64::MAX).saturating_add(1);
+    let mut bytes = Zeroizing::new(Vec::new());
+    let read = if path == Path::new("-") {
+        front::unbuffered_stdin().and_then(|stdin| stdin.take(most).read_to_end(&mut bytes))
+    } else {
+        File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes))
+    };
+    match read {
+        Ok(_) => Ok(bytes),
+        Err(error) => Err(failure(
+            ErrorCode::Io,
+            format!("cannot read {}: {error}", path.display()),
+            "name another file",
+        )),
+    }
+}
+
+fn import(global: &Global, args: &args::Import) -> Result<(), Failure> {
+    let stdin = [PathBuf::from("-")];
+    let files = if args.files.is_empty() { stdin.as_slice() } else { args.files.as_slice() };
+    let mut import = import::Import::new();
+    let broken = |error: &dyn std::fmt::Display| {
+        failure(ErrorCode::InvalidInput, error, "nothing was added; docs/import.md lists what can be read")
+    };
+    for path in files {
+        let bytes = read_file(path)?;
+        import
+            .add(&bytes, &mut |what| prompt::typed_secret(what).ok())
+            .map_err(|error| broken(&format!("{}: {error}", path.display())))?;
+    }
+    let mut accounts = import.finish().map_err(|error| broken(&error))?;
+    let name = |account: &OtpAuth| account.id().map(|id| id.name(account.kind)).unwrap_or_default();
+
+    let mut client = Client::new(global)?;
+    let (key, there) = match client.ask(Op::Accounts { codes: false, at: None })? {
+        Answer::Accounts { key, accounts } => (key, accounts),
+        other => return unexpected(other),
+    };
+    let is_there = |account: &OtpAuth| there.iter().any(|other| other.name == name(account));
+    let double: Vec<String> =
+        accounts.iter().filter(|imported| is_there(&imported.account)).map(|i| name(&i.account)).collect();
+    if args.skip {
+        accounts.retain(|imported| !is_there(&imported.account));
+    } else if !double.is_empty() && !args.write.force {
+        return Err(Failure {
+            candidates: double,
+            ..failure(
+                ErrorCode::Exists,
+                "accounts of these names are on the key already; nothing was added",
+                "leave them with --skip, or replace them with --force",
+            )
+        });
+    }
+    let names: Vec<String> = accounts.iter().map(|imported| name(&imported.account)).collect();
+    if !args.dry_run {
+        // One key for all of them, whatever is plugged in meanwhile.
+        for (done, imported) in accounts.iter().enumerate() {
+            let uri = Password(imported.account.to_uri().as_str().to_owned());
+            let op = Op::AddAccount { uri, touch: args.write.touch, overwrite: args.write.force };
+            client.ask_key(Some(key.id.clone()), op).map_err(|failure| Failure {
+                message: format!(
+                    "{}; {done} of {} accounts were added before that",
+                    failure.message,
+                    names.len()
+                ),
+                ..failure
+            })?;
+        }
+    }
+    if global.json {
+        return output::json(&json!({ "key": key, "accounts": names, "added": !args.dry_run }));
+    }
+    let verb = if args.dry_run { "Would add" } else { "Added" };
+    names.iter().for_each(|name| output::note(global.quiet, &format!("{verb} {name}.")));
+    if names.is_empty() {
+        output::note(global.quiet, "There was nothing to add.");
+    }
+    Ok(())
 }
 
 fn aws_add(global: &Global, add: args::AwsAdd) -> Result<(), Failure> {

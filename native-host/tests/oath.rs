@@ -233,3 +233,27 @@ fn accounts_of_other_apps_are_imported_all_or_none() {
     home.check(&["oath", "import"], "", 2, "", "nothing was added");
     assert_eq!(names(&home), ["a", "b"]);
 }
+
+#[test]
+fn several_codes_have_their_names() {
+    let home = Home::new();
+    home.check(&["oath", "add", "A:one"], SECRET, 0, "", "");
+    home.check(&["oath", "add", "B:two", "--digits", "8"], SECRET, 0, "", "");
+    home.check(&["code", "--at", "59", "B", "A:one"], "", 0, "B:two  94287082\nA:one  287082\n", "");
+    home.check(&["code", "--at", "59", "B", "none"], "", 7, "", "no account none");
+}
+
+#[test]
+fn completions_and_manual_are_written() {
+    let home = Home::new();
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let (code, script, _) = home.run(&["completions", shell], "");
+        assert_eq!(code, 0);
+        assert!(script.contains("presign"), "{shell}");
+    }
+    let folder = home.0.path().join("man");
+    home.check(&["man", &folder.display().to_string()], "", 0, "", "manual pages");
+    let page = std::fs::read_to_string(folder.join("keyfob-oath-add.1")).unwrap();
+    assert!(page.contains(".TH keyfob-oath-add 1"), "{page}");
+    home.check(&["man", "/dev/null/x"], "", 1, "", "cannot write");
+}

@@ -64,12 +64,22 @@ pub(super) enum Command {
     /// Manage software keys: encrypted files in place of a card, for trying out and for tests
     #[command(subcommand)]
     Soft(Soft),
+    /// Print completions for a shell, to be put where it looks for them
+    Completions {
+        /// Shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a folder
+    Man {
+        /// Folder; it is made if it is not there
+        folder: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Code {
-    /// Account: its full name, or the beginning of its name or issuer if only one fits
-    pub(super) account: Option<String>,
+    /// Accounts: full names, or the beginning of a name or issuer if only one fits
+    pub(super) accounts: Vec<String>,
     /// For another time than now: RFC 3339 (2026-11-21T12:00:00Z) or Unix seconds
     #[arg(long, value_name = "TIME", value_parser = time::parse)]
     pub(super) at: Option<u64>,

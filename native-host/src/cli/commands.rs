@@ -6,6 +6,7 @@ use std::io::Read as _;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 
+use clap::CommandFactory as _;
 use keyfob_core::message::{
     self, Account, Answer, ErrorCode, Event, Failure, Op, Password, Request, Scheme, SignatureVersion,
 };
@@ -72,6 +73,12 @@ pub(super) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Presign(presign) => self::presign(&global, &presign),
         Command::Browser(browser) => self::browser(&global, browser),
         Command::Soft(soft) => self::soft(&global, soft),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "keyfob", &mut script);
+            output::raw(&script)
+        }
+        Command::Man { folder } => man(&global, &folder),
     }
 }
 
@@ -166,7 +173,7 @@ fn oath_list(global: &Global) -> Result<(), Failure> {
 }
 
 fn code(global: &Global, code: args::Code) -> Result<(), Failure> {
-    let Some(account) = code.account else {
+    if code.accounts.is_empty() {
         let (key, accounts) = accounts(global, true, code.at)?;
         if global.json {
             return output::json(&json!({ "key": key, "accounts": accounts }));
@@ -178,23 +185,38 @@ fn code(global: &Global, code: args::Code) -> Result<(), Failure> {
             );
         }
         return output::accounts(&accounts, true);
-    };
-    let at = code.at;
-    let op = Op::Code { account, at, purpose: None };
-    match Client::new(global)?.ask(op)? {
-        Answer::Code { account, code } if global.json => {
-            output::json(&json!({ "account": account, "code": code }))
-        }
-        Answer::Code { code, .. } => {
-            if at.is_none() && code.valid_until.is_some_and(|until| until <= service::unix_time()) {
-                output::note(
-                    false,
-                    "This code has run out while the key waited for its touch: ask for another.",
-                );
+    }
+    let mut client = Client::new(global)?;
+    let mut codes = Vec::new();
+    for account in code.accounts {
+        match client.ask(Op::Code { account, at: code.at, purpose: None })? {
+            Answer::Code { account, code: calculated } => {
+                let late = calculated.valid_until.is_some_and(|until| until <= service::unix_time());
+                if code.at.is_none() && late {
+                    let text =
+                        format!("The code of {account} has run out while the key waited: ask for another.");
+                    output::note(false, &text);
+                }
+                codes.push((account, calculated));
             }
-            output::line(&code.value)
+            other => return unexpected(other),
         }
-        other => unexpected(other),
+    }
+    // One code stands alone, for scripts; several have their names.
+    match codes.as_slice() {
+        [(account, code)] if global.json => output::json(&json!({ "account": account, "code": code })),
+        [(_, code)] => output::line(&code.value),
+        several if global.json => {
+            let all: Vec<_> =
+                several.iter().map(|(account, code)| json!({ "account": account, "code": code })).collect();
+            output::json(&all)
+        }
+        several => output::rows(
+            &several
+                .iter()
+                .map(|(account, code)| vec![account.clone(), code.value.clone()])
+                .collect::<Vec<_>>(),
+        ),
     }
 }
 
@@ -770,6 +792,20 @@ fn soft(global: &Global, command: Soft) -> Result<(), Failure> {
         }
         Soft::Serve { name, reader } => serve(global, name.strip_prefix("soft:").unwrap_or(&name), &reader),
     }
+}
+
+fn man(global: &Global, folder: &Path) -> Result<(), Failure> {
+    let broken = |error: std::io::Error| {
+        failure(
+            ErrorCode::Io,
+            format!("cannot write the manual to {}: {error}", folder.display()),
+            "name another folder",
+        )
+    };
+    std::fs::create_dir_all(folder).map_err(broken)?;
+    clap_mangen::generate_to(Cli::command(), folder).map_err(broken)?;
+    output::note(global.quiet, &format!("The manual pages are in {}.", folder.display()));
+    Ok(())
 }
 
 /// A software key in a virtual reader.

@@ -10,7 +10,7 @@ use crate::prompt::printable;
 
 /// Prints a line of data. A reader that has gone away (`| head -1`) is no error worth words.
 pub(super) fn line(text: &str) -> Result<(), Failure> {
-    write(format!("{text}\n").as_bytes())
+    raw(format!("{text}\n").as_bytes())
 }
 
 /// Prints data as JSON, on several lines for people.
@@ -23,7 +23,8 @@ pub(super) fn json(data: &impl Serialize) -> Result<(), Failure> {
     line(&text.map_err(|error| failed(ErrorCode::Internal, error, ""))?)
 }
 
-fn write(bytes: &[u8]) -> Result<(), Failure> {
+/// Prints text as it is.
+pub(super) fn raw(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -84,8 +85,9 @@ fn table(rows: &[Vec<String>]) -> String {
     text
 }
 
-fn rows(rows: &[Vec<String>]) -> Result<(), Failure> {
-    write(table(rows).as_bytes())
+/// Prints cells under each other.
+pub(super) fn rows(rows: &[Vec<String>]) -> Result<(), Failure> {
+    raw(table(rows).as_bytes())
 }
 
 /// The keys, one a line.

@@ -196,19 +196,21 @@
     ask({ ask: "code", account, waited: true });
   }
 
-  /** What can be put right in the popup, for a person who sees the chip. */
-  const IN_POPUP: Partial<Record<Trouble["code"], string>> = {
+  /** What to do, for a person who sees the chip: the host's hints are for a terminal, or longer than there is room for. */
+  const HINTS: Partial<Record<Trouble["code"], string>> = {
+    "no-key": "Plug it in, then click to try again.",
+    "no-pcsc": "Open Keyfob from the toolbar to see what to do.",
     locked: "Open Keyfob from the toolbar and enter the password.",
     ambiguous: "Open Keyfob from the toolbar and choose one.",
   };
 
-  /** The host's sentences begin small, and have commands in backticks. */
-  const sentence = (text: string) => text.charAt(0).toUpperCase() + text.slice(1).replaceAll("`", "");
+  /** The host's sentences begin small. */
+  const sentence = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
 
   function failed({ code, message, hint }: Trouble): void {
     asked = undefined;
     fillWhenKnown = false;
-    show("trouble", sentence(message), sentence(IN_POPUP[code] ?? hint ?? "Click to try again."));
+    show("trouble", sentence(message), sentence(HINTS[code] ?? hint ?? "Click to try again."));
   }
 
   // ---- filling
@@ -263,7 +265,7 @@
       background: none !important; overflow: visible !important; color-scheme: light dark !important; }
     :host(:not(:popover-open)) { display: none !important; }
     .chip { --ink: #14231f; --soft: #55655f; --paper: #fff; --line: #d5dedb; --accent: #0b7a65; --bad: #b3261e;
-      display: grid; grid-template-columns: 1fr auto; box-sizing: border-box; max-width: 300px; overflow: hidden;
+      display: grid; grid-template-columns: 1fr auto; box-sizing: border-box; max-width: var(--room); overflow: hidden;
       font: 500 13px/1.35 system-ui, sans-serif; color: var(--ink); background: var(--paper);
       border: 1px solid var(--line); border-radius: 12px; box-shadow: 0 1px 2px #0002, 0 6px 20px #0003; }
     button { all: unset; cursor: pointer; box-sizing: border-box; }
@@ -273,6 +275,7 @@
     .close { padding: 0 11px; color: var(--soft); font-size: 16px; }
     svg { flex: none; width: 18px; height: 18px; color: var(--accent); }
     b, small { display: block; font-weight: inherit; overflow-wrap: anywhere; }
+    code { font: 500 .95em ui-monospace, "SF Mono", "Cascadia Mono", "DejaVu Sans Mono", monospace; }
     small { color: var(--soft); font-size: 11.5px; font-weight: 400; }
     ul { grid-column: 1 / -1; margin: 0; padding: 4px; list-style: none; border-top: 1px solid var(--line);
       max-height: 220px; overflow: auto; }
@@ -294,6 +297,13 @@
     const made = document.createElement(tag);
     made.textContent = text;
     made.className = name;
+    return made;
+  }
+
+  /** A line in which commands stand in backticks. */
+  function prose(tag: "b" | "small", text: string): HTMLElement {
+    const made = element(tag);
+    made.append(...text.split("`").map((part, i) => (i % 2 === 0 ? part : element("code", part))));
     return made;
   }
 
@@ -339,7 +349,7 @@
       if (state === "idle" || state === "trouble") fillByPerson();
     });
     main.append(icon(), element("span"));
-    main.lastElementChild?.append(element("b", text), ...(detail ? [element("small", detail)] : []));
+    main.lastElementChild?.append(prose("b", text), ...(detail ? [prose("small", detail)] : []));
     main.setAttribute("aria-live", "polite");
     const close = button("close", dismiss);
     close.textContent = "×";
@@ -374,8 +384,12 @@
     return svg;
   }
 
-  /** What is left free along the window's edges, in CSS pixels. */
+  /** In CSS pixels: what is left free along the window's edges and beside the field, and the chip's greatest width. */
   const EDGE = 8;
+  const GAP = 10;
+  const MAX_WIDTH = 300;
+  /** With as much room as this beside the field, the chip rather becomes narrower than that it covers something else. */
+  const MIN_WIDTH = 220;
 
   /** Beside the field, below it or above it: where it fits, and covers nothing that can be pressed. */
   function place(): void {
@@ -384,10 +398,13 @@
     if (!host.isConnected) document.documentElement.append(host);
     if (!host.matches(":popover-open")) host.showPopover();
     const box = field.getBoundingClientRect();
+    const beside = innerWidth - EDGE - (box.right + GAP);
+    const room = beside < MIN_WIDTH ? innerWidth - 2 * EDGE : beside;
+    host.style.setProperty("--room", `${Math.floor(Math.min(room, MAX_WIDTH))}px`);
     const { width, height } = host.getBoundingClientRect();
     const left = Math.max(EDGE, Math.min(box.left, innerWidth - width - EDGE));
     const places = [
-      [box.right + 10, box.top + Math.min(0, (box.height - height) / 2)],
+      [box.right + GAP, box.top + Math.min(0, (box.height - height) / 2)],
       [left, box.bottom + 6],
       [left, box.top - height - 6],
     ] as const;

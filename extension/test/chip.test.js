@@ -1,0 +1,255 @@
+// What the chip says when something is wrong, in real Chromium: with the real host where that can be, else with hosts that
+// fail in chosen ways. (When it may fill at all: intent.test.js.)
+
+import assert from "node:assert/strict";
+import { existsSync, rmSync } from "node:fs";
+import path from "node:path";
+import { after, afterEach, before, beforeEach, describe, test } from "node:test";
+
+import { Home, launch, Pages, picture, until } from "../../tests/browser/harness.js";
+import { FakeHost } from "./fake-host.js";
+
+const ALICE = "otpauth://totp/Amazon%20Web%20Services:alice@123456789012?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
+const SIGN_IN = "https://us-east-1.signin.aws.amazon.com/signin.html?mfa&nofocus";
+
+let home, pages, browser, page, devtools;
+
+async function start(settings) {
+  home = new Home();
+  await home.keyfob(["soft", "create", "test"]);
+  await home.keyfob(["--key", "soft:test", "oath", "uri"], `${ALICE}\n`);
+  Object.assign(home.settings, settings);
+  pages = await Pages.start(home);
+  browser = await launch("chromium", home, pages);
+}
+
+async function stop() {
+  await browser?.close();
+  pages?.stop();
+  home?.remove();
+}
+
+async function open() {
+  page = await browser.newPage();
+  await page.bringToFront();
+  devtools = await page.createCDPSession();
+  await page.goto(SIGN_IN);
+}
+
+/** The chip as the person sees it: its state, and its lines. The root is closed to the page, but not to the debugger. */
+async function chip() {
+  const { root } = await devtools.send("DOM.getDocument", { depth: -1, pierce: true });
+  const attributes = ({ attributes: list = [] }) =>
+    Object.fromEntries(list.flatMap((name, i) => (i % 2 === 0 ? [[name, list[i + 1]]] : [])));
+  const all = (node) => [node, ...[...(node.children ?? []), ...(node.shadowRoots ?? [])].flatMap(all)];
+  const host = all(root).find((node) => node.localName === "div" && "popover" in attributes(node));
+  const inside = host ? all(host) : [];
+  const body = inside.find((node) => /^chip /.test(attributes(node).class ?? ""));
+  if (!body) return undefined;
+  const lines = inside.filter(({ localName }) => localName === "b" || localName === "small");
+  return {
+    state: attributes(body).class.replace("chip ", ""),
+    text: lines.map((line) => all(line).map(({ nodeType, nodeValue }) => (nodeType === 3 ? nodeValue : "")).join("")),
+  };
+}
+
+/** Where it is. By now the page may be looked at: a test does so only after it has clicked. */
+const box = () =>
+  page.evaluate(() => {
+    const { left, top, right, bottom } = document.querySelector("html > [popover]").getBoundingClientRect();
+    return { left, top, right, bottom };
+  });
+
+const click = async () => {
+  const { left, top } = await box();
+  await page.mouse.click(left + 60, top + 18);
+};
+
+/** Waits for the chip to be in that state and to say that, keeps a picture of it, and looks where it is. */
+async function says(name, state, ...patterns) {
+  let last;
+  await until(`the chip's ${name}`, async () => {
+    last = await chip();
+    return last?.state === state && patterns.every((pattern, i) => pattern.test(last.text[i] ?? ""));
+  }).catch((error) => {
+    throw new Error(`${error.message}; it is ${JSON.stringify(last)}`);
+  });
+  await picture(page, `chip-${name}`);
+  const [{ left, top, right, bottom }, { width, height }] = [await box(), page.viewport()];
+  assert(left >= 8 && top >= 8 && right <= width - 8 && bottom <= height - 8, `it is whole: ${[left, top, right, bottom]}`);
+  assert.doesNotMatch(last.text.join(" "), /`|undefined/);
+}
+
+const value = () => page.$eval("#mfaCode", (field) => field.value);
+const notFilled = async () => assert.equal(await value(), "");
+
+describe("chip without a key", { timeout: 60_000 }, () => {
+  before(() => start({}));
+  after(stop);
+
+  test("it says so, and fills nothing from a key that nobody chose", async () => {
+    await open();
+    // Where no service runs there can be no key.
+    await says("no-pcsc", "trouble", /smart-card service/, /toolbar/);
+    await click();
+    await says("no-pcsc", "trouble", /smart-card service/, /toolbar/);
+    await notFilled();
+  });
+});
+
+describe("chip on a locked key", { timeout: 60_000 }, () => {
+  before(() => start({ KEYFOB_KEY: "soft:test", KEYFOB_PASSPHRASE_FILE: "" }));
+  after(stop);
+
+  test("it says where to unlock it, and has the code once that is done", async () => {
+    await open();
+    await says("locked", "trouble", /locked|wants its passphrase/i, /toolbar.*password/i);
+    await click();
+    await says("locked", "trouble", /locked|wants its passphrase/i, /toolbar.*password/i);
+    await notFilled();
+    const popup = await browser.newPage();
+    await popup.goto(`chrome-extension://${browser.extensionId}/popup.html`);
+    await popup.waitForSelector("#unlock:not([hidden])");
+    await popup.type("#password", "a passphrase for a test");
+    await popup.click("#unlock-submit");
+    await popup.waitForSelector("#codes button[data-state=code]");
+    await popup.close();
+    await page.bringToFront();
+    await click();
+    await until("the code", value);
+  });
+});
+
+describe("chip on another host", { timeout: 120_000 }, () => {
+  let host;
+  before(async () => {
+    await start({});
+    host = new FakeHost(home);
+  });
+  after(stop);
+  afterEach(async () => {
+    await page.close();
+    host.end();
+  });
+
+  /** Lists these accounts; what a request for a code gets is `toCode`'s, a function of (id, gives). */
+  const ANSWER = (toCode, accounts = 'account("Amazon Web Services:alice@123456789012")') => `({ id, op }) => {
+    const done = (answer) => frame({ type: "done", id, answer });
+    const gives = (value, until) => done({ name: "code", account: op.account, code: code(value, until - 30, until) });
+    return op.name === "code" ? (${toCode})(id, gives) : done({ name: "accounts", key, accounts: [${accounts}] });
+  }`;
+
+  test("that is not there", async () => {
+    host.remove();
+    await open();
+    await says("no-host", "trouble", /not installed for this browser/, /keyfob browser install/);
+    host.answers(ANSWER('(id, gives) => gives("111111", now() + 20)'));
+    await click();
+    await until("the code", value);
+    assert.equal(await value(), "111111");
+  });
+
+  test("that ends at once", async () => {
+    host.replace("/bin/false");
+    await open();
+    await says("host-crashed", "trouble", /ended unexpectedly/, /Try again/);
+  });
+
+  test("that has no key at first", async () => {
+    const none = { code: "no-key", message: "no key is plugged in", hint: "choose a software key with --key soft:NAME" };
+    host.answers(`(request) => {
+      const { id } = request;
+      const first = !globalThis.second;
+      globalThis.second = true;
+      return first ? failed(id, ${JSON.stringify(none)}) : (${ANSWER('(id, gives) => gives("111111", now() + 20)')})(request);
+    }`);
+    await open();
+    await says("no-key", "trouble", /^No key is plugged in$/, /^Plug it in/);
+    await notFilled();
+    await click();
+    await until("the code", value);
+    await says("done", "done", /^Code filled$/);
+  });
+
+  test("that has two keys", async () => {
+    host.answers('({ id }) => failed(id, { code: "ambiguous", message: "several keys are plugged in", hint: "choose one with --key SERIAL", candidates: ["1", "2"] })');
+    await open();
+    await says("two-keys", "trouble", /^Several keys are plugged in$/, /toolbar.*choose/i);
+    await click();
+    await says("two-keys", "trouble", /^Several keys are plugged in$/, /toolbar.*choose/i);
+    await notFilled();
+  });
+
+  test("that has no account for this page", async () => {
+    host.answers(ANSWER("() => null", ""));
+    await open();
+    await says("no-account", "trouble", /No code for this page/, /keyfob oath uri/);
+  });
+
+  // What goes wrong while the key waits for its touch; in all of them a second click asks anew and fills.
+  const second = (first) => `(id, gives) => {
+    const once = require("node:path").join(__dirname, "once");
+    if (require("node:fs").existsSync(once)) return gives("222222", now() + 20);
+    require("node:fs").writeFileSync(once, "");
+    ${first}
+  }`;
+  const pulled = { code: "key-removed", message: "the key was removed", hint: "insert it and try again" };
+  const timeout = { code: "touch-timeout", message: "the key was not touched in time", hint: "try again, and touch it when it blinks" };
+  for (const [what, name, first, message, hint] of [
+    ["a key that is pulled", "key-removed", `setTimeout(() => write(failed(id, ${JSON.stringify(pulled)})), 700)`, /^The key was removed$/, /insert it/i],
+    ["a host that ends", "host-ended", "setTimeout(() => process.exit(1), 700)", /ended unexpectedly/, /again/],
+    ["no touch", "touch-timeout", `setTimeout(() => write(failed(id, ${JSON.stringify(timeout)})), 700)`, /not touched/, /again/],
+    ["a touch after the code ran out", "code-expired", 'setTimeout(() => write(gives("111111", now())), 700)', /^That code ran out while you touched$/, /^Click to try again/],
+  ]) {
+    test(`${what} while the touch is waited for`, async () => {
+      rmSync(path.join(home.path, "once"), { force: true });
+      host.answers(ANSWER(second(`${first}; return touch(id);`)));
+      await open();
+      await says("idle", "idle", /^Use key$/, /alice · 123456789012/);
+      await click();
+      await says("touch", "touch", /^Touch your key$/, /alice · 123456789012/);
+      await says(name, "trouble", message, hint);
+      await notFilled();
+      await click();
+      await until("the code", value);
+      assert.equal(await value(), "222222");
+    });
+  }
+
+  // The step of this account ends four seconds after it was listed.
+  const PERIOD = 'account("Amazon Web Services:alice@123456789012", { period: globalThis.period = Math.floor(now()) + 4 })';
+
+  test("that is asked at the end of a step: the next one is waited for", async () => {
+    host.answers(ANSWER('(id, gives) => gives(now() < period ? "111111" : "222222", now() + 20)', PERIOD));
+    await open();
+    await says("idle", "idle", /^Use key$/);
+    await click();
+    await says("next-step", "busy", /^Waiting for the next code…$/);
+    await notFilled();
+    await until("the code", value);
+    assert.equal(await value(), "222222");
+  });
+
+  test("the key is not asked after that wait for a page that the person has left meanwhile", async () => {
+    host.answers(ANSWER('(id, gives) => { require("node:fs").writeFileSync(__dirname + "/asked", ""); return touch(id); }', PERIOD));
+    await open();
+    await says("idle", "idle", /^Use key$/);
+    await click();
+    await says("next-step", "busy", /^Waiting for the next code…$/);
+    const other = await browser.newPage();
+    await other.bringToFront();
+    await until("the end of the wait", async () => (await chip()).state !== "busy");
+    await other.close();
+    assert.deepEqual((await chip()).text, ["Not filled", "The page lost the focus. Click to try again."]);
+    assert.equal(existsSync(path.join(home.path, "asked")), false, "the key was not asked");
+  });
+
+  test("that has two accounts for this page", async () => {
+    host.answers(ANSWER('(id, gives) => gives("111111", now() + 20)',
+      'account("Amazon Web Services:alice@123456789012"), account("Amazon Web Services:bob@210987654321", { aws: { account: "210987654321", device: "bob", flow: "iam" } })'));
+    await open();
+    await says("two-accounts", "idle", /^Fill code$/, /^2 accounts fit$/);
+    await click();
+    await says("choose", "choose", /^Which account\?$/);
+  });
+});

@@ -98,7 +98,7 @@ fn what_is_said_and_how_it_ends() {
     wrong(&["nonsense"], "unrecognized subcommand 'nonsense'");
     wrong(&["code", "--at"], "a value is required for '--at <TIME>' but none was supplied");
     wrong(&["code", "--at", "yesterday"], "invalid value 'yesterday' for '--at <TIME>': give a time as");
-    wrong(&["code", "a", "b"], "unexpected argument 'b' found");
+    wrong(&["info", "b"], "unexpected argument 'b' found");
     wrong(&["oath", "add", "a", "--digits", "9"], "invalid value '9' for '--digits <DIGITS>'");
     wrong(&["oath", "add", "a", "--period", "0"], "invalid value '0' for '--period <PERIOD>'");
     wrong(&["oath", "add"], "the following required arguments were not provided:");

@@ -96,8 +96,20 @@ pub(super) struct Cards {
 }
 
 struct Worker {
-    jobs: Sender<Job>,
+    /// None once it is left to itself.
+    jobs: Option<Sender<Job>>,
     results: Receiver<Result<Done, PcscError>>,
+}
+
+impl Drop for Worker {
+    /// Waits until the worker has ended: pcsc-lite frees what it holds when the process exits, and must not do so while
+    /// another thread is in it.
+    fn drop(&mut self) {
+        if self.jobs.take().is_some() {
+            // Its end is the channel's.
+            while self.results.recv_timeout(SERVICE).is_ok() {}
+        }
+    }
 }
 
 enum Job {
@@ -131,18 +143,21 @@ impl Job {
 impl Cards {
     fn ask(&mut self, job: Job) -> Result<Done, PcscError> {
         let gone = PcscError::Other(pcsc::Error::InternalError);
-        let worker = match self.worker.take() {
+        let mut worker = match self.worker.take() {
             Some(worker) => worker,
             None => Worker::start()?,
         };
         let (patience, late) = job.patience();
-        worker.jobs.send(job).map_err(|_| gone)?;
+        worker.jobs.as_ref().and_then(|jobs| jobs.send(job).ok()).ok_or(gone)?;
         match worker.results.recv_timeout(patience) {
             Ok(result) => {
                 self.worker = Some(worker);
                 result
             }
-            Err(RecvTimeoutError::Timeout) => Err(late),
+            Err(RecvTimeoutError::Timeout) => {
+                worker.jobs = None;
+                Err(late)
+            }
             Err(RecvTimeoutError::Disconnected) => Err(gone),
         }
     }
@@ -197,7 +212,7 @@ impl Worker {
             .name("pcsc".to_owned())
             .spawn(move || work(&received, &sent))
             .map_err(|_| PcscError::Other(pcsc::Error::NoMemory))?;
-        Ok(Self { jobs, results })
+        Ok(Self { jobs: Some(jobs), results })
     }
 }
 

@@ -1,6 +1,6 @@
-// A native host that fails in chosen ways: a program put in keyfob's place, for the popup and for the chip.
+// Programs put in the native host's place: hosts that fail in chosen ways, and one that lets a test overhear the real one.
 
-import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 
 /** What the program below knows, for the `answer`s to use. */
@@ -21,13 +21,17 @@ const PRELUDE = `
   const code = (value, from, until) => ({ value, valid_from: Math.floor(from), valid_until: Math.floor(until) });
 `;
 
+/** Where each browser looks for the host, below the home folder. */
+const MANIFESTS = {
+  chromium: ".config/chromium/NativeMessagingHosts/dev.keyfob.host.json",
+  firefox: ".mozilla/native-messaging-hosts/dev.keyfob.host.json",
+};
+
 /** The host of the browser that was launched in `home`. */
 export class FakeHost {
-  constructor(home) {
+  constructor(home, browser = "chromium") {
     this.home = home;
-    const manifests = readdirSync(home.path, { recursive: true });
-    const found = manifests.find((file) => file.endsWith("chromium/NativeMessagingHosts/dev.keyfob.host.json"));
-    this.manifest = path.join(home.path, found);
+    this.manifest = path.join(home.path, MANIFESTS[browser]);
     this.original = readFileSync(this.manifest, "utf8");
   }
 
@@ -65,6 +69,23 @@ export class FakeHost {
     );
     chmodSync(program, 0o700);
     this.replace(program);
+  }
+
+  /** Has the browser start the host that it had, through a program that also keeps what it writes. */
+  overhear() {
+    const log = this.home.write("overheard", "");
+    const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+    const { path: real } = JSON.parse(this.original);
+    const program = this.home.write("overhear", `#!/bin/sh\n${quoted(real)} "$@" | tee -a ${quoted(log)}\n`);
+    chmodSync(program, 0o700);
+    this.replace(program);
+    const count = (what) => readFileSync(log, "latin1").split(what).length - 1;
+    return {
+      /** How often it has listed accounts, asked for a touch, and given a code. */
+      lists: () => count('"name":"accounts"'),
+      touches: () => count('"name":"touch-required"'),
+      codes: () => count('"name":"code"'),
+    };
   }
 
   get pidFile() {

@@ -1,6 +1,7 @@
 // Who may have a code filled, and when: the shipped extension in real browsers, with the real host and a software key,
 // on pages that try to get a code without a person's intent. (Look-alike hosts: tests/browser/signin.test.js.) The
-// key is "touched" so late that a page can change meanwhile.
+// key is "touched" so late that a page can change meanwhile. What the host says is overheard: that a key does not
+// blink is seen there, and not only by no code coming.
 
 import assert from "node:assert/strict";
 import { cpSync, readFileSync, writeFileSync } from "node:fs";
@@ -8,14 +9,15 @@ import path from "node:path";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { BROWSERS, Home, launch, Pages, tool } from "../../tests/browser/harness.js";
+import { BROWSERS, Home, launch, Pages, tool, until } from "../../tests/browser/harness.js";
+import { FakeHost } from "./fake-host.js";
 
 const ALICE = "otpauth://totp/Amazon%20Web%20Services:alice@123456789012?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
 const BOB = "otpauth://totp/Amazon%20Web%20Services:bob@210987654321?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
-const SIGN_IN = "https://us-east-1.signin.aws.amazon.com/signin.html?mfa&nofocus";
+const SIGN_IN = "https://us-east-1.signin.aws.amazon.com/signin.html?mfa&nofocus&report";
 
-/** Long enough for a code that is going to be filled to be there. */
-const SETTLED = 1200;
+/** Long enough for whatever does not wait for a person: to ask the host, to get its answer, and to fill it. */
+const SETTLED = 500;
 
 const accounts = {
   "a touch account": [[["--touch"], ALICE]],
@@ -23,10 +25,16 @@ const accounts = {
   "two accounts": [[["--touch"], ALICE], [["--touch"], BOB]],
 };
 
-for (const name of BROWSERS) {
+// The browsers wait most of the time, so they do it side by side.
+describe("who may have a code filled", { concurrency: 3 }, () => {
+  for (const name of BROWSERS) describe(name, { concurrency: 1 }, () => inBrowser(name));
+  describe("hosts that the person allowed later", { concurrency: 1, timeout: 60_000 }, allowedLater);
+});
+
+function inBrowser(name) {
   for (const [kind, uris] of Object.entries(accounts)) {
     describe(`${name}, ${kind}`, { timeout: 180_000 }, () => {
-      let home, pages, browser, page;
+      let home, pages, browser, host, page;
 
       before(async () => {
         home = new Home();
@@ -36,6 +44,7 @@ for (const name of BROWSERS) {
         for (const [options, uri] of uris) await home.keyfob(["oath", "uri", ...options], `${uri}\n`);
         pages = await Pages.start(home);
         browser = await launch(name, home, pages);
+        host = new FakeHost(home, name).overhear();
       });
       after(async () => {
         await browser?.close();
@@ -48,7 +57,33 @@ for (const name of BROWSERS) {
       });
       afterEach(() => page.close());
 
-      // To look at a page through automation counts as the person's act in it; so nothing is looked at before the end.
+      // To look at a page through automation counts as the person's act in it; so nothing is looked at before the end,
+      // but by what the page reports of itself and what the host says.
+      const open = async (url = SIGN_IN) => {
+        await page.goto(url);
+        pages.report = undefined;
+        await until("the field", () => pages.report?.field);
+      };
+      /** Opens the page, and waits until the chip is there and knows what fits. */
+      const openWithChip = async (url) => {
+        const lists = host.lists();
+        await open(url);
+        await until("the chip", () => pages.report.chips && host.lists() > lists);
+      };
+      /** Acts, and waits until the key blinks. At the end of a step, the next one is waited for first. */
+      const untilTouch = async (act) => {
+        const touches = host.touches();
+        await act();
+        await until("the touch", () => host.touches() > touches);
+      };
+      /** Acts, and sees that the key is not even asked. */
+      const asksNothing = async (act) => {
+        const before = [host.touches(), host.codes()];
+        await act();
+        await sleep(SETTLED);
+        assert.deepEqual([host.touches(), host.codes()], before, "the key was not asked");
+        assert.equal(await value(), "");
+      };
       const value = (target = page) => target.evaluate(() => document.getElementById("mfaCode")?.value);
       const framework = () => page.evaluate(() => document.getElementById("state")?.textContent);
       const chip = () => page.evaluate(() => {
@@ -57,26 +92,21 @@ for (const name of BROWSERS) {
         const { x, y, width, height } = host.getBoundingClientRect();
         return { x, y, width, height };
       });
+      const clickPage = () => page.mouse.click(500, 80);
       const clickChip = async () => {
         const { x, y } = await chip();
         await page.mouse.click(x + 60, y + 18);
       };
       const filled = async () => {
-        for (let i = 0; i < 50 && !(await value()); i++) await sleep(100);
-        assert.match(await value(), /^[0-9]{6}$/);
+        assert.match(await until("the code in the page", value), /^[0-9]{6}$/);
         assert.equal(await framework(), await value(), "the page's framework has the code, and nothing was submitted");
       };
 
       if (kind === "a touch account") {
         test("a page that merely loaded gets nothing; one that the person has used is filled on touch", async () => {
-          await page.goto(SIGN_IN);
-          await sleep(SETTLED + 1000);
-          // Had the key been asked, the code would be there by now.
-          const [before] = await Promise.all([value()]);
-          assert.equal(before, "");
-          await page.goto(SIGN_IN);
-          await sleep(600);
-          await page.mouse.click(500, 80);
+          await asksNothing(() => openWithChip());
+          await openWithChip();
+          await clickPage();
           await filled();
         });
 
@@ -111,13 +141,12 @@ for (const name of BROWSERS) {
         };
         if (name === "chromium") {
           test("the service worker is stopped while the key waits: nothing is filled, and a click asks anew", async () => {
-            await page.goto(SIGN_IN);
-            await sleep(600);
-            await page.mouse.click(500, 80);
-            await sleep(350);
+            await openWithChip();
+            await untilTouch(clickPage);
             const target = await browser.waitForTarget((each) => each.type() === "service_worker");
             await (await target.worker()).close();
-            await sleep(SETTLED);
+            // The touch, which nobody waits for any more, would have been given by then.
+            await sleep(800 + SETTLED);
             assert.equal(await value(), "");
             await clickChip();
             await filled();
@@ -129,13 +158,13 @@ for (const name of BROWSERS) {
         for (const [what, change] of Object.entries(late)) {
           if (name !== BROWSERS[0] && !leaning.includes(what)) continue;
           test(`a late answer is dropped: ${what}`, async () => {
-            await page.goto(SIGN_IN);
-            await sleep(600);
-            await page.mouse.click(500, 80);
-            await sleep(350);
-            assert.equal(await value(), "", "the key waits for its touch");
+            await openWithChip();
+            const codes = host.codes();
+            await untilTouch(clickPage);
             await page.evaluate(change);
             const left = await value();
+            assert(["", "9"].includes(left), "the key waits for its touch");
+            await until("the late code", () => host.codes() > codes);
             await sleep(SETTLED);
             assert.equal(await value(), left);
             assert.equal(await framework(), "");
@@ -145,19 +174,15 @@ for (const name of BROWSERS) {
 
       if (kind === "an account without touch") {
         test("only a click fills", async () => {
-          await page.goto(SIGN_IN);
-          await sleep(600);
-          await page.mouse.click(500, 80);
-          await sleep(SETTLED);
-          assert.equal(await value(), "");
+          await openWithChip();
+          await asksNothing(clickPage);
           await clickChip();
           await filled();
         });
 
         test("events that the page makes up are none", async () => {
-          await page.goto(SIGN_IN);
-          await sleep(900);
-          await page.evaluate(() => {
+          await openWithChip();
+          const events = () => {
             const host = document.querySelector("html > [popover]");
             const { x, y, width, height } = host.getBoundingClientRect();
             for (let left = 5; left < width; left += 20) {
@@ -171,28 +196,26 @@ for (const name of BROWSERS) {
             dispatchEvent(new KeyboardEvent("keydown", { key: "K", altKey: true, shiftKey: true }));
             postMessage({ command: "fill" });
             if (host.shadowRoot) throw new Error("the page can look into the chip");
-          });
-          await sleep(SETTLED);
-          assert.equal(await value(), "");
+          };
+          await asksNothing(() => page.evaluate(events));
         });
 
         test("a chip that the page has made transparent does not count as clicked", async () => {
-          await page.goto(SIGN_IN);
-          await sleep(900);
+          await openWithChip();
           const { x, y } = await chip();
           await page.evaluate(() => {
             document.documentElement.style.opacity = "0.01";
           });
-          await page.mouse.click(x + 60, y + 18);
-          await sleep(200);
-          await page.mouse.click(x + 60, y + 18);
-          await sleep(SETTLED);
-          assert.equal(await value(), "");
+          await asksNothing(async () => {
+            await page.mouse.click(x + 60, y + 18);
+            await sleep(200);
+            await page.mouse.click(x + 60, y + 18);
+          });
         });
 
         test("a field that cannot be seen gets no chip", async () => {
-          await page.goto(`${SIGN_IN}&hidden`);
-          await sleep(1200);
+          await open(`${SIGN_IN}&hidden`);
+          await sleep(SETTLED);
           assert.equal(await chip(), null);
         });
 
@@ -211,38 +234,44 @@ for (const name of BROWSERS) {
         for (const [where, [url, attributes, fills]] of Object.entries(frames)) {
           test(`a frame ${where} ${fills ? "is" : "is not"} filled`, async () => {
             await page.goto(url);
+            pages.report = undefined;
             await page.evaluate(framed, attributes, SIGN_IN);
-            await sleep(1200);
-            const frame = page.frames().find((each) => each.url().startsWith(SIGN_IN));
+            const frame = await until("the frame", () => page.frames().find((each) => each.url().startsWith(SIGN_IN)));
+            await until("the field", () => frame.evaluate(() => document.getElementById("mfaCode") !== null));
+            if (fills) await until("the chip", () => pages.report?.chips);
+            await sleep(SETTLED);
             await page.mouse.click(600, 20);
-            await sleep(500);
+            await sleep(300);
             // Clicks on whatever may be the chip, beside the field or below it.
             const places = await frame.evaluate(() => {
               const host = document.querySelector("html > [popover]");
               const box = (host ?? document.getElementById("mfaCode")).getBoundingClientRect();
               return [box.x + Math.min(60, box.width / 2), box.y + Math.min(18, box.height / 2), host !== null];
             });
+            const codes = host.codes();
             await page.mouse.click(places[0], places[1]);
-            await sleep(SETTLED);
-            const got = await value(frame);
-            if (fills) assert.match(got, /^[0-9]{6}$/);
-            else assert.equal(got, "");
+            if (fills) {
+              assert.match(await until("the code in the frame", () => value(frame)), /^[0-9]{6}$/);
+            } else {
+              await sleep(SETTLED);
+              assert.equal(await value(frame), "");
+              assert.equal(host.codes(), codes, "the key was not asked");
+            }
           });
         }
       }
 
       if (kind === "two accounts") {
         test("the person chooses, and nothing is asked before", async () => {
-          await page.goto(SIGN_IN);
-          await sleep(600);
-          await page.mouse.click(500, 80);
-          await sleep(SETTLED);
-          assert.equal(await value(), "");
+          await openWithChip();
+          await asksNothing(clickPage);
+          const { height: low } = await chip();
           await clickChip();
-          await sleep(300);
-          const { x, y, height } = await chip();
-          await page.mouse.click(x + 60, y + height - 22);
-          await sleep(200);
+          const { x, y, height } = await until("the list", async () => {
+            const box = await chip();
+            return box.height > low + 40 && box;
+          });
+          await untilTouch(() => page.mouse.click(x + 60, y + height - 22));
           assert.equal(await value(), "", "the key waits for its touch");
           await filled();
           const code = await home.keyfob(["code", "bob", "--json"]);
@@ -250,10 +279,8 @@ for (const name of BROWSERS) {
         });
 
         test("the account that the host name speaks of needs no choice", async () => {
-          await page.goto(SIGN_IN.replace("us-east-1", "123456789012"));
-          await sleep(600);
-          await page.mouse.click(500, 80);
-          await sleep(SETTLED);
+          await openWithChip(SIGN_IN.replace("us-east-1", "123456789012"));
+          await clickPage();
           await filled();
         });
       }
@@ -262,7 +289,7 @@ for (const name of BROWSERS) {
 }
 
 // No automation can press the browser's own "Allow"; a copy of the extension has one of its optional hosts from the start.
-describe("hosts that the person allowed later", { timeout: 60_000 }, () => {
+function allowedLater() {
   let home, pages, browser;
 
   before(async () => {
@@ -291,16 +318,20 @@ describe("hosts that the person allowed later", { timeout: 60_000 }, () => {
     ["cn-north-1.signin.amazonaws.cn", false],
   ]) {
     test(`${expected ? "a" : "no"} chip on ${host}`, async () => {
+      const watcher = (each) => each.type() === "service_worker" && each.url().includes(browser.extensionId);
+      const worker = await (await browser.waitForTarget(watcher)).worker();
+      // A page that was loaded before the registration is not watched.
+      await until("the registration", async () =>
+        (await worker.evaluate(() => chrome.scripting.getRegisteredContentScripts())).length > 0,
+      );
       const page = await browser.newPage();
-      let seen = false;
-      // The browser may still be registering what was allowed.
-      for (let i = 0; i < 4 && !seen; i++) {
-        await page.goto(`https://${host}/signin.html?mfa`);
-        await sleep(1000);
-        seen = await page.evaluate(() => document.querySelector("html > [popover]") !== null);
-      }
-      assert.equal(seen, expected);
+      const chip = () => page.evaluate(() => document.querySelector("html > [popover]") !== null);
+      await page.goto(`https://${host}/signin.html?mfa`);
+      await page.waitForSelector("#mfaCode");
+      if (expected) await until("the chip", chip);
+      else await sleep(2 * SETTLED);
+      assert.equal(await chip(), expected);
       await page.close();
     });
   }
-});
+}

@@ -120,8 +120,8 @@ pub enum ImportError {
         /// The other, perhaps of another file.
         second: Origin,
     },
-    /// A broken picture, or one of a kind that no app writes.
-    #[error("the picture is broken: {0}")]
+    /// A broken picture, or one in which no decoder finds its way.
+    #[error("the picture cannot be read: {0}")]
     Picture(&'static str),
     /// A picture of too many pixels.
     #[error("the picture has over 64 megapixels: cut out the QR codes")]

@@ -1,6 +1,12 @@
 //! QR codes in PNG and JPEG pictures: screenshots, saved codes, and photographs of a screen.
 
+use std::cell::Cell;
 use std::io::Cursor;
+use std::panic;
+use std::sync::Once;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::Duration;
 
 use rqrr::PreparedImage;
 use zeroize::Zeroizing;
@@ -20,18 +26,78 @@ const MAX_SCANS: usize = 32;
 /// Pixels of white that are put around a picture: a code that was cut out closely lacks its margin.
 const MARGIN: usize = 16;
 
+/// Most pixels in which codes are looked for: more are made fewer first.
+const WORKING_PIXELS: usize = 4 << 20;
+/// How long codes are looked for. Pictures of real codes take a hundredth of it; noise, and pictures full of finder
+/// patterns, take the decoder hours.
+const TIME: Duration = Duration::from_secs(10);
+
+/// The texts of QR codes.
+type Texts = Result<Vec<Zeroizing<String>>, ImportError>;
+
 /// The texts of the QR codes in a picture, from top to bottom, then from left to right. At least one.
-pub(super) fn read(bytes: &[u8]) -> Result<Vec<Zeroizing<String>>, ImportError> {
+pub(super) fn read(bytes: &[u8]) -> Texts {
+    let bytes = Zeroizing::new(bytes.to_vec());
+    guarded(move || find(&bytes))
+}
+
+fn find(bytes: &[u8]) -> Texts {
     let grey = if bytes.starts_with(b"\x89PNG") { Grey::from_png(bytes)? } else { Grey::from_jpeg(bytes)? };
     // Photographs are found better when they are smaller, dark themes when they are inverted.
+    let base = grey.working_scale();
+    let attempts = [(base, false), (2 * base, false), (base, true), (2 * base, true), (4 * base, false)];
     let mut unreadable = 0;
-    for (scale, inverted) in [(1, false), (2, false), (4, false), (1, true), (2, true)] {
+    for (scale, inverted) in attempts.into_iter().chain((base > 1).then_some((1, false))) {
         match grey.codes(scale, inverted) {
             (texts, 0) if !texts.is_empty() => return Ok(texts),
             (_, failed) => unreadable = unreadable.max(failed),
         }
     }
     Err(if unreadable == 0 { ImportError::NoQrCode } else { ImportError::UnreadableQrCode(unreadable) })
+}
+
+thread_local! {
+    /// Where a thread of [`guarded`] answers. None in every other thread.
+    static ANSWER: Cell<Option<Sender<Texts>>> = const { Cell::new(None) };
+}
+
+/// Runs `work` in a thread of its own, for a limited time, and survives its panic.
+///
+/// The decoder promises neither for every picture. Where a panic aborts the process, as in releases, only the hook
+/// runs before: it lets the thread sleep for ever instead. Such a thread, and one that takes too long, ends with the
+/// process.
+fn guarded(work: impl FnOnce() -> Texts + Send + 'static) -> Texts {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let others = panic::take_hook();
+        panic::set_hook(Box::new(move |info| match ANSWER.take() {
+            Some(answer) => {
+                drop(answer);
+                loop {
+                    thread::park();
+                }
+            }
+            None => others(info),
+        }));
+    });
+    let (sender, answer) = mpsc::channel();
+    thread::Builder::new()
+        .name("picture".to_owned())
+        .spawn(move || {
+            ANSWER.set(Some(sender));
+            let texts = work();
+            if let Some(sender) = ANSWER.take() {
+                // Nobody listens any more when it took too long.
+                let _ = sender.send(texts);
+            }
+        })
+        .map_err(|_| ImportError::Picture("there is no thread to read it in"))?;
+    answer.recv_timeout(TIME).unwrap_or_else(|error| {
+        Err(ImportError::Picture(match error {
+            RecvTimeoutError::Timeout => "its QR codes are not found in reasonable time; cut them out",
+            RecvTimeoutError::Disconnected => "its QR codes cannot be made out",
+        }))
+    })
 }
 
 /// A picture in shades of grey, row by row.
@@ -102,6 +168,11 @@ impl Grey {
         }
     }
 
+    /// How many times smaller it is made at least.
+    fn working_scale(&self) -> usize {
+        (1..).find(|scale| (self.width / scale) * (self.height / scale) <= WORKING_PIXELS).unwrap_or(1)
+    }
+
     /// The texts that were read, and how many codes could not be, of the picture made `scale` times smaller.
     fn codes(&self, scale: usize, inverted: bool) -> (Vec<Zeroizing<String>>, usize) {
         let (width, height) = (self.width / scale, self.height / scale);
@@ -146,4 +217,18 @@ fn map<const N: usize>(bytes: &[u8], shade: impl Fn([u8; N]) -> u8) -> Zeroizing
 /// Brightness as the eye has it (ITU-R BT.601).
 fn luma([r, g, b]: [u8; 3]) -> u8 {
     u8::try_from((299 * u32::from(r) + 587 * u32::from(g) + 114 * u32::from(b)) / 1000).unwrap_or(u8::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn panics_and_endless_work_are_errors() {
+        assert_eq!(
+            guarded(|| panic!("as a decoder may")),
+            Err(ImportError::Picture("its QR codes cannot be made out"))
+        );
+        assert_eq!(guarded(|| Ok(Vec::new())), Ok(Vec::new()));
+    }
 }

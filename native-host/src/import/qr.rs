@@ -64,8 +64,8 @@ thread_local! {
 /// Runs `work` in a thread of its own, for a limited time, and survives its panic.
 ///
 /// The decoder promises neither for every picture. Where a panic aborts the process, as in releases, only the hook
-/// runs before: it lets the thread sleep for ever instead. Such a thread, and one that takes too long, ends with the
-/// process.
+/// runs before: it lets the thread sleep for ever instead, and no other hook can be set from then on. Such a thread,
+/// and one that takes too long, ends with the process.
 fn guarded(work: impl FnOnce() -> Texts + Send + 'static) -> Texts {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -73,7 +73,7 @@ fn guarded(work: impl FnOnce() -> Texts + Send + 'static) -> Texts {
         panic::set_hook(Box::new(move |info| match ANSWER.take() {
             Some(answer) => {
                 drop(answer);
-                loop {
+                while cfg!(panic = "abort") {
                     thread::park();
                 }
             }

@@ -172,7 +172,8 @@ describe("chip on another host", { timeout: 120_000 }, () => {
   });
 
   test("that has two keys", async () => {
-    host.answers('({ id }) => failed(id, { code: "ambiguous", message: "several keys are plugged in", hint: "choose one with --key SERIAL", candidates: ["1", "2"] })');
+    host.answers(`({ id }) => failed(id, { code: "ambiguous", message: "several keys are plugged in",
+      hint: "choose one with --key SERIAL", candidates: ["1", "2"] })`);
     await open();
     await says("two-keys", "trouble", /^Several keys are plugged in$/, /toolbar.*choose/i);
     await click();
@@ -194,16 +195,18 @@ describe("chip on another host", { timeout: 120_000 }, () => {
     ${first}
   }`;
   const pulled = { code: "key-removed", message: "the key was removed", hint: "insert it and try again" };
-  const timeout = { code: "touch-timeout", message: "the key was not touched in time", hint: "try again, and touch it when it blinks" };
-  for (const [what, name, first, message, hint] of [
-    ["a key that is pulled", "key-removed", `setTimeout(() => write(failed(id, ${JSON.stringify(pulled)})), 700)`, /^The key was removed$/, /insert it/i],
-    ["a host that ends", "host-ended", "setTimeout(() => process.exit(1), 700)", /ended unexpectedly/, /again/],
-    ["no touch", "touch-timeout", `setTimeout(() => write(failed(id, ${JSON.stringify(timeout)})), 700)`, /not touched/, /again/],
-    ["a touch after the code ran out", "code-expired", 'setTimeout(() => write(gives("111111", now())), 700)', /^That code ran out while you touched$/, /^Click to try again/],
+  const timeout = { code: "touch-timeout", message: "the key was not touched in time", hint: "try again" };
+  const fails = (failure) => `write(failed(id, ${JSON.stringify(failure)}))`;
+  const late = 'write(gives("111111", now()))';
+  for (const [what, name, then, message, hint] of [
+    ["a key that is pulled", "key-removed", fails(pulled), /^The key was removed$/, /^Insert it/],
+    ["a host that ends", "host-ended", "process.exit(1)", /ended unexpectedly/, /again/],
+    ["no touch", "touch-timeout", fails(timeout), /not touched/, /again/],
+    ["a code that runs out", "code-expired", late, /^That code ran out while you touched$/, /^Click to try again/],
   ]) {
     test(`${what} while the touch is waited for`, async () => {
       rmSync(path.join(home.path, "once"), { force: true });
-      host.answers(ANSWER(second(`${first}; return touch(id);`)));
+      host.answers(ANSWER(second(`setTimeout(() => ${then}, 700); return touch(id);`)));
       await open();
       await says("idle", "idle", /^Use key$/, /alice · 123456789012/);
       await click();
@@ -231,7 +234,8 @@ describe("chip on another host", { timeout: 120_000 }, () => {
   });
 
   test("the key is not asked after that wait for a page that the person has left meanwhile", async () => {
-    host.answers(ANSWER('(id, gives) => { require("node:fs").writeFileSync(__dirname + "/asked", ""); return touch(id); }', PERIOD));
+    const asked = path.join(home.path, "asked");
+    host.answers(ANSWER(`(id) => (require("node:fs").writeFileSync(${JSON.stringify(asked)}, ""), touch(id))`, PERIOD));
     await open();
     await says("idle", "idle", /^Use key$/);
     await click();
@@ -241,12 +245,12 @@ describe("chip on another host", { timeout: 120_000 }, () => {
     await until("the end of the wait", async () => (await chip()).state !== "busy");
     await other.close();
     assert.deepEqual((await chip()).text, ["Not filled", "The page lost the focus. Click to try again."]);
-    assert.equal(existsSync(path.join(home.path, "asked")), false, "the key was not asked");
+    assert.equal(existsSync(asked), false, "the key was not asked");
   });
 
   test("that has two accounts for this page", async () => {
-    host.answers(ANSWER('(id, gives) => gives("111111", now() + 20)',
-      'account("Amazon Web Services:alice@123456789012"), account("Amazon Web Services:bob@210987654321", { aws: { account: "210987654321", device: "bob", flow: "iam" } })'));
+    const bob = 'account("Amazon Web Services:bob@210987654321", { aws: { account: "210987654321", device: "bob", flow: "iam" } })';
+    host.answers(ANSWER("() => null", `account("Amazon Web Services:alice@123456789012"), ${bob}`));
     await open();
     await says("two-accounts", "idle", /^Fill code$/, /^2 accounts fit$/);
     await click();

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
 
-import { Home, launch, Pages } from "../../tests/browser/harness.js";
+import { Home, launch, Pages, picture } from "../../tests/browser/harness.js";
 import { FakeHost } from "./fake-host.js";
 
 const ACCOUNTS = [
@@ -123,7 +123,8 @@ describe("popup on a software key", { timeout: 120_000 }, () => {
     await open(OBJECT.replace("b-1", "B_1"));
     assert.match(await hint(), /bucket/);
     assert.equal(await selected(), "true");
-    for (const other of ["https://eu-west-1.console.aws.amazon.com/ec2/home", "https://example.org/?a=\\%FF", "about:blank"]) {
+    const others = ["https://eu-west-1.console.aws.amazon.com/ec2/home", "https://example.org/?a=\\%FF", "about:blank"];
+    for (const other of others) {
       await open(other);
       assert.match(await hint(), /^Open an object/, other);
       assert.equal(await selected(), "false", other);
@@ -263,7 +264,10 @@ describe("popup on another host", { timeout: 120_000 }, () => {
   });
 
   test("that speaks another version", async () => {
-    host.answers("({ id }) => frame({ type: 'done', id, answer: { name: 'hello', version: '9.9.9', protocol: 2 } })", { greets: true });
+    host.answers(
+      "({ id }) => frame({ type: 'done', id, answer: { name: 'hello', version: '9.9.9', protocol: 2 } })",
+      { greets: true },
+    );
     await open();
     await trouble("host-version", /9\.9\.9/, /Update/);
   });
@@ -343,10 +347,15 @@ describe("popup on another host", { timeout: 120_000 }, () => {
   test("whose code has run out by the touch: it is not shown, and the next click asks anew", async () => {
     host.answers(ANSWER(
       `() => [account("AWS:a"), account("AWS:b", { touch: false, code: code("000000", now(), now() + 30) })]`,
-      `(gives, id) => { const late = !globalThis.once; globalThis.once = true; return Buffer.concat([touch(id), gives("111111", now() + (late ? 0 : 20))]); }`,
+      `(gives, id) => {
+        const late = !globalThis.once;
+        globalThis.once = true;
+        return Buffer.concat([touch(id), gives("111111", now() + (late ? 0 : 20))]);
+      }`,
     ));
     await open();
     await page.click(row("AWS:a"));
+    await picture(page, "popup-code-expired");
     await trouble("code-expired", /^That code ran out while you touched$/, /click .*again/i);
     assert.equal(await shown("AWS:a"), "Touch");
     assert.equal(await page.$eval("#retry", (button) => button.hidden), true);
@@ -369,7 +378,7 @@ describe("popup on another host", { timeout: 120_000 }, () => {
     assert.equal(await shown("AWS:a"), "222 222");
   });
 
-  test("that reads the key again: a touched code stays, and so does a touch that is waited for, with what it is for", async () => {
+  test("that reads the key again: a touched code stays, and so does a touch and what it is for", async () => {
     host.answers(ANSWER(
       `() => [account("AWS:a"), account("AWS:b"), account("AWS:c", { touch: false,
         code: code(String(100000 + (globalThis.reads = (globalThis.reads ?? 0) + 1)), now(), now() + 2) })]`,
@@ -395,6 +404,7 @@ describe("popup on another host", { timeout: 120_000 }, () => {
     // Longer than what is said in passing is shown.
     await new Promise((resolve) => setTimeout(resolve, 2000));
     assert.equal(await text("#status"), "Touch for this");
+    await picture(page, "popup-touch");
     await page.waitForSelector(`${row("AWS:b")}[data-state=code]`);
     assert.equal(await shown("AWS:b"), "222 222");
     assert.equal(await text("#status"), "");

@@ -6,6 +6,8 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 use std::{env, fs};
 
 use keyfob::keychain::{self, KeychainError};
@@ -47,12 +49,29 @@ fn in_private_session(name: &str, keyring: bool) {
     assert!(output.status.success() && text.contains("1 passed"), "{text}");
 }
 
+/// The keychain, once its daemon has made the collection that it keeps things in: it says that it runs before that.
+fn ready() -> Box<dyn keychain::Keychain> {
+    let start = Instant::now();
+    loop {
+        let result = keychain::system().and_then(|keychain| {
+            keychain.set("ready", b"yes")?;
+            keychain.delete("ready")?;
+            Ok(keychain)
+        });
+        match result {
+            Ok(keychain) => return keychain,
+            Err(error) => assert!(start.elapsed() < Duration::from_secs(20), "{error}"),
+        }
+        sleep(Duration::from_millis(50));
+    }
+}
+
 #[test]
 fn the_secret_service_keeps_the_key_of_a_software_key() {
     let Some(home) = env::var_os(INSIDE) else {
         return in_private_session("the_secret_service_keeps_the_key_of_a_software_key", true);
     };
-    let keychain = keychain::system().unwrap();
+    let keychain = ready();
     assert_eq!(keychain.get("entry").unwrap(), None);
     assert!(!keychain.delete("entry").unwrap());
     keychain.set("entry", b"one").unwrap();

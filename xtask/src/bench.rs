@@ -27,7 +27,7 @@ pub(crate) fn run() -> Result<()> {
     for (what, line) in [
         ("Presigning", "cargo bench --quiet --package keyfob-tests --bench presign"),
         ("Whole processes", "cargo bench --quiet --package keyfob-tests --bench processes"),
-        ("Presigning in wasm", "node tests/bench/wasm.js"),
+        ("Presigning in wasm", "node tests/benches/wasm.js"),
     ] {
         run::say(what);
         let mut bench = command(line);

@@ -151,14 +151,6 @@ const LOCAL: &[Local] = &[
         install: install_s3s_fs,
     },
     Local {
-        needed: For::Bench,
-        name: "npm-bench",
-        why: "aws4fetch and the AWS SDK, to compare with",
-        version: || lock_file("tests/bench/package-lock.json"),
-        proof: "tests/bench/node_modules",
-        install: || npm_ci("tests/bench"),
-    },
-    Local {
         needed: For::Test,
         name: "python",
         why: "ykman and botocore, in target/venv",

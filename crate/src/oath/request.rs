@@ -35,17 +35,38 @@ pub trait Request {
 
     /// What a status word other than `9000` means. `locked`: the session wants a password that was not proved.
     fn refusal(&self, status: StatusWord, locked: bool) -> OathError {
-        let ins = Self::INS;
-        match status {
-            StatusWord::SECURITY_STATUS => OathError::Locked,
-            StatusWord::CONDITIONS_NOT_SATISFIED if locked => OathError::Locked,
-            StatusWord::NO_SUCH_OBJECT | StatusWord::NOT_FOUND => OathError::NoSuchCredential,
-            StatusWord::NO_SPACE => OathError::NoSpace,
-            StatusWord::MEMORY_FAILURE => OathError::BrokenCredential,
-            StatusWord::WRONG_DATA => OathError::Refused { ins },
-            StatusWord::INVALID_INSTRUCTION => OathError::Unsupported { ins },
-            status => OathError::Status { ins, status },
-        }
+        refusal(Self::INS, status, locked)
+    }
+}
+
+/// What status words mean to most instructions.
+fn refusal(ins: u8, status: StatusWord, locked: bool) -> OathError {
+    match status {
+        StatusWord::SECURITY_STATUS => OathError::Locked,
+        StatusWord::CONDITIONS_NOT_SATISFIED if locked => OathError::Locked,
+        StatusWord::NO_SUCH_OBJECT | StatusWord::NOT_FOUND => OathError::NoSuchCredential,
+        StatusWord::NO_SPACE => OathError::NoSpace,
+        StatusWord::MEMORY_FAILURE => OathError::BrokenCredential,
+        StatusWord::WRONG_DATA => OathError::Refused { ins },
+        StatusWord::INVALID_INSTRUCTION => OathError::Unsupported { ins },
+        status => OathError::Status { ins, status },
+    }
+}
+
+/// What they mean to the instructions that write a name: `6985` is a duplicate.
+fn write_refusal(ins: u8, status: StatusWord, locked: bool) -> OathError {
+    match status {
+        StatusWord::CONDITIONS_NOT_SATISFIED if !locked => OathError::Exists,
+        status => refusal(ins, status, locked),
+    }
+}
+
+/// What they mean to the instructions that may want a touch: the applet gives one that never came the same word as a
+/// password that was never proved.
+fn calculate_refusal(ins: u8, status: StatusWord, locked: bool) -> OathError {
+    match status {
+        StatusWord::SECURITY_STATUS if !locked => OathError::TouchTimeout,
+        status => refusal(ins, status, locked),
     }
 }
 
@@ -378,20 +399,7 @@ impl Request for Calculate {
     }
 
     fn refusal(&self, status: StatusWord, locked: bool) -> OathError {
-        calculate_refusal(status, locked)
-    }
-}
-
-fn calculate_refusal(status: StatusWord, locked: bool) -> OathError {
-    match status {
-        StatusWord::SECURITY_STATUS | StatusWord::CONDITIONS_NOT_SATISFIED if locked => OathError::Locked,
-        // The applet gives a touch that never came the same word as a password that was never proved.
-        StatusWord::SECURITY_STATUS => OathError::TouchTimeout,
-        StatusWord::NO_SUCH_OBJECT | StatusWord::NOT_FOUND => OathError::NoSuchCredential,
-        StatusWord::MEMORY_FAILURE => OathError::BrokenCredential,
-        StatusWord::INVALID_INSTRUCTION => OathError::Unsupported { ins: ins::CALCULATE },
-        StatusWord::WRONG_DATA => OathError::Refused { ins: ins::CALCULATE },
-        status => OathError::Status { ins: ins::CALCULATE, status },
+        calculate_refusal(Self::INS, status, locked)
     }
 }
 
@@ -443,7 +451,7 @@ impl Request for CalculateFull {
     }
 
     fn refusal(&self, status: StatusWord, locked: bool) -> OathError {
-        calculate_refusal(status, locked)
+        calculate_refusal(Self::INS, status, locked)
     }
 }
 
@@ -565,14 +573,7 @@ impl Request for Put {
     }
 
     fn refusal(&self, status: StatusWord, locked: bool) -> OathError {
-        match status {
-            StatusWord::SECURITY_STATUS => OathError::Locked,
-            StatusWord::CONDITIONS_NOT_SATISFIED if locked => OathError::Locked,
-            StatusWord::CONDITIONS_NOT_SATISFIED => OathError::Exists,
-            StatusWord::NO_SPACE => OathError::NoSpace,
-            StatusWord::WRONG_DATA => OathError::Refused { ins: Self::INS },
-            status => OathError::Status { ins: Self::INS, status },
-        }
+        write_refusal(Self::INS, status, locked)
     }
 }
 
@@ -642,15 +643,7 @@ impl Request for Rename {
     }
 
     fn refusal(&self, status: StatusWord, locked: bool) -> OathError {
-        match status {
-            StatusWord::SECURITY_STATUS => OathError::Locked,
-            StatusWord::CONDITIONS_NOT_SATISFIED if locked => OathError::Locked,
-            StatusWord::CONDITIONS_NOT_SATISFIED => OathError::Exists,
-            StatusWord::NO_SUCH_OBJECT | StatusWord::NOT_FOUND => OathError::NoSuchCredential,
-            StatusWord::INVALID_INSTRUCTION => OathError::Unsupported { ins: Self::INS },
-            StatusWord::WRONG_DATA => OathError::Refused { ins: Self::INS },
-            status => OathError::Status { ins: Self::INS, status },
-        }
+        write_refusal(Self::INS, status, locked)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Presigned links against two independent implementations: the `aws-sigv4` crate and botocore.
+//! Presigned links against two independent implementations: the `aws-sigv4` crate and botocore, natively and in wasm.
 //!
 //! A few thousand requests from a fixed seed, with whatever has gone wrong in signers before: every kind of
 //! character, empty and dot segments, what looks encoded already, long secrets, tokens, versions, overrides, headers.
@@ -256,15 +256,32 @@ fn botocore_makes_the_same_links() {
     let python = std::env::var_os("KEYFOB_PYTHON").expect(
         "KEYFOB_PYTHON must name a Python that has botocore: run `cargo xtask test`, which sets it up",
     );
-    let mut child = Command::new(python)
+    let mut command = Command::new(python);
+    command
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/oracle/botocore_presign.py"))
         .env_remove("AWS_PROFILE")
         .env("AWS_CONFIG_FILE", "/dev/null")
-        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null");
+    ask(command, check);
+}
+
+/// With the two tests above: in wasm the links are those of the two others too, letter for letter.
+#[test]
+fn the_wasm_makes_the_same_links() {
+    assert!(
+        std::env::var_os("KEYFOB_WASM").is_some(),
+        "KEYFOB_WASM must name the folder of the wasm: run `cargo xtask test`, which builds it"
+    );
+    let mut command = Command::new("node");
+    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/wasm/presign_lines.js"));
+    ask(command, |question, reply| {
+        assert_eq!(reply.url.as_ref(), Some(&ours(question).1), "link of {question:#?}");
+    });
+}
+
+/// Puts all questions to a program, a line each, and checks its replies.
+fn ask(mut command: Command, check: impl Fn(&Question, &Reply)) {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let questions = questions();
     let mut stdin = child.stdin.take().unwrap();
     let stdout = BufReader::new(child.stdout.take().unwrap());

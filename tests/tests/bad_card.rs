@@ -175,7 +175,7 @@ impl Bench {
             let gone = || (self.json(CODE.0, "").error() == "no-key").then_some(());
             poll("the reader to be empty", gone).unwrap();
         }
-        self.inside().key.power_cycle();
+        let between = std::mem::replace(&mut self.inside().between, honest());
         let inside = Arc::clone(&self.inside);
         let card = self.pcscd.insert(0, move |command| {
             let inside = &mut *lock(&inside);
@@ -183,6 +183,13 @@ impl Bench {
             (inside.between)(inside.seen - 1, command, &mut inside.key)
         });
         self.card = Some(card.unwrap());
+        // The service has powered it on, and says so to clients a little later.
+        let serial = format!("\"{}\"", self.inside().key.serial());
+        let seen = || self.json(&["list"], "").stdout().contains(&serial).then_some(());
+        poll("the card to be seen", seen).unwrap();
+        let mut inside = self.inside();
+        inside.key.power_cycle();
+        (inside.between, inside.seen) = (between, 0);
     }
 
     fn inside(&self) -> MutexGuard<'_, Inside> {

@@ -5,6 +5,7 @@ extern crate alloc;
 pub mod apdu;
 pub mod aws;
 pub mod identity;
+pub mod management;
 pub mod message;
 pub mod oath;
 pub mod partition;

@@ -13,15 +13,12 @@ use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 use crate::apdu::{Command, StatusWord};
+use crate::management;
 use crate::oath::protocol::{ACCESS_KEY_LEN, AID, MAX_ID, MIN_KEY, ins, p2, property, tag};
 use crate::oath::{AccessKey, Algorithm, Kind, Version, hmac, truncate};
 use crate::secret::Secret;
 use crate::tlv::{Reader, TlvError, Writer};
 
-/// AID of Yubico's management applet.
-const MANAGEMENT_AID: [u8; 8] = [0xA0, 0x00, 0x00, 0x05, 0x27, 0x47, 0x11, 0x17];
-/// READ CONFIG of the management applet.
-const READ_CONFIG: u8 = 0x1D;
 /// Most data bytes of a response block, where the command takes no more.
 const BLOCK: usize = 256;
 /// Longest key in bytes: the block of SHA-512.
@@ -213,7 +210,7 @@ impl SoftKey {
                 body.put(tag::CHALLENGE, &[&challenge])?.put(tag::ALGORITHM, &[&[Algorithm::Sha1 as u8]])?;
             }
             Ok(body)
-        } else if aid.len() >= 5 && MANAGEMENT_AID.starts_with(aid) {
+        } else if aid.len() >= 5 && management::AID.starts_with(aid) {
             self.applet = Some(Applet::Management);
             let mut body = Writer::new();
             body.raw(alloc::format!("Keyfob software key - FW version {}", self.version).as_bytes());
@@ -226,19 +223,18 @@ impl SoftKey {
     /// READ CONFIG: a length byte, then TLVs (Yubico's management applet, as `ykman info` reads it).
     fn management(&self, command: &Command<'_>) -> Answer {
         const USB_SUPPORTED: u8 = 0x01;
-        const SERIAL: u8 = 0x02;
         const USB_ENABLED: u8 = 0x03;
         const FORM_FACTOR: u8 = 0x04;
         const VERSION: u8 = 0x05;
         /// OATH in the bit field of capabilities.
         const OATH: [u8; 2] = [0x00, 0x20];
-        if command.ins != READ_CONFIG {
+        if command.ins != management::READ_CONFIG {
             return Err(StatusWord::INVALID_INSTRUCTION);
         }
         let mut config = Writer::new();
         config
             .put(USB_SUPPORTED, &[&OATH])?
-            .put(SERIAL, &[&self.serial.to_be_bytes()])?
+            .put(management::SERIAL, &[&self.serial.to_be_bytes()])?
             .put(USB_ENABLED, &[&OATH])?
             .put(FORM_FACTOR, &[&[0x01]])?
             .put(VERSION, &[&[self.version.0, self.version.1, self.version.2]])?;
@@ -250,21 +246,21 @@ impl SoftKey {
 
     fn oath(&mut self, command: &Command<'_>, environment: &mut dyn Environment) -> Answer {
         let open = self.access_key.is_none() || self.validated;
-        match (command.ins, command.p1, command.p2) {
-            (ins::VALIDATE, _, _) => self.validate(command.data),
-            (ins::RESET, 0xDE, 0xAD) => self.reset(environment),
-            (ins::RESET, _, _) => Err(StatusWord::WRONG_P1_P2),
-            (
-                ins::PUT
+        let protected = matches!(
+            command.ins,
+            ins::PUT
                 | ins::DELETE
                 | ins::SET_CODE
                 | ins::RENAME
                 | ins::LIST
                 | ins::CALCULATE
-                | ins::CALCULATE_ALL,
-                _,
-                _,
-            ) if !open => Err(StatusWord::SECURITY_STATUS),
+                | ins::CALCULATE_ALL
+        );
+        match (command.ins, command.p1, command.p2) {
+            (ins::VALIDATE, _, _) => self.validate(command.data),
+            (ins::RESET, 0xDE, 0xAD) => self.reset(environment),
+            (ins::RESET, _, _) => Err(StatusWord::WRONG_P1_P2),
+            _ if protected && !open => Err(StatusWord::SECURITY_STATUS),
             (ins::PUT, 0, 0) => self.put(command.data),
             (ins::DELETE, 0, 0) => self.delete(command.data),
             (ins::SET_CODE, 0, 0) => self.set_code(command.data),
@@ -274,17 +270,7 @@ impl SoftKey {
                 self.calculate(command.data, p2, environment)
             }
             (ins::CALCULATE_ALL, 0, p2 @ (p2::FULL | p2::TRUNCATED)) => self.calculate_all(command.data, p2),
-            (
-                ins::PUT
-                | ins::DELETE
-                | ins::SET_CODE
-                | ins::RENAME
-                | ins::LIST
-                | ins::CALCULATE
-                | ins::CALCULATE_ALL,
-                _,
-                _,
-            ) => Err(StatusWord::WRONG_P1_P2),
+            _ if protected => Err(StatusWord::WRONG_P1_P2),
             _ => Err(StatusWord::INVALID_INSTRUCTION),
         }
     }

@@ -7,6 +7,7 @@ mod pcsc;
 mod soft;
 
 use keyfob_core::apdu::{CommandApdu, ResponseApdu, StatusWord};
+use keyfob_core::management;
 use keyfob_core::message::{self, KeyKind};
 use keyfob_core::oath::{AccessKey, Exchange, OathError, Request, Selected, Session, Step};
 use keyfob_core::tlv::Reader;
@@ -195,25 +196,22 @@ fn random() -> Result<[u8; 8], KeyError> {
 
 /// The serial number that Yubico's management applet tells; `None` on other makes. Deselects OATH.
 fn serial(card: &mut dyn Card) -> Result<Option<u32>, KeyError> {
-    const MANAGEMENT_AID: [u8; 8] = [0xA0, 0x00, 0x00, 0x05, 0x27, 0x47, 0x11, 0x17];
-    const READ_CONFIG: u8 = 0x1D;
-    const SERIAL: u8 = 0x02;
-    let select = CommandApdu::new(0, 0xA4, 0x04, 0, &MANAGEMENT_AID).map_err(OathError::from)?;
-    let read = CommandApdu::new(0, READ_CONFIG, 0, 0, &[]).map_err(OathError::from)?;
+    let select = CommandApdu::new(0, 0xA4, 0x04, 0, &management::AID).map_err(OathError::from)?;
+    let read = CommandApdu::new(0, management::READ_CONFIG, 0, 0, &[]).map_err(OathError::from)?;
     for command in [select, read] {
         let response = card.transmit(&command)?;
         let response = ResponseApdu::parse(&response).map_err(OathError::from)?;
         if response.status != StatusWord::OK {
             return Ok(None);
         }
-        if command.as_bytes().get(1) != Some(&READ_CONFIG) {
+        if command.as_bytes().get(1) != Some(&management::READ_CONFIG) {
             continue;
         }
         let mut reader = Reader::new(response.data);
         // One byte of length before the TLVs. What cannot be read is no serial number, not an error.
         let _ = reader.byte();
         while let Ok((tag, value)) = reader.next() {
-            if tag == SERIAL {
+            if tag == management::SERIAL {
                 return Ok(value.try_into().ok().map(u32::from_be_bytes));
             }
         }

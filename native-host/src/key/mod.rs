@@ -178,6 +178,10 @@ impl<'a> Conversation<'a> {
             label: self.label.clone(),
             version: self.selected().version.to_string(),
             locked: self.is_locked(),
+            serial: None,
+            form_factor: None,
+            enabled: Vec::new(),
+            slots: None,
         })
     }
 }

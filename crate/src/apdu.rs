@@ -52,6 +52,12 @@ impl CommandApdu {
         Ok(Self { bytes })
     }
 
+    /// Encodes a header alone, without Le (ISO 7816-4 case 1): for the one command that must not have it.
+    #[must_use]
+    pub fn header(cla: u8, ins: u8, p1: u8, p2: u8) -> Self {
+        Self { bytes: alloc::vec![cla, ins, p1, p2] }
+    }
+
     /// The bytes to transmit.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {

@@ -228,13 +228,13 @@ impl SoftKey {
         const VERSION: u8 = 0x05;
         /// OATH in the bit field of capabilities.
         const OATH: [u8; 2] = [0x00, 0x20];
-        if command.ins != management::READ_CONFIG {
+        if command.ins != management::ins::READ_CONFIG {
             return Err(StatusWord::INVALID_INSTRUCTION);
         }
         let mut config = Writer::new();
         config
             .put(USB_SUPPORTED, &[&OATH])?
-            .put(management::SERIAL, &[&self.serial.to_be_bytes()])?
+            .put(management::tag::SERIAL, &[&self.serial.to_be_bytes()])?
             .put(USB_ENABLED, &[&OATH])?
             .put(FORM_FACTOR, &[&[0x01]])?
             .put(VERSION, &[&[self.version.0, self.version.1, self.version.2]])?;

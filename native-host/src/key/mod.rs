@@ -201,21 +201,21 @@ fn random() -> Result<[u8; 8], KeyError> {
 /// The serial number that Yubico's management applet tells; `None` on other makes. Deselects OATH.
 fn serial(card: &mut dyn Card) -> Result<Option<u32>, KeyError> {
     let select = CommandApdu::new(0, 0xA4, 0x04, 0, &management::AID).map_err(OathError::from)?;
-    let read = CommandApdu::new(0, management::READ_CONFIG, 0, 0, &[]).map_err(OathError::from)?;
+    let read = CommandApdu::new(0, management::ins::READ_CONFIG, 0, 0, &[]).map_err(OathError::from)?;
     for command in [select, read] {
         let response = card.transmit(&command)?;
         let response = ResponseApdu::parse(&response).map_err(OathError::from)?;
         if response.status != StatusWord::OK {
             return Ok(None);
         }
-        if command.as_bytes().get(1) != Some(&management::READ_CONFIG) {
+        if command.as_bytes().get(1) != Some(&management::ins::READ_CONFIG) {
             continue;
         }
         let mut reader = Reader::new(response.data);
         // One byte of length before the TLVs. What cannot be read is no serial number, not an error.
         let _ = reader.byte();
         while let Ok((tag, value)) = reader.next() {
-            if tag == management::SERIAL {
+            if tag == management::tag::SERIAL {
                 return Ok(value.try_into().ok().map(u32::from_be_bytes));
             }
         }

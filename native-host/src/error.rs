@@ -4,6 +4,7 @@ use keyfob_core::message::{ErrorCode, Failure};
 use keyfob_core::oath::{IdError, OathError, OtpAuthError};
 use keyfob_core::s3;
 
+use crate::holders::{self, Holder};
 use crate::key::{KeyError, PcscError};
 
 /// A failure with a hint.
@@ -32,6 +33,7 @@ impl From<KeyError> for Refusal {
     fn from(error: KeyError) -> Self {
         Self(match error {
             KeyError::Oath(error) => oath(&error),
+            KeyError::Pcsc(PcscError::Busy) => busy(&holders::others()),
             KeyError::Pcsc(error) => pcsc(error),
             KeyError::Soft(error) => failure(error.code(), &error, ""),
             KeyError::State(error) => failure(ErrorCode::Io, &error, ""),
@@ -144,4 +146,47 @@ fn pcsc(error: PcscError) -> Failure {
         PcscError::Other(_) => (ErrorCode::BadAnswer, "unplug the key and plug it in again"),
     };
     failure(code, error, hint)
+}
+
+/// Another program holds the key: which one, and how it lets go, if anybody knows.
+fn busy(holders: &[Holder]) -> Failure {
+    let Failure { code, message, hint, .. } = pcsc(PcscError::Busy);
+    let Some(first) = holders.first() else { return failure(code, message, hint.unwrap_or_default()) };
+    let names: Vec<_> = holders.iter().map(Holder::to_string).collect();
+    let message = format!("{message}: {}", names.join(" or "));
+    match first.hint {
+        Some(hint) => failure(code, message, format!("{}: {hint}", first.name)),
+        None => failure(code, message, "close the program that uses it"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_holds_the_key_is_named() {
+        #[track_caller]
+        fn check(holders: &[(u32, &str, Option<&'static str>)], message: &str, hint: &str) {
+            let holder = |&(pid, name, hint): &(u32, &str, _)| Holder { pid, name: name.to_owned(), hint };
+            let failure = busy(&holders.iter().map(holder).collect::<Vec<_>>());
+            assert_eq!((failure.message.as_str(), failure.hint.as_deref()), (message, Some(hint)));
+            assert_eq!(failure.code, ErrorCode::Busy);
+        }
+        check(
+            &[],
+            "another program holds the key",
+            "close the program that uses it; GnuPG's scdaemon lets go after `gpgconf --kill scdaemon`",
+        );
+        check(
+            &[(12, "scdaemon", Some("run this")), (13, "x", None)],
+            "another program holds the key: scdaemon (pid 12) or x (pid 13)",
+            "scdaemon: run this",
+        );
+        check(
+            &[(13, "x", None)],
+            "another program holds the key: x (pid 13)",
+            "close the program that uses it",
+        );
+    }
 }

@@ -16,6 +16,7 @@ pub mod config;
 pub mod error;
 pub mod exit;
 pub mod front;
+pub mod holders;
 pub mod import;
 pub mod key;
 pub mod keychain;

@@ -10,6 +10,7 @@
 //! A front end asks in the protocol of [`keyfob_core::message`]; [`service::Service`] answers, within what
 //! [`policy`] allows that front end.
 
+pub mod asker;
 pub mod browser;
 pub mod cli;
 pub mod config;
@@ -21,10 +22,12 @@ pub mod import;
 pub mod key;
 pub mod keychain;
 pub mod native_messaging;
+pub mod notify;
 pub mod passwords;
 pub mod paths;
 pub mod policy;
 pub mod prompt;
 pub mod service;
 pub mod soft;
+pub mod touch;
 pub mod vpcd;

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::CommandFactory as _;
 use keyfob_core::message::{
@@ -26,9 +27,10 @@ use crate::import;
 use crate::keychain;
 use crate::paths::Paths;
 use crate::policy::Caller;
-use crate::prompt::{self, TouchNotice};
+use crate::prompt;
 use crate::service::{self, Service};
 use crate::soft::{Name, SoftError, Unlock};
+use crate::touch::TouchNotice;
 use crate::vpcd;
 
 pub(super) fn run(cli: Cli) -> Result<(), Failure> {
@@ -103,7 +105,8 @@ impl<'a> Client<'a> {
         let notice = RefCell::new(None);
         self.service.handle(request, &mut |event| {
             if let Event::TouchRequired { prompt } = event {
-                notice.replace(Some(TouchNotice::show(&format!("Touch your key: {prompt}"))));
+                let text = format!("Touch your key: {prompt}");
+                notice.replace(Some(TouchNotice::show(&text, Duration::ZERO)));
             }
         })
     }

@@ -348,12 +348,12 @@ pub struct Key {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub serial: Option<u32>,
-    /// What it is built as, for people: `USB-C keychain`.
+    /// What it is built as, for people: `Keychain (USB-C)`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub form_factor: Option<String>,
-    /// Which of its applications are switched on over the interface that it is asked through, in Yubico's words: `OTP`,
-    /// `U2F`, `OATH`. Empty when not known.
+    /// Which of its applications are switched on over the interface that it is asked through, in Yubico's words:
+    /// `Yubico OTP`, `OATH`. Empty when not known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(test, ts(optional, as = "Option<Vec<String>>"))]
     pub enabled: Vec<String>,

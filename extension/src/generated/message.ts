@@ -258,12 +258,12 @@ locked: boolean,
  */
 serial?: number, 
 /**
- * What it is built as, for people: `USB-C keychain`.
+ * What it is built as, for people: `Keychain (USB-C)`.
  */
 form_factor?: string, 
 /**
- * Which of its applications are switched on over the interface that it is asked through, in Yubico's words: `OTP`,
- * `U2F`, `OATH`. Empty when not known.
+ * Which of its applications are switched on over the interface that it is asked through, in Yubico's words:
+ * `Yubico OTP`, `OATH`. Empty when not known.
  */
 enabled?: Array<string>, 
 /**

@@ -155,13 +155,25 @@ fn info(global: &Global) -> Result<(), Failure> {
             "key": key,
             "accounts": accounts.len(),
             "identities": identities.len(),
+            "used": accounts.len() + identities.len(),
         }));
     }
     output::line(&format!("key         {}", prompt::printable(&key.id)))?;
     output::line(&format!("reader      {}", prompt::printable(&key.label)))?;
     output::line(&format!("OATH        {}", key.version))?;
+    if let Some(form_factor) = &key.form_factor {
+        output::line(&format!("form        {}", prompt::printable(form_factor)))?;
+    }
+    if !key.enabled.is_empty() {
+        output::line(&format!("enabled     {}", prompt::printable(&key.enabled.join(", "))))?;
+    }
     output::line(&format!("accounts    {}", accounts.len()))?;
-    output::line(&format!("identities  {}", identities.len()))
+    output::line(&format!("identities  {}", identities.len()))?;
+    let used = accounts.len() + identities.len();
+    match key.slots {
+        Some(slots) => output::line(&format!("used        {used} of {slots}")),
+        None => output::line(&format!("used        {used}")),
+    }
 }
 
 fn oath_list(global: &Global) -> Result<(), Failure> {

@@ -3,14 +3,16 @@
 //! A conversation holds the card from SELECT to its end (a PC/SC transaction, or the lock of the software
 //! key's file), so nobody else's command comes in between; it is kept short, for others want the card too.
 
+mod device;
 mod pcsc;
 mod soft;
 
-use keyfob_core::apdu::{CommandApdu, ResponseApdu, StatusWord};
-use keyfob_core::management;
+use std::collections::HashMap;
+
+use keyfob_core::apdu::CommandApdu;
+use keyfob_core::management::DeviceInfo;
 use keyfob_core::message::{self, KeyKind};
 use keyfob_core::oath::{AccessKey, Exchange, OathError, Request, Selected, Session, Step};
-use keyfob_core::tlv::Reader;
 use zeroize::Zeroizing;
 
 pub use self::pcsc::PcscError;
@@ -90,7 +92,12 @@ pub struct Conversation<'a> {
     id: Option<String>,
     /// The password's, once it was proved: SELECT makes the card forget that.
     access_key: Option<AccessKey>,
+    /// What the card told of itself, if it was asked.
+    device: Option<Told>,
 }
+
+/// What a card told of itself; none on other makes.
+type Told = Option<DeviceInfo>;
 
 impl<'a> Conversation<'a> {
     /// SELECTs the applet.
@@ -108,6 +115,7 @@ impl<'a> Conversation<'a> {
             kind,
             id,
             access_key: None,
+            device: None,
         })
     }
 
@@ -154,26 +162,27 @@ impl<'a> Conversation<'a> {
         run(self.card, self.session.exchange(request, random()?))
     }
 
-    /// Describes the key; asks a card for its serial number, and selects the OATH applet again.
+    /// Describes the key. Asks a card that was not asked before what it tells of itself, and selects the OATH applet
+    /// again.
     ///
     /// # Errors
     /// The card's.
     pub fn describe(&mut self) -> Result<message::Key, KeyError> {
-        let id = match &self.id {
-            Some(id) => id.clone(),
+        let told = match self.device.take() {
+            Some(told) => told,
             None => {
-                let serial = serial(self.card)?;
+                let told = device::read(self.card)?;
                 self.session = Session::new(run(self.card, Session::select())?);
                 if self.session.is_locked()
                     && let Some(key) = self.access_key.clone()
                 {
                     self.unlock(key)?;
                 }
-                serial.map_or_else(|| salt_id(self.selected()), |serial| serial.to_string())
+                told
             }
         };
-        Ok(message::Key {
-            id,
+        let mut key = message::Key {
+            id: self.id.clone().unwrap_or_else(|| salt_id(self.selected())),
             kind: self.kind,
             label: self.label.clone(),
             version: self.selected().version.to_string(),
@@ -182,7 +191,15 @@ impl<'a> Conversation<'a> {
             form_factor: None,
             enabled: Vec::new(),
             slots: None,
-        })
+        };
+        if let Some(info) = &told {
+            device::describe(&mut key, info, self.selected().version);
+        }
+        if let (None, Some(serial)) = (&self.id, key.serial) {
+            key.id = serial.to_string();
+        }
+        self.device = Some(told);
+        Ok(key)
     }
 }
 
@@ -198,34 +215,11 @@ fn random() -> Result<[u8; 8], KeyError> {
     Ok(bytes)
 }
 
-/// The serial number that Yubico's management applet tells; `None` on other makes. Deselects OATH.
-fn serial(card: &mut dyn Card) -> Result<Option<u32>, KeyError> {
-    let select = CommandApdu::new(0, 0xA4, 0x04, 0, &management::AID).map_err(OathError::from)?;
-    let read = CommandApdu::new(0, management::ins::READ_CONFIG, 0, 0, &[]).map_err(OathError::from)?;
-    for command in [select, read] {
-        let response = card.transmit(&command)?;
-        let response = ResponseApdu::parse(&response).map_err(OathError::from)?;
-        if response.status != StatusWord::OK {
-            return Ok(None);
-        }
-        if command.as_bytes().get(1) != Some(&management::ins::READ_CONFIG) {
-            continue;
-        }
-        let mut reader = Reader::new(response.data);
-        // One byte of length before the TLVs. What cannot be read is no serial number, not an error.
-        let _ = reader.byte();
-        while let Ok((tag, value)) = reader.next() {
-            if tag == management::tag::SERIAL {
-                return Ok(value.try_into().ok().map(u32::from_be_bytes));
-            }
-        }
-    }
-    Ok(None)
-}
-
 /// All keys that this process may use.
 pub struct Keys {
     cards: pcsc::Cards,
+    /// What the cards told of themselves, by their readers, for as long as they stay in them.
+    told: HashMap<String, (Vec<u8>, Told)>,
     /// Software keys that were unlocked.
     pub soft: SoftKeys,
 }
@@ -234,7 +228,7 @@ impl Keys {
     /// Keys on the PC/SC service and in `soft`. Nothing is touched yet.
     #[must_use]
     pub fn new(soft: SoftKeys) -> Self {
-        Self { cards: pcsc::Cards::default(), soft }
+        Self { cards: pcsc::Cards::default(), told: HashMap::new(), soft }
     }
 
     /// Every key: the chosen software key, and all cards that have an OATH applet.
@@ -258,9 +252,8 @@ impl Keys {
     /// another program holds is an error: it may be the one that is meant, or a second.
     fn describe(&mut self, choice: Option<&str>) -> Result<(Vec<Described>, Option<KeyError>), KeyError> {
         let (mut cards, mut stranger, mut held) = (Vec::new(), None, None);
-        for reader in self.cards.readers()? {
-            let described = self.cards.with(&reader, |card| {
-                let mut conversation = Conversation::open(card, KeyKind::SmartCard, &reader, None)?;
+        for reader in self.readers()? {
+            let described = self.converse(&reader, |conversation| {
                 let key = conversation.describe()?;
                 Ok(Described { key, reader: reader.clone(), salt: conversation.selected().salt.clone() })
             });
@@ -294,20 +287,51 @@ impl Keys {
             return self.soft.with(name, talk);
         }
         let (reader, salt) = self.reader(choice)?;
-        self.cards.with(&reader, |card| {
-            let mut conversation = Conversation::open(card, KeyKind::SmartCard, &reader, None)?;
+        self.converse(&reader, |conversation| {
             if salt.is_some_and(|salt| salt != conversation.selected().salt) {
                 // Another one was put into the reader since it was asked who it is.
                 return Err(KeyError::from(PcscError::Removed).into());
             }
-            talk(&mut conversation)
+            talk(conversation)
         })
+    }
+
+    /// Holds a conversation with the card in a reader, which is not asked twice what it tells of itself.
+    fn converse<T, E: From<KeyError>>(
+        &mut self,
+        reader: &str,
+        talk: impl FnOnce(&mut Conversation<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let Self { cards, told, .. } = self;
+        cards.with(reader, |card| {
+            let mut conversation = Conversation::open(card, KeyKind::SmartCard, reader, None)?;
+            // Another salt is another card, or one that was reset.
+            conversation.device = told
+                .get(reader)
+                .filter(|(salt, _)| *salt == conversation.selected().salt)
+                .map(|(_, told)| told.clone());
+            let result = talk(&mut conversation);
+            match conversation.device.take() {
+                Some(device) => {
+                    told.insert(reader.to_owned(), (conversation.selected().salt.clone(), device))
+                }
+                None => told.remove(reader),
+            };
+            result
+        })
+    }
+
+    /// The readers with a card in them. What cards told that are in none any more is forgotten.
+    fn readers(&mut self) -> Result<Vec<String>, KeyError> {
+        let readers = self.cards.readers()?;
+        self.told.retain(|reader, _| readers.contains(reader));
+        Ok(readers)
     }
 
     /// The reader that the chosen card is in, and the card's salt if it was asked for it.
     fn reader(&mut self, choice: Option<&str>) -> Result<(String, Option<Vec<u8>>), KeyError> {
         if choice.is_none() {
-            let mut readers = self.cards.readers()?;
+            let mut readers = self.readers()?;
             if readers.len() <= 1 {
                 // The common case costs no question to the card.
                 return readers.pop().map(|reader| (reader, None)).ok_or(KeyError::NoKey);
@@ -347,25 +371,12 @@ impl KeyError {
 mod tests {
     use super::*;
 
-    struct Script(Vec<&'static [u8]>);
+    /// A card that answers so, whatever it is asked.
+    pub(super) struct Script(pub(super) Vec<&'static [u8]>);
 
     impl Card for Script {
         fn transmit(&mut self, _command: &CommandApdu) -> Result<Zeroizing<Vec<u8>>, KeyError> {
             Ok(Zeroizing::new(self.0.remove(0).to_vec()))
         }
-    }
-
-    #[test]
-    fn serial_numbers_are_read_where_there_are_any() {
-        #[track_caller]
-        fn check(script: &[&'static [u8]], expected: Option<u32>) {
-            assert_eq!(serial(&mut Script(script.to_vec())).unwrap(), expected);
-        }
-        check(&[&[0x6A, 0x82]], None);
-        check(&[&[0x90, 0], &[0x6D, 0]], None);
-        check(&[&[0x90, 0], &[9, 1, 1, 0x20, 2, 4, 0, 0, 4, 0xD2, 0x90, 0]], Some(1234));
-        check(&[&[0x90, 0], &[0x90, 0]], None);
-        check(&[&[0x90, 0], &[3, 2, 4, 0, 0x90, 0]], None);
-        check(&[&[0x90, 0], &[4, 2, 2, 0, 1, 0x90, 0]], None);
     }
 }

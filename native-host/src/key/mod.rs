@@ -248,6 +248,23 @@ impl Keys {
         Ok(keys)
     }
 
+    /// Every reader, and what is in it.
+    ///
+    /// # Errors
+    /// [`PcscError::NoService`] and others of PC/SC itself; those of cards are in the [`Slot`]s.
+    pub fn slots(&mut self) -> Result<Vec<Slot>, KeyError> {
+        let readers = self.cards.readers()?;
+        let slot = |(reader, presence): (String, pcsc::Presence)| {
+            let card = match presence {
+                pcsc::Presence::Empty => None,
+                pcsc::Presence::Mute => Some(Err(PcscError::Mute.into())),
+                pcsc::Presence::Card => Some(self.converse(&reader, |conversation| conversation.describe())),
+            };
+            Slot { reader, card }
+        };
+        Ok(readers.into_iter().map(slot).collect())
+    }
+
     /// Every card with an OATH applet, or the one with this id; and what the first card said that has none. One that
     /// another program holds is an error: it may be the one that is meant, or a second.
     fn describe(&mut self, choice: Option<&str>) -> Result<(Vec<Described>, Option<KeyError>), KeyError> {
@@ -323,7 +340,7 @@ impl Keys {
 
     /// The readers with a card in them. What cards told that are in none any more is forgotten.
     fn readers(&mut self) -> Result<Vec<String>, KeyError> {
-        let readers = self.cards.readers()?;
+        let readers = self.cards.occupied()?;
         self.told.retain(|reader, _| readers.contains(reader));
         Ok(readers)
     }
@@ -347,6 +364,15 @@ impl Keys {
             (None, None) => Err(stranger.unwrap_or(KeyError::NoKey)),
         }
     }
+}
+
+/// A reader.
+#[derive(Debug)]
+pub struct Slot {
+    /// Its name.
+    pub reader: String,
+    /// The card in it, or why it is no key; `None` if there is none.
+    pub card: Option<Result<message::Key, KeyError>>,
 }
 
 /// A card that was asked who it is.

@@ -74,6 +74,13 @@ pub(super) enum Command {
         /// Folder; it is made if it is not there
         folder: PathBuf,
     },
+    /// What `code --clip` leaves behind: holds the text of stdin on the clipboard for a while
+    #[command(name = super::clip::HOLD, hide = true)]
+    HoldClipboard {
+        /// How long
+        #[arg(long, value_name = "TIME", value_parser = time::duration, default_value = "30s")]
+        clear_after: Duration,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -83,6 +90,12 @@ pub(super) struct Code {
     /// For another time than now: RFC 3339 (2026-11-21T12:00:00Z) or Unix seconds
     #[arg(long, value_name = "TIME", value_parser = time::parse)]
     pub(super) at: Option<u64>,
+    /// Copy the code to the clipboard rather than print it; it is cleared there after 30 seconds
+    #[arg(short, long)]
+    pub(super) clip: bool,
+    /// Show all accounts and their codes as they change, until q is pressed
+    #[arg(short, long, conflicts_with_all = ["accounts", "at", "clip"])]
+    pub(super) watch: bool,
 }
 
 #[derive(Debug, Args)]
@@ -195,6 +208,9 @@ impl From<Algorithm> for keyfob_core::oath::Algorithm {
 
 #[derive(Debug, Args)]
 pub(super) struct Uri {
+    /// Take it from the clipboard: its text, or a picture of a QR code
+    #[arg(long)]
+    pub(super) clipboard: bool,
     #[command(flatten)]
     pub(super) write: Write,
 }
@@ -213,6 +229,9 @@ pub(super) struct Write {
 pub(super) struct Import {
     /// Files; without any, or for `-`, stdin. docs/import.md lists the formats
     pub(super) files: Vec<PathBuf>,
+    /// Take what is on the clipboard: text, or a picture of QR codes
+    #[arg(long, conflicts_with = "files")]
+    pub(super) clipboard: bool,
     /// Leave accounts alone that are on the key already
     #[arg(long, conflicts_with = "force")]
     pub(super) skip: bool,
@@ -327,6 +346,9 @@ pub(super) enum Soft {
         /// Protect it by the system's keychain rather than by a passphrase
         #[arg(long)]
         keychain: bool,
+        /// YubiKey that it stands in for, in a virtual reader above all
+        #[arg(long, value_name = "neo|4.3|5.2|5.7", default_value_t)]
+        firmware: Firmware,
     },
     /// List the software keys
     List,

@@ -19,6 +19,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::args::{self, Aws, Browser, Cli, Command, Global, Oath, Soft};
+use super::clip;
 use super::output;
 use crate::browser::{Browsers, State};
 use crate::error::failure;
@@ -42,7 +43,11 @@ pub(super) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Oath(Oath::List) => oath_list(&global),
         Command::Oath(Oath::Add(add)) => oath_add(&global, &add),
         Command::Oath(Oath::Uri(uri)) => {
-            let text = text(ask("the otpauth:// URI")?, "the otpauth:// URI")?;
+            let text = if uri.clipboard {
+                clipboard_uri()?
+            } else {
+                text(ask("the otpauth:// URI")?, "the otpauth:// URI")?
+            };
             add_account(&global, text, &uri.write)
         }
         Command::Oath(Oath::Import(import)) => self::import(&global, &import),
@@ -81,6 +86,7 @@ pub(super) fn run(cli: Cli) -> Result<(), Failure> {
             output::raw(&script)
         }
         Command::Man { folder } => man(&global, &folder),
+        Command::HoldClipboard { clear_after } => clip::hold(clear_after),
     }
 }
 
@@ -188,6 +194,14 @@ fn oath_list(global: &Global) -> Result<(), Failure> {
 }
 
 fn code(global: &Global, code: args::Code) -> Result<(), Failure> {
+    let clip = code.clip;
+    if clip && code.accounts.len() != 1 {
+        return Err(failure(
+            ErrorCode::InvalidInput,
+            "one code fits on the clipboard, and no more",
+            "name one account with --clip",
+        ));
+    }
     if code.accounts.is_empty() {
         let (key, accounts) = accounts(global, true, code.at)?;
         if global.json {
@@ -219,6 +233,7 @@ fn code(global: &Global, code: args::Code) -> Result<(), Failure> {
     }
     // One code stands alone, for scripts; several have their names.
     match codes.as_slice() {
+        [(account, code)] if clip => copied(global, account, &code.value),
         [(account, code)] if global.json => output::json(&json!({ "account": account, "code": code })),
         [(_, code)] => output::line(&code.value),
         several if global.json => {
@@ -232,6 +247,33 @@ fn code(global: &Global, code: args::Code) -> Result<(), Failure> {
                 .map(|(account, code)| vec![account.clone(), code.value.clone()])
                 .collect::<Vec<_>>(),
         ),
+    }
+}
+
+fn copied(global: &Global, account: &str, code: &str) -> Result<(), Failure> {
+    clip::copy(code)?;
+    let seconds = clip::CLEAR_AFTER.as_secs();
+    if global.json {
+        return output::json(&json!({ "account": account, "copied": true, "cleared_after": seconds }));
+    }
+    let text =
+        format!("The code of {account} is on the clipboard, and cleared there after {seconds} seconds.");
+    output::note(global.quiet, &text);
+    Ok(())
+}
+
+/// The URI of the one account that is on the clipboard, as text or as a picture.
+fn clipboard_uri() -> Result<Zeroizing<String>, Failure> {
+    let accounts = import::read(&clip::paste()?, &mut |_| None).map_err(|error| {
+        failure(ErrorCode::InvalidInput, format!("the clipboard: {error}"), "copy it again")
+    })?;
+    match accounts.as_slice() {
+        [imported] => Ok(imported.account.to_uri()),
+        several => Err(failure(
+            ErrorCode::InvalidInput,
+            format!("there are {} accounts on the clipboard, not one", several.len()),
+            "add them with `keyfob oath import --clipboard`",
+        )),
     }
 }
 
@@ -323,8 +365,10 @@ fn import(global: &Global, args: &args::Import) -> Result<(), Failure> {
     let broken = |error: &dyn std::fmt::Display| {
         failure(ErrorCode::InvalidInput, error, "nothing was added; docs/import.md lists what can be read")
     };
+    let clipboard = [PathBuf::from("the clipboard")];
+    let files = if args.clipboard { clipboard.as_slice() } else { files };
     for path in files {
-        let bytes = read_file(path)?;
+        let bytes = if args.clipboard { clip::paste()? } else { read_file(path)? };
         import
             .add(&bytes, &mut |what| prompt::typed_secret(what).ok())
             .map_err(|error| broken(&format!("{}: {error}", path.display())))?;
@@ -742,7 +786,7 @@ fn soft(global: &Global, command: Soft) -> Result<(), Failure> {
     let files = front::soft_files()?;
     let parse = |name: &str| name.parse::<Name>().map_err(broken);
     match command {
-        Soft::Create { name, keychain: in_keychain } => {
+        Soft::Create { name, keychain: in_keychain, firmware } => {
             let name = parse(&name)?;
             let random = |bytes: &mut [u8]| {
                 getrandom::fill(bytes).map_err(|error| failure(ErrorCode::Internal, error, ""))
@@ -752,7 +796,7 @@ fn soft(global: &Global, command: Soft) -> Result<(), Failure> {
             random(&mut salt)?;
             // Eight digits, as real ones have, above those that were ever sold.
             let serial = 90_000_000 + u32::from_be_bytes(serial) % 10_000_000;
-            let state = SoftKey::new(serial, salt)
+            let state = SoftKey::with_firmware(firmware, serial, salt)
                 .to_bytes()
                 .map_err(|error| failure(ErrorCode::Internal, error, "please report this"))?;
             if in_keychain {

@@ -4,6 +4,7 @@
 //! machine see those.
 
 mod args;
+mod clip;
 mod commands;
 mod output;
 mod time;

@@ -179,6 +179,10 @@ impl StatusWord {
     pub const NO_SPACE: Self = Self(0x6A84);
     /// Wrong parameters P1-P2.
     pub const WRONG_P1_P2: Self = Self(0x6A86);
+    /// Wrong parameters P1-P2, as Yubico's applets say it.
+    pub const WRONG_PARAMETERS: Self = Self(0x6B00);
+    /// Applet selection failed.
+    pub const SELECT_FAILED: Self = Self(0x6999);
     /// Unknown instruction.
     pub const INVALID_INSTRUCTION: Self = Self(0x6D00);
     /// Class not supported.
@@ -203,7 +207,8 @@ impl fmt::Display for StatusWord {
             Self::WRONG_DATA => "wrong data",
             Self::NOT_FOUND => "not found",
             Self::NO_SPACE => "no space",
-            Self::WRONG_P1_P2 => "wrong P1 or P2",
+            Self::WRONG_P1_P2 | Self::WRONG_PARAMETERS => "wrong P1 or P2",
+            Self::SELECT_FAILED => "applet selection failed",
             Self::INVALID_INSTRUCTION => "instruction not supported",
             Self::INVALID_CLASS => "class not supported",
             other if other.more_data() => "more data",

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use keyfob_core::softkey::Firmware;
 
 use super::time;
 
@@ -347,7 +349,7 @@ pub(super) enum Soft {
         #[arg(long)]
         keychain: bool,
         /// YubiKey that it stands in for, in a virtual reader above all
-        #[arg(long, value_name = "neo|4.3|5.2|5.7", default_value_t)]
+        #[arg(long, value_parser = firmware(), default_value_t)]
         firmware: Firmware,
     },
     /// List the software keys
@@ -368,6 +370,10 @@ pub(super) enum Soft {
         #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:35963")]
         reader: String,
     },
+}
+
+fn firmware() -> impl TypedValueParser<Value = Firmware> {
+    PossibleValuesParser::new(Firmware::ALL.map(Firmware::name)).try_map(|name| name.parse())
 }
 
 #[cfg(test)]

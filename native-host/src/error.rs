@@ -1,7 +1,7 @@
 //! Every failure of the host as the protocol's [`Failure`]: a code, what happened, what to do next.
 
 use keyfob_core::message::{ErrorCode, Failure};
-use keyfob_core::oath::{IdError, OathError, OtpAuthError};
+use keyfob_core::oath::{Feature, IdError, OathError, OtpAuthError};
 use keyfob_core::s3;
 
 use crate::holders::{self, Holder};
@@ -112,7 +112,10 @@ fn oath(error: &OathError) -> Failure {
             ErrorCode::BadAnswer,
             "ask for the accounts one by one (`keyfob oath list`), and delete the one that fails: `keyfob oath delete NAME`",
         ),
-        E::Unsupported { .. } | E::Refused { .. } => {
+        E::Lacks { feature: Feature::Touch, .. } => {
+            (ErrorCode::Unsupported, "leave the touch out, or take a newer key")
+        }
+        E::Unsupported { .. } | E::Refused { .. } | E::Lacks { .. } => {
             (ErrorCode::Unsupported, "`keyfob info` shows the firmware; a newer key may do it")
         }
         E::Id(_) => (ErrorCode::BadAnswer, "unplug the key and plug it in again"),

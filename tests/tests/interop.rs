@@ -12,6 +12,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use keyfob_tests::home::Home;
 use keyfob_tests::leash::Leash;
 use keyfob_tests::pcscd::{Pcscd, YUBIKEY_READER};
+use keyfob_tests::random::Random;
 use keyfob_tests::ykman::Ykman;
 use keyfob_tests::{terminal, tool};
 use serde_json::{Value, json};
@@ -94,8 +95,10 @@ impl Account {
 
     /// What it is called on the key.
     fn id(&self) -> String {
+        let as_if = self.name.split_once('/').is_some_and(|(period, _)| period.parse::<u32>().is_ok());
         match (self.kind, self.period) {
-            (Kind::Hotp, _) | (Kind::Totp, 30) => self.name.clone(),
+            (Kind::Hotp, _) => self.name.clone(),
+            (Kind::Totp, 30) if !as_if => self.name.clone(),
             (Kind::Totp, period) => format!("{period}/{}", self.name),
         }
     }
@@ -273,15 +276,20 @@ impl Model {
     fn apply(&mut self, step: &Step) -> Result<Option<String>, Refusal> {
         match step {
             Step::Add { account, consent } | Step::Uri { account, consent } => {
-                if account.touch && !self.firmware.touch {
-                    return Err(NO_TOUCH);
-                }
-                if account.hash == Hash::Sha512 && !self.firmware.sha512 {
-                    return Err(NO_SHA512);
-                }
                 let there = self.accounts.contains_key(&account.name);
-                if there && !consent {
-                    return Err(NOT_REPLACED);
+                let cannot = match account {
+                    Account { touch: true, .. } if !self.firmware.touch => Some(NO_TOUCH),
+                    Account { hash: Hash::Sha512, .. } if !self.firmware.sha512 => Some(NO_SHA512),
+                    _ => None,
+                };
+                match (cannot, there && !consent) {
+                    // keyfob says this first, and ykman that.
+                    (Some(cannot), true) => {
+                        return Err(Refusal { exit: NOT_REPLACED.exit, code: NOT_REPLACED.code, ..cannot });
+                    }
+                    (Some(cannot), false) => return Err(cannot),
+                    (None, true) => return Err(NOT_REPLACED),
+                    (None, false) => {}
                 }
                 if !there && self.accounts.len() >= self.firmware.slots {
                     return Err(FULL);
@@ -756,6 +764,8 @@ fn transcript() -> Vec<Step> {
         add(totp(LONG)),
         uri(Account { period: 60, ..totp(LONG_60) }),
         add(totp("Steam:gamer")),
+        uri(hotp("Steam:counted", 0)),
+        add(totp("_hidden:from ykman")),
         uri(totp("colons:in:a name")),
         // Shorter than a key keeps, and longer than a hash takes.
         add(Account { secret: secret(10), ..totp("short secret") }),
@@ -777,6 +787,7 @@ fn transcript() -> Vec<Step> {
         Step::Code(COUNTER),
         Step::Code("second counter"),
         Step::Code("second counter"),
+        Step::Code("Steam:counted"),
         // Replaced with consent only; by another hash, by a counter, with and without touch.
         add(Account { hash: Hash::Sha256, ..totp(ALICE) }),
         uri(Account { hash: Hash::Sha256, ..totp(ALICE) }),
@@ -787,8 +798,8 @@ fn transcript() -> Vec<Step> {
         over(totp("long secret")),
         // Renamed: the issuer, to and from none, another alphabet; the period stays, and so does the counter.
         Step::Rename(ALICE, "AWS:alice"),
-        Step::Rename("AWS:alice", "alice"),
-        Step::Rename("alice", "アマゾン:alice"),
+        Step::Rename("AWS:alice", "only alice"),
+        Step::Rename("only alice", "アマゾン:alice"),
         Step::Rename("アマゾン:alice", ALICE),
         Step::Rename(LONG_60, "sixty"),
         Step::Rename("sixty", "Sixty:seconds"),
@@ -872,4 +883,210 @@ fn both_agree_on_a_4_3() {
 #[test]
 fn both_agree_on_a_neo() {
     both_ways(NEO);
+}
+
+/// One step of each kind by the real command, in a process of its own.
+#[test]
+fn the_command_ykman_agrees() {
+    let mut bench = Bench::new(V57);
+    bench.processes = true;
+    let steps = [
+        add(Account { hash: Hash::Sha256, digits: 8, ..totp(ALICE) }),
+        uri(hotp(COUNTER, 7)),
+        add(totp(ALICE)),
+        over(Account { touch: true, period: 60, ..totp(UNICODE) }),
+        Step::Codes,
+        Step::List,
+        Step::Info,
+        Step::Code(ALICE),
+        Step::Code(UNICODE),
+        Step::Code(COUNTER),
+        Step::Code("nobody"),
+        Step::Rename(UNICODE, "Touch:renamed"),
+        Step::Rename(ALICE, COUNTER),
+        Step::Delete { name: COUNTER, consent: false },
+        delete(COUNTER),
+        Step::Password(Some("correct horse")),
+        Step::Wrong("wrong horse"),
+        Step::NoPassword,
+        Step::Code(ALICE),
+        Step::Remember,
+        Step::Forget,
+        Step::Password(Some("battery staple")),
+        Step::Password(None),
+        Step::Reset,
+    ];
+    for step in &steps {
+        bench.step(Client::Ykman, step);
+    }
+}
+
+/// Steps of all kinds in any order, against the same model: what is refused and what is not is part of it.
+#[track_caller]
+fn at_random(firmware: Firmware, seed: u64, steps: usize) {
+    /// A name has one period: two accounts of one name are another test's.
+    const NAMES: &[(&str, u32)] = &[
+        ("one", 30),
+        ("Issuer:two", 30),
+        ("Issuer:three", 30),
+        ("Steam:four", 30),
+        ("Ümläut:fünf", 60),
+        ("six", 60),
+        ("Issuer:seven:7", 45),
+    ];
+    const PASSWORDS: &[&str] = &["correct horse", "Pässwörd", " with spaces "];
+    let mut bench = Bench::new(firmware);
+    let mut random = Random::new(seed);
+    for _ in 0..steps {
+        let (name, period) = *random.of(NAMES).unwrap();
+        let account = |random: &mut Random| {
+            let hashes = [Hash::Sha1, Hash::Sha1, Hash::Sha256, Hash::Sha512];
+            let length = 2 + random.below(99);
+            let account = Account {
+                hash: *random.of(&hashes).unwrap(),
+                digits: u8::try_from(6 + random.below(3)).unwrap(),
+                period,
+                touch: random.below(4) == 0,
+                secret: random.bytes(length),
+                ..totp(name)
+            };
+            if period == 30 && random.below(3) == 0 {
+                let counter = u32::try_from(random.below(1 << 20)).unwrap();
+                return Account { kind: Kind::Hotp, period: 0, counter, ..account };
+            }
+            account
+        };
+        // A password makes everything slower, and so is soon removed again.
+        let locked = bench.model.password.is_some();
+        let step = match random.below(20) {
+            0..=3 => add(account(&mut random)),
+            4..=6 => uri(account(&mut random)),
+            7 | 8 => over(account(&mut random)),
+            9..=11 => Step::Code(name),
+            12..=14 => {
+                let same: Vec<_> =
+                    NAMES.iter().filter(|other| other.1 == period && other.0 != name).collect();
+                match random.of(&same) {
+                    Some(to) => Step::Rename(name, to.0),
+                    None => Step::Codes,
+                }
+            }
+            15 | 16 => delete(name),
+            17 if locked => Step::Password(None),
+            17 => Step::Password(random.of(PASSWORDS).copied()),
+            18 if locked && random.below(2) == 0 => Step::Wrong("another one"),
+            18 if locked => Step::Password(None),
+            18 => Step::List,
+            _ if random.below(3) == 0 => Step::Reset,
+            _ => Step::Codes,
+        };
+        let client = if random.below(2) == 0 { Client::Keyfob } else { Client::Ykman };
+        bench.step(client, &step);
+    }
+}
+
+#[test]
+fn both_agree_whatever_comes_on_a_5_7() {
+    at_random(V57, 0x9E37_79B9_7F4A_7C15, 100);
+}
+
+#[test]
+fn both_agree_whatever_comes_on_a_5_2() {
+    at_random(V5, 0xD1B5_4A32_D192_ED03, 50);
+}
+
+#[test]
+fn both_agree_whatever_comes_on_a_4_3() {
+    at_random(V4, 0x8BB8_4B93_962E_ACC9, 50);
+}
+
+#[test]
+fn both_agree_whatever_comes_on_a_neo() {
+    at_random(NEO, 0x2545_F491_4F6C_DD1D, 50);
+}
+
+#[test]
+fn both_say_when_a_key_is_full() {
+    for (firmware, slots) in [(V57, 64), (V4, 32)] {
+        let mut bench = Bench::new(firmware);
+        for i in 0..slots {
+            let name = format!("Example Company:account number {i}@example.com");
+            let run =
+                bench.ykman.run(&["accounts", "add", "--", &name, &base32(&[i; 20])], "", None).unwrap();
+            assert_eq!(run.status, 0, "{i}: {}", run.err);
+            let id = totp(&name);
+            bench.model.accounts.insert(name, Account { secret: vec![i; 20], ..id });
+        }
+        bench.was_reset = false;
+        // Answers of several blocks for both of them.
+        bench.compare("a full key");
+        bench.play(
+            Client::Keyfob,
+            &[
+                Step::List,
+                Step::Codes,
+                add(totp("one:too many")),
+                add(totp("one:too many")),
+                over(Account { digits: 8, ..totp("Example Company:account number 7@example.com") }),
+                delete("Example Company:account number 0@example.com"),
+                uri(totp("one:more")),
+                Step::Code("one:more"),
+            ],
+        );
+    }
+}
+
+/// Names that one of them makes and the other has to cope with.
+#[test]
+fn odd_names_are_read_by_both() {
+    let mut bench = Bench::new(V57);
+    // To ykman a number and a slash are a period, wherever they come from.
+    const AS_IF: &str = "60/looks like a period";
+    bench.step(Client::Keyfob, &add(totp(AS_IF)));
+    bench.step(Client::Ykman, &Step::Code(AS_IF));
+    bench.step(Client::Keyfob, &Step::Code(AS_IF));
+    bench.step(Client::Ykman, &Step::Rename(AS_IF, "looks like itself"));
+    bench.step(Client::Keyfob, &Step::Rename("looks like itself", AS_IF));
+    bench.step(Client::Ykman, &delete(AS_IF));
+    for client in [Client::Keyfob, Client::Ykman] {
+        bench.step(client, &add(hotp("60/counts", 0)));
+        bench.step(Client::Keyfob, &Step::Code("60/counts"));
+        bench.step(Client::Ykman, &Step::Code("60/counts"));
+        bench.step(client, &delete("60/counts"));
+    }
+
+    // Longer than a key keeps: found by its full name by keyfob, by what is left of it by ykman.
+    let full = format!("Amazon Web Services:{}@123456789012", "long".repeat(20));
+    let output = bench.run_keyfob(&["oath", "add", &full], &base32(&totp("").secret), None);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let seen = bench.ykman.state(None, NOW).unwrap();
+    let cut = seen["accounts"][0]["id"].as_str().unwrap().to_owned();
+    assert!(cut.len() <= 64 && full.starts_with(cut.split_once('~').unwrap().0), "{cut}");
+    bench.model.accounts.insert(cut.clone(), totp(&cut));
+    bench.compare("a name that was cut");
+    let at = NOW.to_string();
+    let output = bench.run_keyfob(&["code", "--at", &at, &full], "", None);
+    assert!(text(&output.stdout).contains(&totp(&cut).code(NOW)), "{}", text(&output.stdout));
+    let run = bench.ykman.run(&["accounts", "delete", "--force", &cut], "", None).unwrap();
+    assert_eq!(run.status, 0, "{}", run.err);
+    bench.model.accounts.clear();
+    bench.compare("it was deleted");
+
+    // ykman makes two of one name: keyfob tells them apart by their ids, and makes none itself.
+    for period in ["30", "60"] {
+        let add = ["accounts", "add", "--period", period, "twin", &base32(&totp("").secret)];
+        assert_eq!(bench.ykman.run(&add, "", None).unwrap().status, 0);
+    }
+    let output = bench.run_keyfob(&["code", "--at", &at, "twin"], "", None);
+    // The id of one of them is the name.
+    assert!(text(&output.stdout).contains(&totp("twin").code(NOW)), "{}", text(&output.stderr));
+    let output = bench.run_keyfob(&["code", "--at", &at, "60/twin"], "", None);
+    assert!(text(&output.stdout).contains(&Account { period: 60, ..totp("twin") }.code(NOW)));
+    let output = bench.run_keyfob(&["oath", "delete", "--force", "60/twin"], "", None);
+    assert!(output.status.success());
+    bench.model.accounts.insert("twin".to_owned(), totp("twin"));
+    bench.compare("one of two was deleted");
+    let output = bench.run_keyfob(&["oath", "add", "--period", "60", "twin"], &base32(&[1; 20]), None);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    bench.compare("another twin was refused");
 }

@@ -14,6 +14,7 @@ pub mod asker;
 pub mod browser;
 pub mod cli;
 pub mod config;
+pub mod doctor;
 pub mod error;
 pub mod exit;
 pub mod front;

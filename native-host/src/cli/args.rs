@@ -50,6 +50,8 @@ pub(super) enum Command {
     List,
     /// Tell about one key: version, password, accounts
     Info,
+    /// Find out what keeps Keyfob from working here, and how to mend it: exit code 1 if there is anything
+    Doctor(Doctor),
     /// Print the code of an account, or of all that want no touch
     Code(Code),
     /// Manage the accounts on the key
@@ -83,6 +85,13 @@ pub(super) enum Command {
         #[arg(long, value_name = "TIME", value_parser = time::duration, default_value = "30s")]
         clear_after: Duration,
     },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Doctor {
+    /// Compare the clock with a server's, by its HTTPS Date header; AWS's unless another one is named
+    #[arg(long, value_name = "URL", num_args = 0..=1, default_missing_value = crate::doctor::clock::DEFAULT_URL)]
+    pub(super) clock: Option<String>,
 }
 
 #[derive(Debug, Args)]

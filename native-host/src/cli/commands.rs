@@ -23,6 +23,7 @@ use super::clip;
 use super::output;
 use crate::browser::{Browsers, State};
 use crate::error::failure;
+use crate::exit::Exit;
 use crate::front;
 use crate::import;
 use crate::keychain;
@@ -34,9 +35,10 @@ use crate::soft::{Name, SoftError, Unlock};
 use crate::touch::TouchNotice;
 use crate::vpcd;
 
-pub(super) fn run(cli: Cli) -> Result<(), Failure> {
+pub(super) fn run(cli: Cli) -> Result<Exit, Failure> {
     let global = cli.global;
-    match cli.command {
+    let done = match cli.command {
+        Command::Doctor(options) => return super::doctor::run(&global, &options),
         Command::List => list(&global),
         Command::Info => info(&global),
         Command::Code(code) | Command::Oath(Oath::Code(code)) => self::code(&global, code),
@@ -87,7 +89,8 @@ pub(super) fn run(cli: Cli) -> Result<(), Failure> {
         }
         Command::Man { folder } => man(&global, &folder),
         Command::HoldClipboard { clear_after } => clip::hold(clear_after),
-    }
+    };
+    done.map(|()| Exit::Ok)
 }
 
 /// A service in this process, and the name of the key that was chosen.

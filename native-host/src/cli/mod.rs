@@ -6,6 +6,7 @@
 mod args;
 mod clip;
 mod commands;
+mod doctor;
 mod output;
 mod time;
 
@@ -38,7 +39,7 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
     };
     let json = parsed.global.json;
     match commands::run(parsed) {
-        Ok(()) => Exit::Ok.into(),
+        Ok(exit) => exit.into(),
         Err(failure) => {
             output::failure(&failure, json);
             Exit::from(failure.code).into()

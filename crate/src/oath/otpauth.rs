@@ -128,6 +128,8 @@ impl OtpAuth {
             Some(issuer) => Some(percent_decode(issuer, "issuer")?),
             None => prefix.map(ToString::to_string),
         };
+        // Blanks after an issuer's colon are none of the account's, wherever the issuer stood.
+        let account = if issuer.is_some() { account.trim_start() } else { account };
         let number = |name, text: Option<&str>, default: u32| match text {
             None => Ok(default),
             Some(text) if text.bytes().all(|b| b.is_ascii_digit()) => {
@@ -302,6 +304,7 @@ mod tests {
         check("otpauth://totp/AWS%20SSO:ann?secret=AAAA#x", Some("AWS SSO"), "ann", "AWS SSO:ann");
         check("otpauth://totp/A:b:c?secret=AAAA&issuer=", Some("A"), "b:c", "A:b:c");
         check("otpauth://totp/%20:b:c?secret=AAAA", None, " :b:c", " :b:c");
+        check("otpauth://totp/%20b?secret=AAAA&issuer=A", Some("A"), "b", "A:b");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What the fuzz targets have in common. `README.md` says how they are run.
 
+use keyfob_core::oath::protocol::MAX_ID;
+use keyfob_core::oath::{OtpAuth, OtpAuthError};
 use peak_alloc::PeakAlloc;
 
 #[global_allocator]
@@ -58,4 +60,25 @@ pub fn within<T>(most: usize, run: impl FnOnce() -> T) -> T {
     let taken = MEMORY.peak_usage().saturating_sub(before);
     assert!(taken <= most, "{taken} bytes were allocated, and {most} are the most");
     result
+}
+
+/// Checks that what every reader of accounts gives has an id on a key, and comes back from the URI that is written of it.
+///
+/// # Panics
+/// If not.
+pub fn check_account(account: &OtpAuth) {
+    let id = account.id().expect("an account has an id");
+    assert!((1..=MAX_ID).contains(&id.as_bytes().len()));
+    let uri = account.to_uri();
+    match OtpAuth::parse(&uri) {
+        Ok(again) => {
+            // A colon in the account's name becomes that after the issuer, where there is none: on a key they are one.
+            assert_eq!(again.id().as_ref(), Ok(&id), "{:?}", &**uri);
+            let rest =
+                |account: &OtpAuth| OtpAuth { issuer: None, account: String::new(), ..account.clone() };
+            assert_eq!(rest(&again), rest(account), "{:?}", &**uri);
+        }
+        // Percent-encoding makes it three times as long, and a URI has a limit.
+        Err(error) => assert_eq!(error, OtpAuthError::TooLong, "{:?}", &**uri),
+    }
 }

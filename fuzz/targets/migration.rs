@@ -3,8 +3,8 @@
 #![no_main]
 
 use data_encoding::{BASE64, BASE64URL_NOPAD};
-use keyfob_core::oath::{Migration, OtpAuth};
-use keyfob_fuzz::within;
+use keyfob_core::oath::Migration;
+use keyfob_fuzz::{check_account, within};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| within((1 << 16) + 512 * bytes.len(), || {
@@ -26,10 +26,6 @@ fuzz_target!(|bytes: &[u8]| within((1 << 16) + 512 * bytes.len(), || {
     let Ok(migration) = read else { return };
     assert!(migration.index < migration.size);
     for migrated in &migration.accounts {
-        let Ok(account) = &migrated.account else { continue };
-        account.id().expect("an account that is taken over has an id");
-        let uri = account.to_uri();
-        let again = OtpAuth::parse(&uri);
-        assert!(again.as_ref() == Ok(account) || uri.len() > 4096, "{uri:?}: {again:?} is not {account:?}");
+        migrated.account.iter().for_each(check_account);
     }
 }));

@@ -176,12 +176,19 @@ fn fuzzer(program: &Path, output: &File) -> Result<Command> {
 
 /// What went wrong, and how to see it again.
 fn failure(name: &str, text: &str, log: &Path) -> String {
-    let end: Vec<&str> = text.lines().rev().take(30).collect();
-    let end: Vec<&str> = end.into_iter().rev().collect();
-    let mut told = format!("    {}\n    (all of it: {})", end.join("\n    "), log.display());
+    // A panic's message, or what libFuzzer found: an endless loop, too much memory.
+    let told =
+        text.lines().skip_while(|line| !line.contains("panicked at") && !line.contains("ERROR: libFuzzer"));
+    let told = told.take_while(|line| !line.starts_with("stack backtrace")).take(8);
+    let mut lines: Vec<String> = told.map(|line| format!("    {line}\n")).collect();
+    if lines.is_empty() {
+        lines = text.lines().rev().take(8).map(|line| format!("    {line}\n")).collect();
+        lines.reverse();
+    }
+    let mut told = format!("{}    all of it:  {}", lines.concat(), log.display());
     let artifact = text.lines().rev().find_map(|line| line.split_once("Test unit written to "));
     if let Some((_, file)) = artifact {
-        told += &format!("\n    again:  cargo xtask fuzz {name} {}", file.trim());
+        told += &format!("\n    once more:  cargo xtask fuzz {name} {}", file.trim());
     }
     told
 }

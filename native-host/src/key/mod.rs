@@ -8,6 +8,7 @@ mod pcsc;
 mod soft;
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use keyfob_core::apdu::CommandApdu;
 use keyfob_core::management::DeviceInfo;
@@ -67,12 +68,18 @@ pub trait Card {
     fn transmit(&mut self, command: &CommandApdu) -> Result<Zeroizing<Vec<u8>>, KeyError>;
 }
 
+/// How long an exchange may go on: longer than a touch takes, 15 s. A card that answers drop by drop has a thousand blocks, and
+/// for each of them as long as for any response.
+const EXCHANGE: Duration = Duration::from_secs(30);
+
 /// The blocking driver of a sans-IO exchange.
 fn run<E: Exchange>(card: &mut dyn Card, mut exchange: E) -> Result<E::Output, KeyError> {
+    let start = Instant::now();
     let mut step = exchange.step(None)?;
     loop {
         match step {
             Step::Done(output) => return Ok(output),
+            Step::Transmit(_) if start.elapsed() > EXCHANGE => return Err(OathError::Endless.into()),
             Step::Transmit(command) => {
                 let response = card.transmit(&command)?;
                 step = exchange.step(Some(&response))?;

@@ -22,6 +22,7 @@ use super::args::{self, Aws, Browser, Cli, Command, Global, Oath, Soft};
 use super::clip;
 use super::complete::{self, Dialect};
 use super::output;
+use super::watch;
 use crate::browser::{Browsers, State};
 use crate::error::failure;
 use crate::exit::Exit;
@@ -205,6 +206,9 @@ fn oath_list(global: &Global) -> Result<(), Failure> {
 }
 
 fn code(global: &Global, code: args::Code) -> Result<(), Failure> {
+    if code.watch {
+        return watch(global);
+    }
     let clip = code.clip;
     if clip && code.accounts.len() != 1 {
         return Err(failure(
@@ -259,6 +263,21 @@ fn code(global: &Global, code: args::Code) -> Result<(), Failure> {
                 .collect::<Vec<_>>(),
         ),
     }
+}
+
+fn watch(global: &Global) -> Result<(), Failure> {
+    if global.json {
+        return Err(failure(ErrorCode::InvalidInput, "a live view is for people", "leave --json or --watch away"));
+    }
+    let key = global.key.clone();
+    watch::run(move || {
+        // The view itself asks for the password.
+        let mut service = front::service(Caller::CommandLine, front::Asking::Nobody)?;
+        Ok(move |op, events: &mut dyn FnMut(Event)| {
+            let request = Request { v: message::VERSION, id: "watch".to_owned(), key: key.clone(), op };
+            service.handle(request, events)
+        })
+    })
 }
 
 fn copied(global: &Global, account: &str, code: &str) -> Result<(), Failure> {

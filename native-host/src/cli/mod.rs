@@ -10,6 +10,7 @@ mod doctor;
 mod complete;
 mod output;
 mod time;
+mod watch;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -6,7 +6,7 @@
 mod args;
 mod commands;
 mod output;
-mod time;
+pub(crate) mod time;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

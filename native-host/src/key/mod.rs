@@ -5,6 +5,7 @@
 
 mod pcsc;
 mod soft;
+pub mod watch;
 
 use keyfob_core::apdu::{CommandApdu, ResponseApdu, StatusWord};
 use keyfob_core::management;
@@ -14,7 +15,9 @@ use keyfob_core::tlv::Reader;
 use zeroize::Zeroizing;
 
 pub use self::pcsc::PcscError;
-pub use self::soft::{AskPassphrase, ServedCard, SoftKeys, TOUCH_ENV};
+pub use self::soft::{ServedCard, SoftKeys, SoftSettings, TOUCH_ENV};
+use crate::client::Cancel;
+use crate::prompt::PromptError;
 use crate::soft::SoftError;
 
 /// Prefix of a software key's id.
@@ -48,9 +51,12 @@ pub enum KeyError {
     /// Several keys.
     #[error("several keys are plugged in")]
     Ambiguous(Vec<String>),
-    /// The passphrase could not be asked for.
-    #[error("{}", .0.message)]
-    Asking(message::Failure),
+    /// The passphrase could not be read.
+    #[error(transparent)]
+    Prompt(#[from] PromptError),
+    /// Nobody waits for the answer any more.
+    #[error("the request was cancelled")]
+    Cancelled,
     /// The system's random number generator.
     #[error("no random numbers from the system: {0}")]
     Random(#[from] getrandom::Error),
@@ -90,6 +96,7 @@ pub struct Conversation<'a> {
     id: Option<String>,
     /// The password's, once it was proved: SELECT makes the card forget that.
     access_key: Option<AccessKey>,
+    cancel: Cancel,
 }
 
 impl<'a> Conversation<'a> {
@@ -99,6 +106,7 @@ impl<'a> Conversation<'a> {
         kind: KeyKind,
         label: &str,
         id: Option<String>,
+        cancel: Cancel,
     ) -> Result<Self, KeyError> {
         let selected = run(card, Session::select())?;
         Ok(Self {
@@ -108,6 +116,7 @@ impl<'a> Conversation<'a> {
             kind,
             id,
             access_key: None,
+            cancel,
         })
     }
 
@@ -146,11 +155,14 @@ impl<'a> Conversation<'a> {
         Ok(())
     }
 
-    /// One request.
+    /// One request, unless nobody waits for what comes of it.
     ///
     /// # Errors
-    /// The card's.
+    /// The card's; [`KeyError::Cancelled`].
     pub fn call<R: Request>(&mut self, request: R) -> Result<R::Answer, KeyError> {
+        if self.cancel.is_set() {
+            return Err(KeyError::Cancelled);
+        }
         run(self.card, self.session.exchange(request, random()?))
     }
 
@@ -224,13 +236,15 @@ pub struct Keys {
     cards: pcsc::Cards,
     /// Software keys that were unlocked.
     pub soft: SoftKeys,
+    /// Of the request that is being answered.
+    pub cancel: Cancel,
 }
 
 impl Keys {
     /// Keys on the PC/SC service and in `soft`. Nothing is touched yet.
     #[must_use]
     pub fn new(soft: SoftKeys) -> Self {
-        Self { cards: pcsc::Cards::default(), soft }
+        Self { cards: pcsc::Cards::default(), soft, cancel: Cancel::default() }
     }
 
     /// Every key: the chosen software key, and all cards that have an OATH applet.
@@ -250,13 +264,30 @@ impl Keys {
         Ok(keys)
     }
 
+    /// The ids of all cards, where there is more than one to choose from; none otherwise, at no cost.
+    ///
+    /// # Errors
+    /// PC/SC's.
+    pub fn several(&mut self) -> Result<Vec<String>, KeyError> {
+        // Without a service there is nothing to choose from: what is asked of it next says so.
+        if self.cards.readers().is_ok_and(|readers| readers.len() > 1) {
+            let (cards, _) = self.describe(None)?;
+            if cards.len() > 1 {
+                return Ok(cards.into_iter().map(|card| card.key.id).collect());
+            }
+        }
+        Ok(Vec::new())
+    }
+
     /// Every card with an OATH applet, or the one with this id; and what the first card said that has none. One that
     /// another program holds is an error: it may be the one that is meant, or a second.
     fn describe(&mut self, choice: Option<&str>) -> Result<(Vec<Described>, Option<KeyError>), KeyError> {
         let (mut cards, mut stranger, mut held) = (Vec::new(), None, None);
+        let cancel = self.cancel.clone();
         for reader in self.cards.readers()? {
             let described = self.cards.with(&reader, |card| {
-                let mut conversation = Conversation::open(card, KeyKind::SmartCard, &reader, None)?;
+                let mut conversation =
+                    Conversation::open(card, KeyKind::SmartCard, &reader, None, cancel.clone())?;
                 let key = conversation.describe()?;
                 Ok(Described { key, reader: reader.clone(), salt: conversation.selected().salt.clone() })
             });
@@ -287,11 +318,12 @@ impl Keys {
         talk: impl FnOnce(&mut Conversation<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         if let Some(name) = choice.and_then(|choice| choice.strip_prefix(SOFT_PREFIX)) {
-            return self.soft.with(name, talk);
+            return self.soft.with(name, self.cancel.clone(), talk);
         }
+        let cancel = self.cancel.clone();
         let (reader, salt) = self.reader(choice)?;
         self.cards.with(&reader, |card| {
-            let mut conversation = Conversation::open(card, KeyKind::SmartCard, &reader, None)?;
+            let mut conversation = Conversation::open(card, KeyKind::SmartCard, &reader, None, cancel)?;
             if salt.is_some_and(|salt| salt != conversation.selected().salt) {
                 // Another one was put into the reader since it was asked who it is.
                 return Err(KeyError::from(PcscError::Removed).into());

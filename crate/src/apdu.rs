@@ -52,6 +52,12 @@ impl CommandApdu {
         Ok(Self { bytes })
     }
 
+    /// Encodes a header alone, without Le (ISO 7816-4 case 1): for the one command that must not have it.
+    #[must_use]
+    pub fn header(cla: u8, ins: u8, p1: u8, p2: u8) -> Self {
+        Self { bytes: alloc::vec![cla, ins, p1, p2] }
+    }
+
     /// The bytes to transmit.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
@@ -173,6 +179,10 @@ impl StatusWord {
     pub const NO_SPACE: Self = Self(0x6A84);
     /// Wrong parameters P1-P2.
     pub const WRONG_P1_P2: Self = Self(0x6A86);
+    /// Wrong parameters P1-P2, as Yubico's applets say it.
+    pub const WRONG_PARAMETERS: Self = Self(0x6B00);
+    /// Applet selection failed.
+    pub const SELECT_FAILED: Self = Self(0x6999);
     /// Unknown instruction.
     pub const INVALID_INSTRUCTION: Self = Self(0x6D00);
     /// Class not supported.
@@ -197,7 +207,8 @@ impl fmt::Display for StatusWord {
             Self::WRONG_DATA => "wrong data",
             Self::NOT_FOUND => "not found",
             Self::NO_SPACE => "no space",
-            Self::WRONG_P1_P2 => "wrong P1 or P2",
+            Self::WRONG_P1_P2 | Self::WRONG_PARAMETERS => "wrong P1 or P2",
+            Self::SELECT_FAILED => "applet selection failed",
             Self::INVALID_INSTRUCTION => "instruction not supported",
             Self::INVALID_CLASS => "class not supported",
             other if other.more_data() => "more data",

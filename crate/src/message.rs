@@ -385,6 +385,23 @@ pub struct Key {
     pub version: String,
     /// Whether it wants a password now.
     pub locked: bool,
+    /// The serial number, of a card that tells one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub serial: Option<u32>,
+    /// What it is built as, for people: `Keychain (USB-C)`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub form_factor: Option<String>,
+    /// Which of its applications are switched on over the interface that it is asked through, in Yubico's words:
+    /// `Yubico OTP`, `OATH`. Empty when not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(test, ts(optional, as = "Option<Vec<String>>"))]
+    pub enabled: Vec<String>,
+    /// How many accounts and identities fit, where the firmware tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub slots: Option<u8>,
 }
 
 /// What a key is.

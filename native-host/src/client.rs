@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
+use crate::asker;
 use crate::config::Config;
 use crate::key::SoftSettings;
 use crate::policy::Caller;
@@ -30,7 +31,7 @@ impl Client {
     /// A front end of this process. `env` reads an environment variable.
     #[must_use]
     pub fn new(caller: Caller, config: Config, env: impl Fn(&str) -> Option<OsString>) -> Self {
-        let asker = caller.name().to_owned();
+        let asker = asker::name();
         Self { caller, asker, config, soft: SoftSettings::new(env) }
     }
 }

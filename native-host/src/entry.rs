@@ -140,7 +140,8 @@ impl Entry {
             }
         };
         let valid_from = self.valid_from(now);
-        let is_steam = parts.issuer.as_deref() == Some("Steam");
+        // A counter of theirs is one like any other.
+        let is_steam = self.kind == Kind::Totp && parts.issuer.as_deref() == Some("Steam");
         Ok(Code {
             value: if is_steam { steam_code(truncated.value) } else { truncated.code() },
             valid_from,

@@ -1,9 +1,10 @@
 //! Every failure of the host as the protocol's [`Failure`]: a code, what happened, what to do next.
 
 use keyfob_core::message::{ErrorCode, Failure, Wants};
-use keyfob_core::oath::{IdError, OathError, OtpAuthError};
+use keyfob_core::oath::{Feature, IdError, OathError, OtpAuthError};
 use keyfob_core::s3;
 
+use crate::holders::{self, Holder};
 use crate::key::{KeyError, PcscError, SOFT_PREFIX};
 use crate::soft::{self, SoftError};
 
@@ -34,6 +35,7 @@ impl From<KeyError> for Refusal {
     fn from(error: KeyError) -> Self {
         Self(match error {
             KeyError::Oath(error) => oath(&error),
+            KeyError::Pcsc(PcscError::Busy) => busy(&holders::others()),
             KeyError::Pcsc(error) => pcsc(error),
             KeyError::Soft(SoftError::NeedsPassphrase(name)) => Failure {
                 wants: Some(Wants { key: format!("{SOFT_PREFIX}{name}"), what: soft::passphrase_of(&name) }),
@@ -117,7 +119,10 @@ fn oath(error: &OathError) -> Failure {
             ErrorCode::BadAnswer,
             "ask for the accounts one by one (`keyfob oath list`), and delete the one that fails: `keyfob oath delete NAME`",
         ),
-        E::Unsupported { .. } | E::Refused { .. } => {
+        E::Lacks { feature: Feature::Touch, .. } => {
+            (ErrorCode::Unsupported, "leave the touch out, or take a newer key")
+        }
+        E::Unsupported { .. } | E::Refused { .. } | E::Lacks { .. } => {
             (ErrorCode::Unsupported, "`keyfob info` shows the firmware; a newer key may do it")
         }
         E::Id(_) => (ErrorCode::BadAnswer, "unplug the key and plug it in again"),
@@ -151,4 +156,47 @@ fn pcsc(error: PcscError) -> Failure {
         PcscError::Other(_) => (ErrorCode::BadAnswer, "unplug the key and plug it in again"),
     };
     failure(code, error, hint)
+}
+
+/// Another program holds the key: which one, and how it lets go, if anybody knows.
+fn busy(holders: &[Holder]) -> Failure {
+    let Failure { code, message, hint, .. } = pcsc(PcscError::Busy);
+    let Some(first) = holders.first() else { return failure(code, message, hint.unwrap_or_default()) };
+    let names: Vec<_> = holders.iter().map(Holder::to_string).collect();
+    let message = format!("{message}: {}", names.join(" or "));
+    match first.hint {
+        Some(hint) => failure(code, message, format!("{}: {hint}", first.name)),
+        None => failure(code, message, "close the program that uses it"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_holds_the_key_is_named() {
+        #[track_caller]
+        fn check(holders: &[(u32, &str, Option<&'static str>)], message: &str, hint: &str) {
+            let holder = |&(pid, name, hint): &(u32, &str, _)| Holder { pid, name: name.to_owned(), hint };
+            let failure = busy(&holders.iter().map(holder).collect::<Vec<_>>());
+            assert_eq!((failure.message.as_str(), failure.hint.as_deref()), (message, Some(hint)));
+            assert_eq!(failure.code, ErrorCode::Busy);
+        }
+        check(
+            &[],
+            "another program holds the key",
+            "close the program that uses it; GnuPG's scdaemon lets go after `gpgconf --kill scdaemon`",
+        );
+        check(
+            &[(12, "scdaemon", Some("run this")), (13, "x", None)],
+            "another program holds the key: scdaemon (pid 12) or x (pid 13)",
+            "scdaemon: run this",
+        );
+        check(
+            &[(13, "x", None)],
+            "another program holds the key: x (pid 13)",
+            "close the program that uses it",
+        );
+    }
 }

@@ -12,25 +12,30 @@
 //! key, and [`service::Service`] answers, within what [`policy`] allows that front end.
 
 pub mod agent;
+pub mod asker;
 pub mod browser;
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod doctor;
 mod entry;
 pub mod error;
 pub mod exit;
 pub mod front;
 pub mod harden;
 pub mod holder;
+pub mod holders;
 pub mod import;
 pub mod key;
 pub mod keychain;
 pub mod native_messaging;
+pub mod notify;
 pub mod passwords;
 pub mod paths;
 pub mod policy;
 pub mod prompt;
 pub mod service;
 pub mod soft;
+pub mod touch;
 pub mod vpcd;
 pub mod wire;

@@ -1,4 +1,4 @@
-//! Asking the person: secrets and consent, on the terminal device, and the notice to touch the key.
+//! Asking the person: secrets and consent, on the terminal device.
 //!
 //! The terminal device is used rather than the standard streams because these are often not a terminal when a
 //! person is there all the same: AWS tools swallow the stderr of a credential process, and shells capture stdout.
@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, IsTerminal as _, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use keyfob_core::message::ErrorCode;
 use keyfob_core::secret::Secret;
@@ -20,10 +20,12 @@ pub const PASSPHRASE_FILE_ENV: &str = "KEYFOB_PASSPHRASE_FILE";
 /// Longest secret, in bytes; the longest in use are `otpauth://` URIs.
 const MAX_SECRET: usize = 8192;
 
+/// The terminal device, for reading and for writing.
 #[cfg(unix)]
-const TERMINAL: (&str, &str) = ("/dev/tty", "/dev/tty");
+pub(crate) const TERMINAL: (&str, &str) = ("/dev/tty", "/dev/tty");
+/// The terminal device, for reading and for writing.
 #[cfg(not(unix))]
-const TERMINAL: (&str, &str) = ("CONIN$", "CONOUT$");
+pub(crate) const TERMINAL: (&str, &str) = ("CONIN$", "CONOUT$");
 
 /// Why nothing could be asked.
 #[derive(Debug, thiserror::Error)]
@@ -256,64 +258,6 @@ pub fn answer(question: &str) -> Result<String, PromptError> {
     Ok(answer.trim().to_owned())
 }
 
-/// The notice that the key waits for a touch: on the terminal device, also when all standard streams are
-/// captured, and gone when dropped. Without a terminal, one line on stderr.
-#[derive(Debug)]
-pub struct TouchNotice {
-    terminal: Option<File>,
-    columns: usize,
-    /// How wide the text is.
-    width: usize,
-}
-
-impl TouchNotice {
-    /// Shows `text`, control characters replaced.
-    #[must_use]
-    pub fn show(text: &str) -> Self {
-        Self::on(Path::new(TERMINAL.1), text, std::env::var_os("TERM").is_some_and(|term| term == "dumb"))
-    }
-
-    fn on(terminal: &Path, text: &str, dumb: bool) -> Self {
-        let text = printable(text);
-        let Ok(mut device) = OpenOptions::new().write(true).open(terminal) else {
-            eprintln!("{text}");
-            return Self { terminal: None, columns: 0, width: 0 };
-        };
-        // On one that cannot move its cursor the notice stays.
-        let columns = if dumb { 0 } else { columns(&device) };
-        let end = if columns == 0 { "\n" } else { "" };
-        // A terminal that is gone shows nothing; the key blinks all the same.
-        let _ = write!(device, "{text}{end}").and_then(|()| device.flush());
-        Self { terminal: Some(device), columns, width: text.chars().count() }
-    }
-}
-
-impl Drop for TouchNotice {
-    fn drop(&mut self) {
-        let Some(device) = &mut self.terminal else { return };
-        if self.columns == 0 {
-            return;
-        }
-        // The cursor is in the last of the lines that the text takes, also when that is just full.
-        let above = self.width.saturating_sub(1) / self.columns;
-        let up = if above == 0 { String::new() } else { format!("\x1b[{above}A") };
-        let _ = write!(device, "\r{up}\x1b[J").and_then(|()| device.flush());
-    }
-}
-
-/// The terminal's width in characters; 0 where its cursor cannot be moved, or nothing is known.
-fn columns(device: &File) -> usize {
-    #[cfg(unix)]
-    {
-        rustix::termios::tcgetwinsize(device).map_or(0, |size| size.ws_col.into())
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = device;
-        0
-    }
-}
-
 /// Text of others (an account's name on a card, a page's host) as it may stand on a terminal: control characters
 /// and those that change the writing direction replaced, so that it cannot pass for something else.
 #[must_use]
@@ -334,6 +278,53 @@ pub fn shown(text: &str) -> String {
         clean.push('…');
     }
     clean
+}
+
+/// A real terminal device for tests: a pseudo-terminal.
+#[cfg(all(test, target_os = "linux"))]
+pub(crate) mod pseudo_terminal {
+    use std::fs::{File, OpenOptions};
+    use std::io::Read as _;
+    use std::path::PathBuf;
+
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    use rustix::termios::{Winsize, tcsetwinsize};
+
+    /// A pseudo-terminal.
+    pub(crate) struct Terminal {
+        /// What the person sees and types.
+        pub(crate) screen: File,
+        /// Its device.
+        pub(crate) path: PathBuf,
+        /// Keeps the device alive between the opens of others.
+        pub(crate) device: File,
+    }
+
+    /// One of that width.
+    pub(crate) fn terminal(columns: u16) -> Terminal {
+        let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&screen).unwrap();
+        unlockpt(&screen).unwrap();
+        let path = PathBuf::from(ptsname(&screen, Vec::new()).unwrap().into_string().unwrap());
+        let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&screen, size).unwrap();
+        // Never this process's controlling terminal.
+        let device = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        Terminal { screen: File::from(screen), path, device }
+    }
+
+    impl Terminal {
+        /// What comes, until it is at least `length` bytes: a terminal hands on what it has so far.
+        pub(crate) fn read(&mut self, length: usize) -> String {
+            let mut text = Vec::new();
+            let mut bytes = [0; 4096];
+            while text.len() < length {
+                let n = self.screen.read(&mut bytes).unwrap();
+                text.extend_from_slice(&bytes[..n]);
+            }
+            String::from_utf8(text).unwrap()
+        }
+    }
 }
 
 #[cfg(test)]
@@ -404,62 +395,10 @@ mod tests {
     mod terminal {
         use std::time::{Duration, Instant};
 
-        use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-        use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
+        use rustix::termios::{LocalModes, tcgetattr};
 
+        use super::super::pseudo_terminal::terminal;
         use super::*;
-
-        struct Terminal {
-            screen: File,
-            path: PathBuf,
-            /// Keeps the device alive between the opens of others.
-            device: File,
-        }
-
-        fn terminal(columns: u16) -> Terminal {
-            let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-            grantpt(&screen).unwrap();
-            unlockpt(&screen).unwrap();
-            let path = PathBuf::from(ptsname(&screen, Vec::new()).unwrap().into_string().unwrap());
-            let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-            tcsetwinsize(&screen, size).unwrap();
-            // Never this process's controlling terminal.
-            let device = OpenOptions::new().read(true).write(true).open(&path).unwrap();
-            Terminal { screen: File::from(screen), path, device }
-        }
-
-        impl Terminal {
-            /// What comes, until it is at least `length` bytes: a terminal hands on what it has so far.
-            fn read(&mut self, length: usize) -> String {
-                let mut text = Vec::new();
-                let mut bytes = [0; 4096];
-                while text.len() < length {
-                    let n = self.screen.read(&mut bytes).unwrap();
-                    text.extend_from_slice(&bytes[..n]);
-                }
-                String::from_utf8(text).unwrap()
-            }
-        }
-
-        #[test]
-        fn the_touch_notice_comes_and_goes() {
-            #[track_caller]
-            fn check(columns: u16, dumb: bool, text: &str, shown: &str, cleared: &str) {
-                let mut terminal = terminal(columns);
-                let notice = TouchNotice::on(&terminal.path, text, dumb);
-                assert_eq!(terminal.read(shown.len()), shown);
-                drop(notice);
-                // Something always comes, so that the read ends.
-                (&terminal.device).write_all(b".").unwrap();
-                assert_eq!(terminal.read(cleared.len() + 1), format!("{cleared}."));
-            }
-            check(80, false, "Touch your key", "Touch your key", "\r\x1b[J");
-            check(80, true, "Touch your key", "Touch your key\r\n", "");
-            check(0, false, "Touch your key", "Touch your key\r\n", "");
-            check(7, false, "Touch your key", "Touch your key", "\r\x1b[1A\x1b[J");
-            check(6, false, "Touch your key", "Touch your key", "\r\x1b[2A\x1b[J");
-            check(80, false, "a\x1b[2J", "a\u{fffd}[2J", "\r\x1b[J");
-        }
 
         #[test]
         fn secrets_are_typed_without_echo() {

@@ -404,7 +404,8 @@ impl SoftKeys {
         Self { folder }
     }
 
-    fn file(&self, name: &Name) -> PathBuf {
+    /// The file of a software key.
+    pub(crate) fn file(&self, name: &Name) -> PathBuf {
         self.folder.join(format!("{name}{EXTENSION}"))
     }
 

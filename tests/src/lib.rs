@@ -7,9 +7,11 @@ pub mod home;
 pub mod host;
 pub mod leash;
 pub mod pcscd;
+pub mod random;
 pub mod s3s;
 pub mod terminal;
 pub mod vpcd;
+pub mod ykman;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

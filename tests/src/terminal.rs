@@ -22,8 +22,18 @@ pub struct Session {
 ///
 /// If it cannot be run, or a prompt does not appear, or the end does not come, within ten seconds.
 pub fn run(command: &Command, answers: &[(&str, &str)]) -> Result<Session> {
+    run_with_input(command, "", answers)
+}
+
+/// As [`run`], with `input` on stdin.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn run_with_input(command: &Command, input: &str, answers: &[(&str, &str)]) -> Result<Session> {
     let folder = tempfile::tempdir()?;
     let file = |name: &str| folder.path().join(name);
+    std::fs::write(file("stdin"), input)?;
     let mut python = Command::new(tool("KEYFOB_PYTHON")?);
     python.args(["-c", PERSON]).arg(folder.path()).arg(answers.len().to_string());
     for (prompt, answer) in answers {
@@ -51,7 +61,7 @@ pub fn run(command: &Command, answers: &[(&str, &str)]) -> Result<Session> {
     Ok(Session { screen, output })
 }
 
-/// Arguments: a folder for stdout and stderr, the number of answers, prompt and answer of each, the command.
+/// Arguments: a folder for stdin, stdout and stderr, the number of answers, prompt and answer of each, the command.
 const PERSON: &str = r#"
 import os, pty, select, signal, sys, termios, time
 folder, n = sys.argv[1], int(sys.argv[2])
@@ -63,7 +73,7 @@ if pid == 0:
     os.set_inheritable(os.dup(0), True)
     for fd, name in ((1, "stdout"), (2, "stderr")):
         os.dup2(os.open(os.path.join(folder, name), os.O_WRONLY | os.O_CREAT, 0o600), fd)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(os.open(os.path.join(folder, "stdin"), os.O_RDONLY), 0)
     os.execvp(command[0], command)
 screen, seen, end = b"", 0, time.monotonic() + 10
 while True:

@@ -16,6 +16,7 @@ use keyfob_core::softkey::{Environment, SoftKey};
 use keyfob_tests::home::Home;
 use keyfob_tests::host::Host;
 use keyfob_tests::pcscd::{Pcscd, YUBIKEY_READER};
+use keyfob_tests::random::Random;
 use keyfob_tests::vpcd::{Answer, Inserted};
 use keyfob_tests::{poll, terminal, tool};
 use rustix::process::{Pid, Signal, kill_process};
@@ -314,26 +315,6 @@ fn every_response_cut_at_every_byte() {
     }
 }
 
-/// A small generator (xorshift64): the same bytes in every run.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn bytes(&mut self, n: usize) -> Vec<u8> {
-        (0..n).map(|_| self.next().to_le_bytes()[3]).collect()
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        usize::try_from(self.next() >> 16).unwrap() % n
-    }
-}
-
 #[test]
 fn a_host_outlives_every_kind_of_garbage() {
     let bench = Bench::new();
@@ -346,7 +327,7 @@ fn a_host_outlives_every_kind_of_garbage() {
         json!({ "name": "identities" }),
         json!({ "name": "keys" }),
     ];
-    let mut random = Random(0x9E37_79B9_7F4A_7C15);
+    let mut random = Random::new(0x9E37_79B9_7F4A_7C15);
     for round in 0..600 {
         let (spoiled, how) = (random.below(4), random.below(7));
         let (at, byte, tail) = (random.below(300), random.bytes(1), random.below(300));

@@ -3,6 +3,7 @@
 mod bench;
 mod demo;
 mod extension;
+mod fuzz;
 mod generate;
 mod run;
 mod setup;
@@ -19,6 +20,8 @@ usage: cargo xtask COMMAND
   build               the host, the wasm, and the extension in target/extension
   demo [--headless]   the main job on a software key: code in the page, presigned link, pictures in target/demo
   test                everything that must hold, from formatting to real browsers
+  fuzz [TARGET…] [--seconds N] [--keep]
+                      hostile bytes for every parser; see fuzz/README.md
   bench               speed and size, side by side with peers
   generate            rewrite the files that are generated from Rust (a test fails when they are stale)
 
@@ -44,6 +47,7 @@ fn dispatch(args: &[&str]) -> Result<()> {
         ["demo"] => demo::run(!has_display()),
         ["demo", "--headless"] => demo::run(true),
         ["test"] => test::run(),
+        ["fuzz", args @ ..] => fuzz::run(args),
         ["bench"] => bench::run(),
         ["generate"] => generate::run(),
         [] | ["help" | "--help" | "-h"] => {

@@ -17,6 +17,7 @@ use crate::wasm;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum For {
     Build,
+    Fuzz,
     Demo,
     Test,
     Bench,
@@ -52,6 +53,13 @@ const SYSTEM: &[System] = &[
         why: "the extension's core is wasm, and rustup could not bring its target",
         packages: wasm::DEBIAN_PACKAGES,
         have: || wasm::toolchain().is_some(),
+    },
+    System {
+        needed: For::Fuzz,
+        what: "a C++ compiler",
+        why: "libFuzzer, which runs the fuzz targets, is C++",
+        packages: "g++",
+        have: || find("c++").is_some(),
     },
     System {
         needed: For::Demo,

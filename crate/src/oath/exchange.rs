@@ -4,9 +4,9 @@ use alloc::boxed::Box;
 
 use zeroize::Zeroizing;
 
-use super::OathError;
 use super::protocol::{CLA, ins};
-use super::request::{AccessKey, Request, Select, Selected, Validate};
+use super::request::{AccessKey, Request, Select, Selected, Validate, Version};
+use super::{Feature, OathError};
 use crate::apdu::{CommandApdu, ResponseApdu, StatusWord};
 
 /// Most bytes of one answer: 64 credentials take under 6 KiB.
@@ -151,6 +151,7 @@ impl Session {
         host_challenge: [u8; 8],
     ) -> impl Exchange<Output = R::Answer> + use<R> {
         InSession {
+            version: self.selected.version,
             single: Single { request, chain: Chain::default(), locked: self.is_locked() },
             revalidate: self.access_key.clone().map(|key| (key, host_challenge)),
             phase: Phase::Request,
@@ -169,6 +170,7 @@ enum Phase {
 /// oath-authenticator answers `6985` to every command but the first after VALIDATE. `6982` is *not* a reason
 /// to repeat: in an unlocked session it is a touch that never came, and a touch is never asked for twice.
 struct InSession<R> {
+    version: Version,
     single: Single<R>,
     revalidate: Option<(AccessKey, [u8; 8])>,
     phase: Phase,
@@ -184,7 +186,7 @@ impl<R: Request> Exchange for InSession<R> {
                     .and_then(|bytes| ResponseApdu::parse(bytes).ok())
                     .is_some_and(|r| r.status == StatusWord::CONDITIONS_NOT_SATISFIED);
                 if !forgotten || self.revalidate.is_none() {
-                    return self.single.step(response);
+                    return self.request(response);
                 }
                 let mut select = Session::select();
                 let step = transmit(select.step(None)?);
@@ -216,6 +218,22 @@ impl<R: Request> InSession<R> {
         self.phase = Phase::Request;
         self.single.step(None)
     }
+
+    /// The request itself. What an old applet would refuse is asked of it all the same, for other makes count their versions
+    /// otherwise; but a touch it would silently leave out.
+    fn request(&mut self, response: Option<&[u8]>) -> Result<Step<R::Answer>, OathError> {
+        let lacks = |feature: Feature| self.single.request.needs(feature) && self.version < feature.since();
+        if response.is_none() && lacks(Feature::Touch) {
+            return Err(OathError::Lacks { feature: Feature::Touch, version: self.version });
+        }
+        let missing = Feature::ALL.iter().find(|feature| lacks(**feature)).copied();
+        match (self.single.step(response), missing) {
+            (Err(OathError::Refused { .. } | OathError::Unsupported { .. }), Some(feature)) => {
+                Err(OathError::Lacks { feature, version: self.version })
+            }
+            (step, _) => step,
+        }
+    }
 }
 
 /// The first step of an exchange is always a command.
@@ -228,8 +246,8 @@ fn transmit<T, U>(step: Step<T>) -> Result<Step<U>, OathError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::request::{Calculate, List};
-    use super::super::{CredentialId, Kind};
+    use super::super::request::{Calculate, List, Put, Rename};
+    use super::super::{Algorithm, CredentialId, DigitCount, Kind};
     use super::*;
 
     /// Runs an exchange against scripted responses and returns what was transmitted (INS bytes) and the end.
@@ -297,5 +315,46 @@ mod tests {
         assert!(end.unwrap().is_empty());
         let (_, end) = run(session.exchange(List, [9; 8]), &[&[0x69, 0x85], &select, &proof, &[0x69, 0x85]]);
         assert!(end.is_err());
+    }
+
+    #[test]
+    fn what_an_old_applet_lacks_is_named() {
+        /// `sent`: how many commands the card sees.
+        #[track_caller]
+        fn check(
+            version: Version,
+            request: impl Request<Answer = ()>,
+            status: [u8; 2],
+            sent: usize,
+            says: OathError,
+        ) {
+            let session = Session::new(Selected { version, ..Selected::parse_for_tests(false) });
+            let (commands, end) = run(session.exchange(request, [0; 8]), &[&status]);
+            assert_eq!((commands.len(), end.unwrap_err()), (sent, says));
+        }
+        let id = |name: &str| CredentialId::from_bytes(name.as_bytes()).unwrap();
+        let put =
+            |algorithm, touch| Put::totp(id("x"), algorithm, DigitCount::new(6).unwrap(), &[1; 20], touch);
+        let rename = || Rename { from: id("x"), to: id("y") };
+        let lacks = |feature, version| OathError::Lacks { feature, version };
+        let (neo, v4, v5) = (Version(1, 0, 2), Version(4, 2, 6), Version(5, 7, 1));
+        let (refused, unknown) = ([0x6A, 0x80], [0x6D, 0]);
+        // An applet would say 9000 and forget the touch: it is not asked.
+        check(neo, put(Algorithm::Sha1, true), [0x90, 0], 0, lacks(Feature::Touch, neo));
+        check(
+            Version(4, 2, 3),
+            put(Algorithm::Sha1, true),
+            [0x90, 0],
+            0,
+            lacks(Feature::Touch, Version(4, 2, 3)),
+        );
+        check(v4, put(Algorithm::Sha512, true), refused, 1, lacks(Feature::Sha512, v4));
+        check(neo, rename(), unknown, 1, lacks(Feature::Rename, neo));
+        check(Version(5, 3, 0), rename(), refused, 1, lacks(Feature::Rename, Version(5, 3, 0)));
+        // Where the version promises it, it is something else.
+        check(v5, rename(), unknown, 1, OathError::Unsupported { ins: ins::RENAME });
+        check(v5, put(Algorithm::Sha512, false), refused, 1, OathError::Refused { ins: ins::PUT });
+        check(neo, put(Algorithm::Sha1, false), refused, 1, OathError::Refused { ins: ins::PUT });
+        check(neo, rename(), [0x69, 0x84], 1, OathError::NoSuchCredential);
     }
 }

@@ -14,6 +14,7 @@ mod base32;
 mod code;
 mod credential;
 mod exchange;
+mod feature;
 mod migration;
 mod otpauth;
 pub mod protocol;
@@ -22,6 +23,7 @@ mod request;
 pub use code::{DigitCount, InvalidDigits, hmac, hotp, steam_code, truncate};
 pub use credential::{Algorithm, CredentialId, IdError, Kind, NameParts};
 pub use exchange::{Exchange, Session, Single, Step};
+pub use feature::Feature;
 pub use migration::{Migration, MigrationAccount, MigrationAccountError, MigrationError};
 pub use otpauth::{OtpAuth, OtpAuthError};
 pub use request::{
@@ -80,6 +82,14 @@ pub enum OathError {
     Refused {
         /// The instruction.
         ins: u8,
+    },
+    /// The applet is older than what was asked of it.
+    #[error("this key cannot {feature}: that takes version {}, and its OATH has {version}", feature.since())]
+    Lacks {
+        /// What it cannot do.
+        feature: Feature,
+        /// The applet's version.
+        version: Version,
     },
     /// Another status word.
     #[error("the card answered instruction {ins:02X} with {status}")]

@@ -119,14 +119,17 @@ impl OtpAuth {
 
         // The colon between issuer and account may itself be encoded.
         let label = percent_decode(label, "label")?;
-        let (prefix, account) = match label.split_once(':').filter(|(prefix, _)| !prefix.is_empty()) {
+        let (prefix, account) = match label.split_once(':').filter(|(prefix, _)| !prefix.trim().is_empty()) {
             Some((prefix, account)) => (Some(prefix.trim()), account.trim_start()),
             None => (None, label.as_str()),
         };
-        let issuer = match params.issuer {
+        // An empty parameter says nothing.
+        let issuer = match params.issuer.filter(|issuer| !issuer.is_empty()) {
             Some(issuer) => Some(percent_decode(issuer, "issuer")?),
             None => prefix.map(ToString::to_string),
         };
+        // Blanks after an issuer's colon are none of the account's, wherever the issuer stood.
+        let account = if issuer.is_some() { account.trim_start() } else { account };
         let number = |name, text: Option<&str>, default: u32| match text {
             None => Ok(default),
             Some(text) if text.bytes().all(|b| b.is_ascii_digit()) => {
@@ -135,6 +138,7 @@ impl OtpAuth {
             Some(_) => Err(OtpAuthError::Number(name)),
         };
         let digits = number("digits", params.digits, 6)?;
+        let counter = number("counter", params.counter, 0)?;
         let period = number("period", params.period, DEFAULT_PERIOD)?;
         if period == 0 {
             return Err(OtpAuthError::Number("period"));
@@ -156,7 +160,7 @@ impl OtpAuth {
         let secret = Zeroizing::new(percent_decode(params.secret.ok_or(OtpAuthError::NoSecret)?, "secret")?);
         let parsed = Self {
             kind,
-            issuer: issuer.filter(|issuer| !issuer.is_empty()),
+            issuer,
             account: account.to_string(),
             secret: read_secret(&secret)?,
             algorithm,
@@ -165,7 +169,7 @@ impl OtpAuth {
                 .and_then(|digits| DigitCount::new(digits).ok())
                 .ok_or(OtpAuthError::Number("digits"))?,
             period: if kind == Kind::Totp { period } else { 0 },
-            counter: number("counter", params.counter, 0)?,
+            counter: if kind == Kind::Hotp { counter } else { 0 },
         };
         parsed.id()?;
         Ok(parsed)
@@ -298,6 +302,9 @@ mod tests {
         check("OTPAUTH://TOTP/A:%20b?secret=aaaa&image=https%3A%2F%2Fx", Some("A"), "b", "A:b");
         check("otpauth://hotp/H:c?secret=AAAA&counter=7&period=15", Some("H"), "c", "H:c");
         check("otpauth://totp/AWS%20SSO:ann?secret=AAAA#x", Some("AWS SSO"), "ann", "AWS SSO:ann");
+        check("otpauth://totp/A:b:c?secret=AAAA&issuer=", Some("A"), "b:c", "A:b:c");
+        check("otpauth://totp/%20:b:c?secret=AAAA", None, " :b:c", " :b:c");
+        check("otpauth://totp/%20b?secret=AAAA&issuer=A", Some("A"), "b", "A:b");
     }
 
     #[test]
@@ -307,6 +314,8 @@ mod tests {
         let parsed = OtpAuth::parse(uri).unwrap();
         assert_eq!(parsed.secret, Secret::new(b"12345678901234567890".to_vec()));
         assert_eq!((parsed.algorithm, parsed.digits.get(), parsed.counter), (Algorithm::Sha256, 8, 9));
+        let totp = OtpAuth::parse("otpauth://totp/x?secret=GE&counter=9").unwrap();
+        assert_eq!((totp.period, totp.counter), (30, 0));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::code::hmac;
 use super::protocol::{ACCESS_KEY_LEN, ACCESS_KEY_ROUNDS, AID, CLA, MIN_KEY, ins, p2, property, tag};
-use super::{Algorithm, CredentialId, DigitCount, Kind, OathError};
+use super::{Algorithm, CredentialId, DigitCount, Feature, Kind, OathError};
 use crate::apdu::{CommandApdu, StatusWord};
 use crate::tlv::{Reader, Writer};
 
@@ -36,6 +36,11 @@ pub trait Request {
     /// What a status word other than `9000` means. `locked`: the session wants a password that was not proved.
     fn refusal(&self, status: StatusWord, locked: bool) -> OathError {
         refusal(Self::INS, status, locked)
+    }
+
+    /// Whether it cannot be done without a feature.
+    fn needs(&self, _feature: Feature) -> bool {
+        false
     }
 }
 
@@ -160,9 +165,11 @@ impl Request for Select {
     fn refusal(&self, status: StatusWord, _locked: bool) -> OathError {
         match status {
             StatusWord::NOT_FOUND
+            | StatusWord::SELECT_FAILED
             | StatusWord::INVALID_INSTRUCTION
             | StatusWord::INVALID_CLASS
-            | StatusWord::WRONG_P1_P2 => OathError::NoApplet,
+            | StatusWord::WRONG_P1_P2
+            | StatusWord::WRONG_PARAMETERS => OathError::NoApplet,
             status => OathError::Status { ins: Self::INS, status },
         }
     }
@@ -285,6 +292,14 @@ impl Request for SetCode {
 
     fn parse(&self, body: &[u8]) -> Result<(), OathError> {
         end(Reader::new(body))
+    }
+
+    fn refusal(&self, status: StatusWord, locked: bool) -> OathError {
+        match status {
+            // The card derives another response from the key than this program: nothing is missing on it.
+            StatusWord::NO_SUCH_OBJECT => OathError::Refused { ins: Self::INS },
+            status => refusal(Self::INS, status, locked),
+        }
     }
 }
 
@@ -575,6 +590,14 @@ impl Request for Put {
     fn refusal(&self, status: StatusWord, locked: bool) -> OathError {
         write_refusal(Self::INS, status, locked)
     }
+
+    fn needs(&self, feature: Feature) -> bool {
+        match feature {
+            Feature::Touch => self.touch,
+            Feature::Sha512 => self.algorithm == Algorithm::Sha512,
+            Feature::Rename => false,
+        }
+    }
 }
 
 /// A key as the card wants it: hashed if it is longer than the hash's block, padded to 14 bytes if shorter.
@@ -644,6 +667,10 @@ impl Request for Rename {
 
     fn refusal(&self, status: StatusWord, locked: bool) -> OathError {
         write_refusal(Self::INS, status, locked)
+    }
+
+    fn needs(&self, feature: Feature) -> bool {
+        feature == Feature::Rename
     }
 }
 

@@ -79,7 +79,7 @@ pub enum ParseError {
     #[error("the scope is for the service {0:?}: only {SERVICE} is signed")]
     Service(String),
     /// The scope is for another day than the request.
-    #[error("the scope is for {scope} and the request of {request}: they must be of one day")]
+    #[error("the scope is for {scope:?} and the request of {request:?}: they must be of one day")]
     ScopeDate {
         /// The scope's date.
         scope: String,

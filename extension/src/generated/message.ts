@@ -277,7 +277,24 @@ version: string,
 /**
  * Whether it wants a password now.
  */
-locked: boolean, };
+locked: boolean, 
+/**
+ * The serial number, of a card that tells one.
+ */
+serial?: number, 
+/**
+ * What it is built as, for people: `Keychain (USB-C)`.
+ */
+form_factor?: string, 
+/**
+ * Which of its applications are switched on over the interface that it is asked through, in Yubico's words:
+ * `Yubico OTP`, `OATH`. Empty when not known.
+ */
+enabled?: Array<string>, 
+/**
+ * How many accounts and identities fit, where the firmware tells.
+ */
+slots?: number, };
 export type KeyKind = "smart-card" | "software";
 export type Account = { 
 /**

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use keyfob_core::softkey::Firmware;
 
 use super::time;
 
@@ -51,6 +53,8 @@ pub(super) enum Command {
     List,
     /// Tell about one key: version, password, accounts
     Info,
+    /// Find out what keeps Keyfob from working here, and how to mend it: exit code 1 if there is anything
+    Doctor(Doctor),
     /// Print the code of an account, or of all that want no touch
     Code(Code),
     /// Manage the accounts on the key
@@ -82,6 +86,20 @@ pub(super) enum Command {
         /// Folder; it is made if it is not there
         folder: PathBuf,
     },
+    /// What `code --clip` leaves behind: holds the text of stdin on the clipboard for a while
+    #[command(name = super::clip::HOLD, hide = true)]
+    HoldClipboard {
+        /// How long
+        #[arg(long, value_name = "TIME", value_parser = time::duration, default_value = "30s")]
+        clear_after: Duration,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Doctor {
+    /// Compare the clock with a server's, by its HTTPS Date header; AWS's unless another one is named
+    #[arg(long, value_name = "URL", num_args = 0..=1, default_missing_value = crate::doctor::clock::DEFAULT_URL)]
+    pub(super) clock: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -94,6 +112,12 @@ pub(super) struct Code {
     /// For another time than now: RFC 3339 (2026-11-21T12:00:00Z) or Unix seconds
     #[arg(long, value_name = "TIME", value_parser = time::parse)]
     pub(super) at: Option<u64>,
+    /// Copy the code to the clipboard rather than print it; it is cleared there after 30 seconds
+    #[arg(short, long)]
+    pub(super) clip: bool,
+    /// Show all accounts and their codes as they change, until q is pressed
+    #[arg(short, long, conflicts_with_all = ["accounts", "at", "clip"])]
+    pub(super) watch: bool,
 }
 
 #[derive(Debug, Args)]
@@ -206,6 +230,9 @@ impl From<Algorithm> for keyfob_core::oath::Algorithm {
 
 #[derive(Debug, Args)]
 pub(super) struct Uri {
+    /// Take it from the clipboard: its text, or a picture of a QR code
+    #[arg(long)]
+    pub(super) clipboard: bool,
     #[command(flatten)]
     pub(super) write: Write,
 }
@@ -224,6 +251,9 @@ pub(super) struct Write {
 pub(super) struct Import {
     /// Files; without any, or for `-`, stdin. docs/import.md lists the formats
     pub(super) files: Vec<PathBuf>,
+    /// Take what is on the clipboard: text, or a picture of QR codes
+    #[arg(long, conflicts_with = "files")]
+    pub(super) clipboard: bool,
     /// Leave accounts alone that are on the key already
     #[arg(long, conflicts_with = "force")]
     pub(super) skip: bool,
@@ -354,6 +384,9 @@ pub(super) enum Soft {
         /// Protect it by the system's keychain rather than by a passphrase
         #[arg(long)]
         keychain: bool,
+        /// YubiKey that it stands in for, in a virtual reader above all
+        #[arg(long, value_parser = firmware(), default_value_t)]
+        firmware: Firmware,
     },
     /// List the software keys
     List,
@@ -373,6 +406,10 @@ pub(super) enum Soft {
         #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:35963")]
         reader: String,
     },
+}
+
+fn firmware() -> impl TypedValueParser<Value = Firmware> {
+    PossibleValuesParser::new(Firmware::ALL.map(Firmware::name)).try_map(|name| name.parse())
 }
 
 #[cfg(test)]

@@ -20,31 +20,39 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::args::{self, Aws, Browser, Cli, Command, Global, Oath, Soft};
+use super::clip;
 use super::output;
 use crate::agent;
 use crate::browser::{Browsers, State};
 use crate::error::failure;
+use crate::exit::Exit;
 use crate::front::{self, Agent};
 use crate::holder::Desk;
 use crate::import;
 use crate::keychain;
 use crate::paths::Paths;
 use crate::policy::Caller;
-use crate::prompt::{self, PromptError, TouchNotice};
+use crate::prompt::{self, PromptError};
 use crate::service;
 use crate::soft::{Name, SoftError, Unlock};
+use crate::touch::{self, TouchNotice};
 use crate::vpcd;
 
-pub(super) fn run(cli: Cli) -> Result<(), Failure> {
+pub(super) fn run(cli: Cli) -> Result<Exit, Failure> {
     let global = cli.global;
-    match cli.command {
+    let done = match cli.command {
+        Command::Doctor(options) => return super::doctor::run(&global, &options),
         Command::List => list(&global),
         Command::Info => info(&global),
         Command::Code(code) | Command::Oath(Oath::Code(code)) => self::code(&global, code),
         Command::Oath(Oath::List) => oath_list(&global),
         Command::Oath(Oath::Add(add)) => oath_add(&global, &add),
         Command::Oath(Oath::Uri(uri)) => {
-            let text = text(ask("the otpauth:// URI")?, "the otpauth:// URI")?;
+            let text = if uri.clipboard {
+                clipboard_uri()?
+            } else {
+                text(ask("the otpauth:// URI")?, "the otpauth:// URI")?
+            };
             add_account(&global, text, &uri.write)
         }
         Command::Oath(Oath::Import(import)) => self::import(&global, &import),
@@ -85,7 +93,9 @@ pub(super) fn run(cli: Cli) -> Result<(), Failure> {
             output::raw(&script)
         }
         Command::Man { folder } => man(&global, &folder),
-    }
+        Command::HoldClipboard { clear_after } => clip::hold(clear_after),
+    };
+    done.map(|()| Exit::Ok)
 }
 
 /// Asks whoever holds the keys, in the name of a person at the terminal.
@@ -131,11 +141,13 @@ impl<'a> Client<'a> {
         let mut notice = None;
         loop {
             match answer.recv() {
-                Ok(Reply::Event { event: Event::TouchRequired { prompt, .. }, .. }) => {
-                    drop(notice.replace(TouchNotice::show(&format!("Touch your key: {prompt}"))));
+                Ok(Reply::Event { event: Event::TouchRequired { prompt, maybe }, .. }) => {
+                    let delay = if maybe { touch::UNCERTAIN } else { Duration::ZERO };
+                    drop(notice.replace(TouchNotice::show(&format!("Touch your key: {prompt}"), delay)));
                 }
                 Ok(Reply::Event { event: Event::Waiting { why }, .. }) => {
-                    drop(notice.replace(TouchNotice::show(&format!("Waiting: {why}"))));
+                    drop(notice.take());
+                    output::note(self.global.quiet, &format!("Waiting: {why}."));
                 }
                 Ok(Reply::Event { .. }) => {}
                 Ok(Reply::Done { answer, .. }) => return Ok(answer),
@@ -213,13 +225,25 @@ fn info(global: &Global) -> Result<(), Failure> {
             "key": key,
             "accounts": accounts.len(),
             "identities": identities.len(),
+            "used": accounts.len() + identities.len(),
         }));
     }
     output::line(&format!("key         {}", prompt::printable(&key.id)))?;
     output::line(&format!("reader      {}", prompt::printable(&key.label)))?;
     output::line(&format!("OATH        {}", key.version))?;
+    if let Some(form_factor) = &key.form_factor {
+        output::line(&format!("form        {}", prompt::printable(form_factor)))?;
+    }
+    if !key.enabled.is_empty() {
+        output::line(&format!("enabled     {}", prompt::printable(&key.enabled.join(", "))))?;
+    }
     output::line(&format!("accounts    {}", accounts.len()))?;
-    output::line(&format!("identities  {}", identities.len()))
+    output::line(&format!("identities  {}", identities.len()))?;
+    let used = accounts.len() + identities.len();
+    match key.slots {
+        Some(slots) => output::line(&format!("used        {used} of {slots}")),
+        None => output::line(&format!("used        {used}")),
+    }
 }
 
 fn oath_list(global: &Global) -> Result<(), Failure> {
@@ -234,6 +258,14 @@ fn oath_list(global: &Global) -> Result<(), Failure> {
 }
 
 fn code(global: &Global, code: args::Code) -> Result<(), Failure> {
+    let clip = code.clip;
+    if clip && code.accounts.len() != 1 {
+        return Err(failure(
+            ErrorCode::InvalidInput,
+            "one code fits on the clipboard, and no more",
+            "name one account with --clip",
+        ));
+    }
     if code.accounts.is_empty() {
         let (key, accounts) = accounts(global, true, code.at)?;
         if global.json {
@@ -265,6 +297,7 @@ fn code(global: &Global, code: args::Code) -> Result<(), Failure> {
     }
     // One code stands alone, for scripts; several have their names.
     match codes.as_slice() {
+        [(account, code)] if clip => copied(global, account, &code.value),
         [(account, code)] if global.json => output::json(&json!({ "account": account, "code": code })),
         [(_, code)] => output::line(&code.value),
         several if global.json => {
@@ -278,6 +311,33 @@ fn code(global: &Global, code: args::Code) -> Result<(), Failure> {
                 .map(|(account, code)| vec![account.clone(), code.value.clone()])
                 .collect::<Vec<_>>(),
         ),
+    }
+}
+
+fn copied(global: &Global, account: &str, code: &str) -> Result<(), Failure> {
+    clip::copy(code)?;
+    let seconds = clip::CLEAR_AFTER.as_secs();
+    if global.json {
+        return output::json(&json!({ "account": account, "copied": true, "cleared_after": seconds }));
+    }
+    let text =
+        format!("The code of {account} is on the clipboard, and cleared there after {seconds} seconds.");
+    output::note(global.quiet, &text);
+    Ok(())
+}
+
+/// The URI of the one account that is on the clipboard, as text or as a picture.
+fn clipboard_uri() -> Result<Zeroizing<String>, Failure> {
+    let accounts = import::read(&clip::paste()?, &mut |_| None).map_err(|error| {
+        failure(ErrorCode::InvalidInput, format!("the clipboard: {error}"), "copy it again")
+    })?;
+    match accounts.as_slice() {
+        [imported] => Ok(imported.account.to_uri()),
+        several => Err(failure(
+            ErrorCode::InvalidInput,
+            format!("there are {} accounts on the clipboard, not one", several.len()),
+            "add them with `keyfob oath import --clipboard`",
+        )),
     }
 }
 
@@ -369,8 +429,10 @@ fn import(global: &Global, args: &args::Import) -> Result<(), Failure> {
     let broken = |error: &dyn std::fmt::Display| {
         failure(ErrorCode::InvalidInput, error, "nothing was added; docs/import.md lists what can be read")
     };
+    let clipboard = [PathBuf::from("the clipboard")];
+    let files = if args.clipboard { clipboard.as_slice() } else { files };
     for path in files {
-        let bytes = read_file(path)?;
+        let bytes = if args.clipboard { clip::paste()? } else { read_file(path)? };
         import
             .add(&bytes, &mut |what| prompt::typed_secret(what).ok())
             .map_err(|error| broken(&format!("{}: {error}", path.display())))?;
@@ -785,7 +847,7 @@ fn soft(global: &Global, command: Soft) -> Result<(), Failure> {
     let files = front::soft_files()?;
     let parse = |name: &str| name.parse::<Name>().map_err(broken);
     match command {
-        Soft::Create { name, keychain: in_keychain } => {
+        Soft::Create { name, keychain: in_keychain, firmware } => {
             let name = parse(&name)?;
             let random = |bytes: &mut [u8]| {
                 getrandom::fill(bytes).map_err(|error| failure(ErrorCode::Internal, error, ""))
@@ -795,7 +857,7 @@ fn soft(global: &Global, command: Soft) -> Result<(), Failure> {
             random(&mut salt)?;
             // Eight digits, as real ones have, above those that were ever sold.
             let serial = 90_000_000 + u32::from_be_bytes(serial) % 10_000_000;
-            let state = SoftKey::new(serial, salt)
+            let state = SoftKey::with_firmware(firmware, serial, salt)
                 .to_bytes()
                 .map_err(|error| failure(ErrorCode::Internal, error, "please report this"))?;
             if in_keychain {

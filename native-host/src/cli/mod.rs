@@ -4,7 +4,9 @@
 //! machine see those.
 
 mod args;
+mod clip;
 mod commands;
+mod doctor;
 mod output;
 pub(crate) mod time;
 
@@ -37,7 +39,7 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
     };
     let json = parsed.global.json;
     match commands::run(parsed) {
-        Ok(()) => Exit::Ok.into(),
+        Ok(exit) => exit.into(),
         Err(failure) => {
             output::failure(&failure, json);
             Exit::from(failure.code).into()

@@ -98,11 +98,14 @@ pub(super) fn keys(keys: &[Key]) -> Result<(), Failure> {
             _ => "smart card",
         };
         let locked = if key.locked { "locked" } else { "" };
+        let form_factor = key.form_factor.as_deref().unwrap_or_default();
         vec![
             printable(&key.id).into_owned(),
             kind.to_owned(),
             key.version.clone(),
+            printable(form_factor).into_owned(),
             printable(&key.label).into_owned(),
+            printable(&key.enabled.join(", ")).into_owned(),
             locked.to_owned(),
         ]
     };

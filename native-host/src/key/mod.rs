@@ -3,15 +3,18 @@
 //! A conversation holds the card from SELECT to its end (a PC/SC transaction, or the lock of the software
 //! key's file), so nobody else's command comes in between; it is kept short, for others want the card too.
 
+mod device;
 mod pcsc;
 mod soft;
 pub mod watch;
 
-use keyfob_core::apdu::{CommandApdu, ResponseApdu, StatusWord};
-use keyfob_core::management;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use keyfob_core::apdu::CommandApdu;
+use keyfob_core::management::DeviceInfo;
 use keyfob_core::message::{self, KeyKind};
 use keyfob_core::oath::{AccessKey, Exchange, OathError, Request, Selected, Session, Step};
-use keyfob_core::tlv::Reader;
 use zeroize::Zeroizing;
 
 pub use self::pcsc::PcscError;
@@ -71,12 +74,18 @@ pub trait Card {
     fn transmit(&mut self, command: &CommandApdu) -> Result<Zeroizing<Vec<u8>>, KeyError>;
 }
 
+/// How long an exchange may go on: longer than a touch takes, 15 s. A card that answers drop by drop has a thousand blocks, and
+/// for each of them as long as for any response.
+const EXCHANGE: Duration = Duration::from_secs(30);
+
 /// The blocking driver of a sans-IO exchange.
 fn run<E: Exchange>(card: &mut dyn Card, mut exchange: E) -> Result<E::Output, KeyError> {
+    let start = Instant::now();
     let mut step = exchange.step(None)?;
     loop {
         match step {
             Step::Done(output) => return Ok(output),
+            Step::Transmit(_) if start.elapsed() > EXCHANGE => return Err(OathError::Endless.into()),
             Step::Transmit(command) => {
                 let response = card.transmit(&command)?;
                 step = exchange.step(Some(&response))?;
@@ -97,7 +106,12 @@ pub struct Conversation<'a> {
     /// The password's, once it was proved: SELECT makes the card forget that.
     access_key: Option<AccessKey>,
     cancel: Cancel,
+    /// What the card told of itself, if it was asked.
+    device: Option<Told>,
 }
+
+/// What a card told of itself; none on other makes.
+type Told = Option<DeviceInfo>;
 
 impl<'a> Conversation<'a> {
     /// SELECTs the applet.
@@ -117,6 +131,7 @@ impl<'a> Conversation<'a> {
             id,
             access_key: None,
             cancel,
+            device: None,
         })
     }
 
@@ -166,31 +181,44 @@ impl<'a> Conversation<'a> {
         run(self.card, self.session.exchange(request, random()?))
     }
 
-    /// Describes the key; asks a card for its serial number, and selects the OATH applet again.
+    /// Describes the key. Asks a card that was not asked before what it tells of itself, and selects the OATH applet
+    /// again.
     ///
     /// # Errors
     /// The card's.
     pub fn describe(&mut self) -> Result<message::Key, KeyError> {
-        let id = match &self.id {
-            Some(id) => id.clone(),
+        let told = match self.device.take() {
+            Some(told) => told,
             None => {
-                let serial = serial(self.card)?;
+                let told = device::read(self.card)?;
                 self.session = Session::new(run(self.card, Session::select())?);
                 if self.session.is_locked()
                     && let Some(key) = self.access_key.clone()
                 {
                     self.unlock(key)?;
                 }
-                serial.map_or_else(|| salt_id(self.selected()), |serial| serial.to_string())
+                told
             }
         };
-        Ok(message::Key {
-            id,
+        let mut key = message::Key {
+            id: self.id.clone().unwrap_or_else(|| salt_id(self.selected())),
             kind: self.kind,
             label: self.label.clone(),
             version: self.selected().version.to_string(),
             locked: self.is_locked(),
-        })
+            serial: None,
+            form_factor: None,
+            enabled: Vec::new(),
+            slots: None,
+        };
+        if let Some(info) = &told {
+            device::describe(&mut key, info, self.selected().version);
+        }
+        if let (None, Some(serial)) = (&self.id, key.serial) {
+            key.id = serial.to_string();
+        }
+        self.device = Some(told);
+        Ok(key)
     }
 }
 
@@ -206,34 +234,11 @@ fn random() -> Result<[u8; 8], KeyError> {
     Ok(bytes)
 }
 
-/// The serial number that Yubico's management applet tells; `None` on other makes. Deselects OATH.
-fn serial(card: &mut dyn Card) -> Result<Option<u32>, KeyError> {
-    let select = CommandApdu::new(0, 0xA4, 0x04, 0, &management::AID).map_err(OathError::from)?;
-    let read = CommandApdu::new(0, management::READ_CONFIG, 0, 0, &[]).map_err(OathError::from)?;
-    for command in [select, read] {
-        let response = card.transmit(&command)?;
-        let response = ResponseApdu::parse(&response).map_err(OathError::from)?;
-        if response.status != StatusWord::OK {
-            return Ok(None);
-        }
-        if command.as_bytes().get(1) != Some(&management::READ_CONFIG) {
-            continue;
-        }
-        let mut reader = Reader::new(response.data);
-        // One byte of length before the TLVs. What cannot be read is no serial number, not an error.
-        let _ = reader.byte();
-        while let Ok((tag, value)) = reader.next() {
-            if tag == management::SERIAL {
-                return Ok(value.try_into().ok().map(u32::from_be_bytes));
-            }
-        }
-    }
-    Ok(None)
-}
-
 /// All keys that this process may use.
 pub struct Keys {
     cards: pcsc::Cards,
+    /// What the cards told of themselves, by their readers, for as long as they stay in them.
+    told: HashMap<String, (Vec<u8>, Told)>,
     /// Software keys that were unlocked.
     pub soft: SoftKeys,
     /// Of the request that is being answered.
@@ -244,7 +249,7 @@ impl Keys {
     /// Keys on the PC/SC service and in `soft`. Nothing is touched yet.
     #[must_use]
     pub fn new(soft: SoftKeys) -> Self {
-        Self { cards: pcsc::Cards::default(), soft, cancel: Cancel::default() }
+        Self { cards: pcsc::Cards::default(), told: HashMap::new(), soft, cancel: Cancel::default() }
     }
 
     /// Every key: the chosen software key, and all cards that have an OATH applet.
@@ -270,7 +275,7 @@ impl Keys {
     /// PC/SC's.
     pub fn several(&mut self) -> Result<Vec<String>, KeyError> {
         // Without a service there is nothing to choose from: what is asked of it next says so.
-        if self.cards.readers().is_ok_and(|readers| readers.len() > 1) {
+        if self.readers().is_ok_and(|readers| readers.len() > 1) {
             let (cards, _) = self.describe(None)?;
             if cards.len() > 1 {
                 return Ok(cards.into_iter().map(|card| card.key.id).collect());
@@ -279,15 +284,29 @@ impl Keys {
         Ok(Vec::new())
     }
 
+    /// Every reader, and what is in it.
+    ///
+    /// # Errors
+    /// [`PcscError::NoService`] and others of PC/SC itself; those of cards are in the [`Slot`]s.
+    pub fn slots(&mut self) -> Result<Vec<Slot>, KeyError> {
+        let readers = self.cards.readers()?;
+        let slot = |(reader, presence): (String, pcsc::Presence)| {
+            let card = match presence {
+                pcsc::Presence::Empty => None,
+                pcsc::Presence::Mute => Some(Err(PcscError::Mute.into())),
+                pcsc::Presence::Card => Some(self.converse(&reader, |conversation| conversation.describe())),
+            };
+            Slot { reader, card }
+        };
+        Ok(readers.into_iter().map(slot).collect())
+    }
+
     /// Every card with an OATH applet, or the one with this id; and what the first card said that has none. One that
     /// another program holds is an error: it may be the one that is meant, or a second.
     fn describe(&mut self, choice: Option<&str>) -> Result<(Vec<Described>, Option<KeyError>), KeyError> {
         let (mut cards, mut stranger, mut held) = (Vec::new(), None, None);
-        let cancel = self.cancel.clone();
-        for reader in self.cards.readers()? {
-            let described = self.cards.with(&reader, |card| {
-                let mut conversation =
-                    Conversation::open(card, KeyKind::SmartCard, &reader, None, cancel.clone())?;
+        for reader in self.readers()? {
+            let described = self.converse(&reader, |conversation| {
                 let key = conversation.describe()?;
                 Ok(Described { key, reader: reader.clone(), salt: conversation.selected().salt.clone() })
             });
@@ -320,22 +339,53 @@ impl Keys {
         if let Some(name) = choice.and_then(|choice| choice.strip_prefix(SOFT_PREFIX)) {
             return self.soft.with(name, self.cancel.clone(), talk);
         }
-        let cancel = self.cancel.clone();
         let (reader, salt) = self.reader(choice)?;
-        self.cards.with(&reader, |card| {
-            let mut conversation = Conversation::open(card, KeyKind::SmartCard, &reader, None, cancel)?;
+        self.converse(&reader, |conversation| {
             if salt.is_some_and(|salt| salt != conversation.selected().salt) {
                 // Another one was put into the reader since it was asked who it is.
                 return Err(KeyError::from(PcscError::Removed).into());
             }
-            talk(&mut conversation)
+            talk(conversation)
         })
+    }
+
+    /// Holds a conversation with the card in a reader, which is not asked twice what it tells of itself.
+    fn converse<T, E: From<KeyError>>(
+        &mut self,
+        reader: &str,
+        talk: impl FnOnce(&mut Conversation<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let Self { cards, told, cancel, .. } = self;
+        cards.with(reader, |card| {
+            let mut conversation =
+                Conversation::open(card, KeyKind::SmartCard, reader, None, cancel.clone())?;
+            // Another salt is another card, or one that was reset.
+            conversation.device = told
+                .get(reader)
+                .filter(|(salt, _)| *salt == conversation.selected().salt)
+                .map(|(_, told)| told.clone());
+            let result = talk(&mut conversation);
+            match conversation.device.take() {
+                Some(device) => {
+                    told.insert(reader.to_owned(), (conversation.selected().salt.clone(), device))
+                }
+                None => told.remove(reader),
+            };
+            result
+        })
+    }
+
+    /// The readers with a card in them. What cards told that are in none any more is forgotten.
+    fn readers(&mut self) -> Result<Vec<String>, KeyError> {
+        let readers = self.cards.occupied()?;
+        self.told.retain(|reader, _| readers.contains(reader));
+        Ok(readers)
     }
 
     /// The reader that the chosen card is in, and the card's salt if it was asked for it.
     fn reader(&mut self, choice: Option<&str>) -> Result<(String, Option<Vec<u8>>), KeyError> {
         if choice.is_none() {
-            let mut readers = self.cards.readers()?;
+            let mut readers = self.readers()?;
             if readers.len() <= 1 {
                 // The common case costs no question to the card.
                 return readers.pop().map(|reader| (reader, None)).ok_or(KeyError::NoKey);
@@ -351,6 +401,15 @@ impl Keys {
             (None, None) => Err(stranger.unwrap_or(KeyError::NoKey)),
         }
     }
+}
+
+/// A reader.
+#[derive(Debug)]
+pub struct Slot {
+    /// Its name.
+    pub reader: String,
+    /// The card in it, or why it is no key; `None` if there is none.
+    pub card: Option<Result<message::Key, KeyError>>,
 }
 
 /// A card that was asked who it is.
@@ -375,25 +434,12 @@ impl KeyError {
 mod tests {
     use super::*;
 
-    struct Script(Vec<&'static [u8]>);
+    /// A card that answers so, whatever it is asked.
+    pub(super) struct Script(pub(super) Vec<&'static [u8]>);
 
     impl Card for Script {
         fn transmit(&mut self, _command: &CommandApdu) -> Result<Zeroizing<Vec<u8>>, KeyError> {
             Ok(Zeroizing::new(self.0.remove(0).to_vec()))
         }
-    }
-
-    #[test]
-    fn serial_numbers_are_read_where_there_are_any() {
-        #[track_caller]
-        fn check(script: &[&'static [u8]], expected: Option<u32>) {
-            assert_eq!(serial(&mut Script(script.to_vec())).unwrap(), expected);
-        }
-        check(&[&[0x6A, 0x82]], None);
-        check(&[&[0x90, 0], &[0x6D, 0]], None);
-        check(&[&[0x90, 0], &[9, 1, 1, 0x20, 2, 4, 0, 0, 4, 0xD2, 0x90, 0]], Some(1234));
-        check(&[&[0x90, 0], &[0x90, 0]], None);
-        check(&[&[0x90, 0], &[3, 2, 4, 0, 0x90, 0]], None);
-        check(&[&[0x90, 0], &[4, 2, 2, 0, 1, 0x90, 0]], None);
     }
 }

@@ -84,6 +84,15 @@ impl From<pcsc::Error> for PcscError {
     }
 }
 
+/// What is in a reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Presence {
+    Empty,
+    /// A card that does not answer to power: the wrong way round, or broken.
+    Mute,
+    Card,
+}
+
 /// The cards on the PC/SC service, from any number of programs.
 ///
 /// Every call to the service is made on a thread of its own and is waited for only so long: a transaction of another
@@ -113,7 +122,7 @@ impl Drop for Worker {
 }
 
 enum Job {
-    /// Which readers have a card in them.
+    /// Which readers there are, and what is in them.
     Readers,
     /// Connect to the card in a reader and begin a transaction.
     Open(CString),
@@ -123,7 +132,7 @@ enum Job {
 }
 
 enum Done {
-    Readers(Vec<String>),
+    Readers(Vec<(String, Presence)>),
     Opened,
     Response(Zeroizing<Vec<u8>>),
     Closed,
@@ -163,9 +172,15 @@ impl Cards {
     }
 
     /// Names of the readers that have a card in them now.
-    pub(super) fn readers(&mut self) -> Result<Vec<String>, KeyError> {
+    pub(super) fn occupied(&mut self) -> Result<Vec<String>, KeyError> {
+        let cards = self.readers()?.into_iter().filter(|(_, presence)| *presence == Presence::Card);
+        Ok(cards.map(|(name, _)| name).collect())
+    }
+
+    /// Names of all readers, and what is in them now.
+    pub(super) fn readers(&mut self) -> Result<Vec<(String, Presence)>, KeyError> {
         match self.ask(Job::Readers)? {
-            Done::Readers(names) => Ok(names),
+            Done::Readers(readers) => Ok(readers),
             _ => Err(PcscError::Other(pcsc::Error::InternalError).into()),
         }
     }
@@ -224,7 +239,7 @@ fn work(jobs: &Receiver<Job>, results: &Results) {
     let mut next = jobs.recv().ok();
     while let Some(job) = next.take() {
         let result = match job {
-            Job::Readers => service.call(occupied).map(Done::Readers),
+            Job::Readers => service.call(readers).map(Done::Readers),
             Job::Open(reader) => match service.call(|context| connect(context, &reader)) {
                 Ok(mut card) => {
                     let after = session(&mut card, jobs, results);
@@ -327,7 +342,7 @@ impl Service {
     }
 }
 
-fn occupied(context: &Context) -> Result<Vec<String>, PcscError> {
+fn readers(context: &Context) -> Result<Vec<(String, Presence)>, PcscError> {
     let mut buffer = vec![0; READERS];
     let names = match context.list_readers(&mut buffer) {
         Ok(names) => names,
@@ -344,11 +359,14 @@ fn occupied(context: &Context) -> Result<Vec<String>, PcscError> {
         Ok(()) | Err(pcsc::Error::Timeout) => {}
         Err(error) => return Err(error.into()),
     }
+    let presence = |state: &ReaderState| match state.event_state() {
+        bits if !bits.contains(State::PRESENT) => Presence::Empty,
+        bits if bits.contains(State::MUTE) => Presence::Mute,
+        _ => Presence::Card,
+    };
     Ok(states
         .iter()
-        .filter(|state| state.event_state().contains(State::PRESENT))
-        .filter(|state| !state.event_state().contains(State::MUTE))
-        .filter_map(|state| state.name().to_str().ok().map(str::to_owned))
+        .filter_map(|state| Some((state.name().to_str().ok()?.to_owned(), presence(state))))
         .collect())
 }
 

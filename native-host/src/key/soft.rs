@@ -154,6 +154,10 @@ impl SoftKeys {
             label: format!("software key {name}"),
             version: String::new(),
             locked: !self.opened.contains_key(&parsed),
+            serial: None,
+            form_factor: None,
+            enabled: Vec::new(),
+            slots: None,
         })
     }
 

@@ -1,28 +1,33 @@
-//! The card's side of YKOATH, as a YubiKey 5.7 answers it: the software key, and the card in our tests.
+//! The card's side of YKOATH, as YubiKeys of four generations answer it: the software key, and the card in our tests.
 //!
 //! No I/O and no clock: a response APDU follows from the command APDU, the state, and an [`Environment`] that
-//! stands for the finger and the random number generator. The management applet answers as far as clients
-//! ask it (serial number, version, form factor).
+//! stands for the finger and the random number generator. `firmware.rs` is the table of the generations; `device.rs` answers
+//! as far as clients ask what the key is; `state.rs` is what a file keeps.
 //!
 //! Persistent state ([`SoftKey::to_bytes`]) and volatile state (what is selected, validated, still to be sent)
 //! are apart: losing power loses the latter only.
+
+mod device;
+mod firmware;
+mod state;
 
 use core::fmt;
 
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
+pub use self::firmware::{Firmware, UnknownFirmware};
+use self::firmware::{Profile, Tells};
+pub use self::state::StateError;
 use crate::apdu::{Command, StatusWord};
 use crate::management;
 use crate::oath::protocol::{ACCESS_KEY_LEN, AID, MAX_ID, MIN_KEY, ins, p2, property, tag};
-use crate::oath::{AccessKey, Algorithm, Kind, Version, hmac, truncate};
+use crate::oath::{AccessKey, Algorithm, Kind, hmac, truncate};
 use crate::secret::Secret;
 use crate::tlv::{Reader, TlvError, Writer};
 
-/// Most data bytes of a response block, where the command takes no more.
-const BLOCK: usize = 256;
-/// Longest key in bytes: the block of SHA-512.
-const MAX_KEY: usize = 128;
+/// Shortest challenge that VALIDATE proves itself on, in bytes.
+const MIN_CHALLENGE: usize = 8;
 
 /// What a card has and a program has not.
 pub trait Environment {
@@ -30,21 +35,6 @@ pub trait Environment {
     fn touch(&mut self, id: &[u8]) -> bool;
     /// Random bytes, good enough for a challenge.
     fn random(&mut self) -> [u8; 8];
-}
-
-/// Why bytes are no state of a software key.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum StateError {
-    /// Malformed.
-    #[error("the software key's state is malformed: {0}")]
-    Tlv(#[from] TlvError),
-    /// Written by a later version.
-    #[error("the software key's state has version {0}, which this program does not know: update it")]
-    Version(u8),
-    /// A field that cannot be.
-    #[error("field {0:02X} of the software key's state is broken")]
-    Field(u8),
 }
 
 /// A stored credential.
@@ -57,11 +47,34 @@ struct Credential {
     property: u8,
     /// HOTP's moving factor.
     counter: u32,
+    /// The highest challenge so far, where only increasing ones are answered; without leading zeros.
+    last: Vec<u8>,
 }
 
 impl Credential {
-    fn wants_touch(&self) -> bool {
-        self.property & property::REQUIRE_TOUCH != 0
+    fn wants_touch(&self, profile: &Profile) -> bool {
+        profile.touch && self.property & property::REQUIRE_TOUCH != 0
+    }
+
+    /// Takes a TOTP challenge, if it may be answered, and tells whether that is to be remembered.
+    fn accept(&mut self, challenge: &[u8], profile: &Profile) -> Result<bool, StatusWord> {
+        if challenge.is_empty() || challenge.len() > profile.challenge {
+            return Err(StatusWord::WRONG_DATA);
+        }
+        if self.property & property::ONLY_INCREASING == 0 {
+            return Ok(false);
+        }
+        let zeros = challenge.iter().take_while(|byte| **byte == 0).count();
+        let challenge = challenge.get(zeros..).unwrap_or_default();
+        // As numbers: the longer is the higher, and the same again is answered.
+        match (challenge.len(), challenge).cmp(&(self.last.len(), self.last.as_slice())) {
+            core::cmp::Ordering::Less => Err(StatusWord::SECURITY_STATUS),
+            core::cmp::Ordering::Equal => Ok(false),
+            core::cmp::Ordering::Greater => {
+                self.last = challenge.to_vec();
+                Ok(true)
+            }
+        }
     }
 
     /// Digits and HMAC, whole or truncated, as they stand in a response.
@@ -81,12 +94,13 @@ impl Credential {
 enum Applet {
     Oath,
     Management,
+    Otp,
 }
 
 /// A software key: an OATH applet and its memory.
 pub struct SoftKey {
     // Persistent.
-    version: Version,
+    firmware: Firmware,
     serial: u32,
     salt: [u8; 8],
     access_key: Option<AccessKey>,
@@ -108,11 +122,17 @@ impl From<TlvError> for StatusWord {
 }
 
 impl SoftKey {
-    /// A new, empty key. `salt` is random; it is the device's id until the next reset.
+    /// A new, empty key of today's firmware. `salt` is random; it is the device's id until the next reset.
     #[must_use]
     pub fn new(serial: u32, salt: [u8; 8]) -> Self {
+        Self::with_firmware(Firmware::default(), serial, salt)
+    }
+
+    /// A new, empty key that stands in for one of this firmware.
+    #[must_use]
+    pub fn with_firmware(firmware: Firmware, serial: u32, salt: [u8; 8]) -> Self {
         Self {
-            version: Version(5, 7, 1),
+            firmware,
             serial,
             salt,
             access_key: None,
@@ -131,10 +151,10 @@ impl SoftKey {
         self.serial
     }
 
-    /// How many credentials fit.
+    /// What it stands in for.
     #[must_use]
-    pub fn slots(&self) -> usize {
-        if self.version >= Version(5, 7, 0) { 64 } else { 32 }
+    pub fn firmware(&self) -> Firmware {
+        self.firmware
     }
 
     /// Whether the persistent state has changed since this was last asked.
@@ -153,14 +173,18 @@ impl SoftKey {
     /// Answers one command APDU with a response APDU.
     #[must_use]
     pub fn transmit(&mut self, command: &[u8], environment: &mut dyn Environment) -> Zeroizing<Vec<u8>> {
+        let extended = matches!(command, [_, _, _, _, 0, _, ..]);
         let Ok(command) = Command::parse(command) else {
             return response(&[], StatusWord::WRONG_LENGTH);
         };
+        if extended && !self.firmware.profile().extended {
+            return response(&[], StatusWord::WRONG_LENGTH);
+        }
         if command.cla & 0xFC != 0 {
             return response(&[], StatusWord::INVALID_CLASS);
         }
         let is_select = command.ins == ins::SELECT && command.p1 == 0x04;
-        if self.applet == Some(Applet::Oath) && command.ins == ins::SEND_REMAINING && !is_select {
+        if self.applet == Some(Applet::Oath) && command.ins == ins::SEND_REMAINING {
             return self.send(command.le);
         }
         // Whatever was still to be sent is lost with the next command.
@@ -170,7 +194,8 @@ impl SoftKey {
         } else {
             match self.applet {
                 None => Err(StatusWord::INVALID_INSTRUCTION),
-                Some(Applet::Management) => self.management(&command),
+                Some(Applet::Management) => device::management(self.firmware, self.serial, &command),
+                Some(Applet::Otp) => device::otp(self.firmware, self.serial, &command),
                 Some(Applet::Oath) => self.oath(&command, environment),
             }
         };
@@ -185,24 +210,29 @@ impl SoftKey {
 
     /// Sends what is pending, as much of it as the command takes.
     fn send(&mut self, le: usize) -> Zeroizing<Vec<u8>> {
-        let block = le.max(BLOCK).min(self.pending.len());
+        let profile = self.firmware.profile();
+        // A short command takes a whole block, whatever Le it has or has not: clients send none.
+        let block = if profile.extended { le.max(profile.block) } else { profile.block };
+        let block = block.min(self.pending.len());
         let rest = Zeroizing::new(self.pending.split_off(block));
         let sent = core::mem::replace(&mut self.pending, rest);
         let status = match self.pending.len() {
             0 => StatusWord::OK,
-            // How much more there is; FF stands for "at least that".
-            more => StatusWord(0x6100 | u16::try_from(more).unwrap_or(0xFF).min(0xFF)),
+            // How much more there is; the most that it can say stands for "at least that".
+            more => StatusWord(0x6100 | u16::from(u8::try_from(more).unwrap_or(u8::MAX).min(profile.more))),
         };
         response(&sent, status)
     }
 
     fn select(&mut self, aid: &[u8], environment: &mut dyn Environment) -> Answer {
         self.power_cycle();
+        let profile = self.firmware.profile();
         // An AID may be given by its first bytes (ISO 7816-4, 8.2.1.2).
-        if aid.len() >= 5 && AID.starts_with(aid) {
+        let names = |applet: &[u8]| aid.len() >= 5 && applet.starts_with(aid);
+        if names(&AID) {
             self.applet = Some(Applet::Oath);
             let mut body = Writer::new();
-            body.put(tag::VERSION, &[&[self.version.0, self.version.1, self.version.2]])?
+            body.put(tag::VERSION, &[&[profile.oath.0, profile.oath.1, profile.oath.2]])?
                 .put(tag::NAME, &[&self.salt])?;
             if self.access_key.is_some() {
                 let challenge = environment.random();
@@ -210,57 +240,25 @@ impl SoftKey {
                 body.put(tag::CHALLENGE, &[&challenge])?.put(tag::ALGORITHM, &[&[Algorithm::Sha1 as u8]])?;
             }
             Ok(body)
-        } else if aid.len() >= 5 && management::AID.starts_with(aid) {
+        } else if names(&management::AID) {
             self.applet = Some(Applet::Management);
-            let mut body = Writer::new();
-            body.raw(alloc::format!("Keyfob software key - FW version {}", self.version).as_bytes());
-            Ok(body)
+            Ok(device::greeting(self.firmware))
+        } else if profile.tells == Tells::ByOtp && names(&management::OTP_AID) {
+            self.applet = Some(Applet::Otp);
+            Ok(device::otp_status(self.firmware))
         } else {
             Err(StatusWord::NOT_FOUND)
         }
     }
 
-    /// READ CONFIG: a length byte, then TLVs (Yubico's management applet, as `ykman info` reads it).
-    fn management(&self, command: &Command<'_>) -> Answer {
-        const USB_SUPPORTED: u8 = 0x01;
-        const USB_ENABLED: u8 = 0x03;
-        const FORM_FACTOR: u8 = 0x04;
-        const VERSION: u8 = 0x05;
-        /// OATH in the bit field of capabilities.
-        const OATH: [u8; 2] = [0x00, 0x20];
-        if command.ins != management::READ_CONFIG {
-            return Err(StatusWord::INVALID_INSTRUCTION);
-        }
-        let mut config = Writer::new();
-        config
-            .put(USB_SUPPORTED, &[&OATH])?
-            .put(management::SERIAL, &[&self.serial.to_be_bytes()])?
-            .put(USB_ENABLED, &[&OATH])?
-            .put(FORM_FACTOR, &[&[0x01]])?
-            .put(VERSION, &[&[self.version.0, self.version.1, self.version.2]])?;
-        let length = u8::try_from(config.as_bytes().len()).map_err(|_| StatusWord::WRONG_LENGTH)?;
-        let mut body = Writer::new();
-        body.raw(&[length]).raw(config.as_bytes());
-        Ok(body)
-    }
-
     fn oath(&mut self, command: &Command<'_>, environment: &mut dyn Environment) -> Answer {
         let open = self.access_key.is_none() || self.validated;
-        let protected = matches!(
-            command.ins,
-            ins::PUT
-                | ins::DELETE
-                | ins::SET_CODE
-                | ins::RENAME
-                | ins::LIST
-                | ins::CALCULATE
-                | ins::CALCULATE_ALL
-        );
         match (command.ins, command.p1, command.p2) {
-            (ins::VALIDATE, _, _) => self.validate(command.data),
+            (ins::VALIDATE, 0, 0) => self.validate(command.data),
             (ins::RESET, 0xDE, 0xAD) => self.reset(environment),
-            (ins::RESET, _, _) => Err(StatusWord::WRONG_P1_P2),
-            _ if protected && !open => Err(StatusWord::SECURITY_STATUS),
+            (ins::VALIDATE | ins::RESET, _, _) => Err(StatusWord::WRONG_PARAMETERS),
+            (ins, _, _) if !open && known(ins) => Err(StatusWord::SECURITY_STATUS),
+            (ins::RENAME, _, _) if !self.firmware.profile().rename => Err(StatusWord::INVALID_INSTRUCTION),
             (ins::PUT, 0, 0) => self.put(command.data),
             (ins::DELETE, 0, 0) => self.delete(command.data),
             (ins::SET_CODE, 0, 0) => self.set_code(command.data),
@@ -270,7 +268,7 @@ impl SoftKey {
                 self.calculate(command.data, p2, environment)
             }
             (ins::CALCULATE_ALL, 0, p2 @ (p2::FULL | p2::TRUNCATED)) => self.calculate_all(command.data, p2),
-            _ if protected => Err(StatusWord::WRONG_P1_P2),
+            (ins, _, _) if known(ins) => Err(StatusWord::WRONG_PARAMETERS),
             _ => Err(StatusWord::INVALID_INSTRUCTION),
         }
     }
@@ -284,15 +282,18 @@ impl SoftKey {
     }
 
     fn put(&mut self, data: &[u8]) -> Answer {
+        let profile = self.firmware.profile();
         let mut reader = Reader::new(data);
         let id = reader.expect(tag::NAME)?;
         if id.is_empty() || id.len() > MAX_ID {
             return Err(StatusWord::WRONG_DATA);
         }
         let (kind, algorithm, digits, key) = match reader.expect(tag::KEY)? {
-            [kind, digits @ 5..=8, key @ ..] if (MIN_KEY..=MAX_KEY).contains(&key.len()) => (
+            [kind, digits @ 5..=8, key @ ..] if (MIN_KEY..=profile.key).contains(&key.len()) => (
                 Kind::from_type_byte(*kind).ok_or(StatusWord::WRONG_DATA)?,
-                Algorithm::from_type_byte(*kind).ok_or(StatusWord::WRONG_DATA)?,
+                Algorithm::from_type_byte(*kind)
+                    .filter(|algorithm| profile.algorithms.contains(algorithm))
+                    .ok_or(StatusWord::WRONG_DATA)?,
                 *digits,
                 Secret::new(key.to_vec()),
             ),
@@ -310,11 +311,14 @@ impl SoftKey {
         if !reader.is_empty() {
             return Err(StatusWord::WRONG_DATA);
         }
-        let credential = Credential { id: id.to_vec(), kind, algorithm, digits, key, property, counter };
-        let full = self.credentials.len() >= self.slots();
-        match self.credentials.iter_mut().find(|stored| stored.id == credential.id) {
+        let last = Vec::new();
+        let credential =
+            Credential { id: id.to_vec(), kind, algorithm, digits, key, property, counter, last };
+        let stored = self.credentials.iter().map(|stored| stored.id.len());
+        let position = self.position(id);
+        profile.capacity.check(stored, id.len(), position.is_some())?;
+        match position.and_then(|position| self.credentials.get_mut(position)) {
             Some(stored) => *stored = credential,
-            None if full => return Err(StatusWord::NO_SPACE),
             None => self.credentials.push(credential),
         }
         self.changed = true;
@@ -361,11 +365,11 @@ impl SoftKey {
         let challenge = reader.expect(tag::CHALLENGE)?;
         let proof = reader.expect(tag::RESPONSE)?;
         if !bool::from(key.respond(challenge).ct_eq(proof)) {
-            return Err(StatusWord::WRONG_DATA);
+            return Err(StatusWord::NO_SUCH_OBJECT);
         }
         self.access_key = Some(key);
-        // Who sets the password knows it.
-        self.validated = true;
+        // Who sets the password knows it: most firmware leaves it at that.
+        self.validated |= self.firmware.profile().set_code_unlocks;
         self.changed = true;
         Ok(Writer::new())
     }
@@ -377,7 +381,7 @@ impl SoftKey {
         let (Some(key), Some(challenge)) = (&self.access_key, &self.challenge) else {
             return Err(StatusWord::NO_SUCH_OBJECT);
         };
-        if !bool::from(key.respond(challenge).ct_eq(proof)) {
+        if host_challenge.len() < MIN_CHALLENGE || !bool::from(key.respond(challenge).ct_eq(proof)) {
             return Err(StatusWord::WRONG_DATA);
         }
         let mut body = Writer::new();
@@ -406,24 +410,23 @@ impl SoftKey {
     }
 
     fn calculate(&mut self, data: &[u8], parameter: u8, environment: &mut dyn Environment) -> Answer {
+        let profile = self.firmware.profile();
         let mut reader = Reader::new(data);
         let id = reader.expect(tag::NAME)?;
         let challenge = reader.expect(tag::CHALLENGE)?;
         let credential = self.named(id)?;
-        if credential.wants_touch() && !environment.touch(id) {
+        if credential.wants_touch(profile) && !environment.touch(id) {
             return Err(StatusWord::SECURITY_STATUS);
         }
-        let mut moved = false;
-        let (tag, mac) = match credential.kind {
-            Kind::Totp => credential.response(challenge, parameter),
+        let (moved, response) = match credential.kind {
+            Kind::Totp => (credential.accept(challenge, profile)?, credential.response(challenge, parameter)),
             Kind::Hotp => {
                 let counter = u64::from(credential.counter);
                 credential.counter = credential.counter.wrapping_add(1);
-                moved = true;
-                credential.response(&counter.to_be_bytes(), parameter)
+                (true, credential.response(&counter.to_be_bytes(), parameter))
             }
-        }
-        .ok_or(StatusWord::WRONG_P1_P2)?;
+        };
+        let (tag, mac) = response.ok_or(StatusWord::WRONG_PARAMETERS)?;
         let digits = credential.digits;
         self.changed |= moved;
         let mut body = Writer::new();
@@ -431,23 +434,40 @@ impl SoftKey {
         Ok(body)
     }
 
-    fn calculate_all(&self, data: &[u8], parameter: u8) -> Answer {
+    fn calculate_all(&mut self, data: &[u8], parameter: u8) -> Answer {
+        let profile = self.firmware.profile();
         let mut reader = Reader::new(data);
         let challenge = reader.expect(tag::CHALLENGE)?;
         let mut body = Writer::new();
-        for credential in &self.credentials {
+        for credential in &mut self.credentials {
             body.put(tag::NAME, &[&credential.id])?;
             if credential.kind == Kind::Hotp {
                 body.put(tag::NO_RESPONSE, &[&[credential.digits]])?;
-            } else if credential.wants_touch() {
+            } else if credential.wants_touch(profile) {
                 body.put(tag::TOUCH, &[&[credential.digits]])?;
             } else {
-                let (tag, mac) = credential.response(challenge, parameter).ok_or(StatusWord::WRONG_P1_P2)?;
+                self.changed |= credential.accept(challenge, profile)?;
+                let response = credential.response(challenge, parameter);
+                let (tag, mac) = response.ok_or(StatusWord::WRONG_PARAMETERS)?;
                 body.put(tag, &[&[credential.digits], &mac])?;
             }
         }
         Ok(body)
     }
+}
+
+/// Whether an instruction is one that a password protects.
+fn known(ins: u8) -> bool {
+    matches!(
+        ins,
+        ins::PUT
+            | ins::DELETE
+            | ins::SET_CODE
+            | ins::RENAME
+            | ins::LIST
+            | ins::CALCULATE
+            | ins::CALCULATE_ALL
+    )
 }
 
 fn response(data: &[u8], status: StatusWord) -> Zeroizing<Vec<u8>> {
@@ -463,107 +483,13 @@ impl fmt::Debug for SoftKey {
     }
 }
 
-/// The persistent state: TLVs, in this order, after one byte of format version.
-mod state {
-    pub(super) const FORMAT: u8 = 1;
-    pub(super) const FIRMWARE: u8 = 0x01;
-    pub(super) const SERIAL: u8 = 0x02;
-    pub(super) const SALT: u8 = 0x03;
-    pub(super) const ACCESS_KEY: u8 = 0x04;
-    pub(super) const CREDENTIAL: u8 = 0x05;
-    // Inside a credential.
-    pub(super) const ID: u8 = 0x11;
-    /// Type and algorithm, digits, property.
-    pub(super) const SETTINGS: u8 = 0x12;
-    pub(super) const KEY: u8 = 0x13;
-    pub(super) const COUNTER: u8 = 0x14;
-}
-
-impl SoftKey {
-    /// The persistent state, secrets included: to be encrypted by whoever stores it.
-    ///
-    /// # Errors
-    /// [`StateError::Tlv`] is impossible in practice: every field is far below its limit.
-    pub fn to_bytes(&self) -> Result<Zeroizing<Vec<u8>>, StateError> {
-        let mut out = Writer::new();
-        out.raw(&[state::FORMAT])
-            .put(state::FIRMWARE, &[&[self.version.0, self.version.1, self.version.2]])?
-            .put(state::SERIAL, &[&self.serial.to_be_bytes()])?
-            .put(state::SALT, &[&self.salt])?;
-        if let Some(key) = &self.access_key {
-            out.put(state::ACCESS_KEY, &[key.expose()])?;
-        }
-        for credential in &self.credentials {
-            let kind = credential.kind as u8 | credential.algorithm as u8;
-            let mut inner = Writer::new();
-            inner
-                .put(state::ID, &[&credential.id])?
-                .put(state::SETTINGS, &[&[kind, credential.digits, credential.property]])?
-                .put(state::KEY, &[credential.key.expose()])?
-                .put(state::COUNTER, &[&credential.counter.to_be_bytes()])?;
-            out.put(state::CREDENTIAL, &[inner.as_bytes()])?;
-        }
-        Ok(Zeroizing::new(out.as_bytes().to_vec()))
-    }
-
-    /// Takes over a persistent state that another process wrote meanwhile; keeps the volatile one.
-    ///
-    /// # Errors
-    /// [`StateError`].
-    pub fn reload(&mut self, bytes: &[u8]) -> Result<(), StateError> {
-        let mut fresh = Self::from_bytes(bytes)?;
-        (fresh.applet, fresh.challenge, fresh.validated) = (self.applet, self.challenge, self.validated);
-        fresh.pending = core::mem::take(&mut self.pending);
-        *self = fresh;
-        Ok(())
-    }
-
-    /// Reads what [`SoftKey::to_bytes`] wrote.
-    ///
-    /// # Errors
-    /// [`StateError`].
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, StateError> {
-        fn array<const N: usize>(tag: u8, value: &[u8]) -> Result<[u8; N], StateError> {
-            value.try_into().map_err(|_| StateError::Field(tag))
-        }
-        let mut reader = Reader::new(bytes);
-        match reader.byte()? {
-            state::FORMAT => {}
-            other => return Err(StateError::Version(other)),
-        }
-        let [major, minor, patch] = array(state::FIRMWARE, reader.expect(state::FIRMWARE)?)?;
-        let serial = u32::from_be_bytes(array(state::SERIAL, reader.expect(state::SERIAL)?)?);
-        let mut key = Self::new(serial, array(state::SALT, reader.expect(state::SALT)?)?);
-        key.version = Version(major, minor, patch);
-        if let Some(bytes) = reader.optional(state::ACCESS_KEY)? {
-            key.access_key = Some(AccessKey::from_bytes(array(state::ACCESS_KEY, bytes)?));
-        }
-        while !reader.is_empty() {
-            let mut inner = Reader::new(reader.expect(state::CREDENTIAL)?);
-            let id = inner.expect(state::ID)?.to_vec();
-            let [kind, digits, property] = array(state::SETTINGS, inner.expect(state::SETTINGS)?)?;
-            let secret = Secret::new(inner.expect(state::KEY)?.to_vec());
-            let counter = u32::from_be_bytes(array(state::COUNTER, inner.expect(state::COUNTER)?)?);
-            key.credentials.push(Credential {
-                id,
-                kind: Kind::from_type_byte(kind).ok_or(StateError::Field(state::SETTINGS))?,
-                algorithm: Algorithm::from_type_byte(kind).ok_or(StateError::Field(state::SETTINGS))?,
-                digits,
-                key: secret,
-                property,
-                counter,
-            });
-        }
-        Ok(key)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::management::{FormFactor, ReadDeviceInfo};
     use crate::oath::{
         Calculate, CalculateAll, CalculateFull, Calculated, CredentialId, Delete, DigitCount, Exchange, List,
-        OathError, Put, Rename, Request, Reset, Session, SetCode, Single, Step,
+        OathError, Put, Rename, Request, Reset, Session, SetCode, Single, Step, Version,
     };
 
     struct Finger(bool);
@@ -704,6 +630,160 @@ mod tests {
         assert_eq!(one(&mut key, List).unwrap().len(), 1);
     }
 
+    fn of(firmware: Firmware) -> SoftKey {
+        let mut key = SoftKey::with_firmware(firmware, 1234, [1, 2, 3, 4, 5, 6, 7, 8]);
+        let selected = run(&mut key, Session::select()).unwrap();
+        assert_eq!(selected.version, firmware.oath_version());
+        key
+    }
+
+    /// The status word of a command that is put together by hand.
+    fn status(key: &mut SoftKey, command: &[u8]) -> u16 {
+        let response = key.transmit(command, &mut Finger(true));
+        u16::from_be_bytes(*response.last_chunk().unwrap())
+    }
+
+    #[test]
+    fn each_firmware_can_what_it_could() {
+        /// What renaming, SHA-512, a touch, and a challenge of 65 bytes come to; how many ids of 64 bytes fit.
+        #[track_caller]
+        fn check(firmware: Firmware, rename: bool, sha512: bool, touch: bool, long: bool, fit: usize) {
+            let mut key = of(firmware);
+            one(&mut key, totp("a", true)).unwrap();
+            let all = one(&mut key, CalculateAll { challenge: 1 }).unwrap();
+            assert_eq!(all[0].1 == Calculated::Touch, touch, "{firmware}: touch");
+            let unsupported = OathError::Unsupported { ins: ins::RENAME };
+            let renamed = one(&mut key, Rename { from: id("a"), to: id("b") });
+            assert_eq!(renamed, if rename { Ok(()) } else { Err(unsupported) }, "{firmware}: rename");
+            let put = Put::totp(id("c"), Algorithm::Sha512, DigitCount::SIX, &[1; 100], false);
+            let refused = OathError::Refused { ins: ins::PUT };
+            let stored = one(&mut key, put);
+            assert_eq!(stored, if sha512 { Ok(()) } else { Err(refused) }, "{firmware}: SHA-512");
+            one(&mut key, totp("d", false)).unwrap();
+            let full = |length| CalculateFull { id: id("d"), challenge: vec![1; length] };
+            assert!(one(&mut key, full(64)).is_ok());
+            assert_eq!(one(&mut key, full(65)).is_ok(), long, "{firmware}: challenge");
+            one(&mut key, Reset).unwrap();
+            let stored = (0..100).take_while(|n| one(&mut key, totp(&format!("{n:064}"), false)).is_ok());
+            assert_eq!(stored.count(), fit, "{firmware}: room");
+            assert_eq!(one(&mut key, totp("z", false)), Err(OathError::NoSpace));
+            assert_eq!(one(&mut key, CalculateAll { challenge: 1 }).unwrap().len(), fit);
+        }
+        check(Firmware::Neo, false, false, false, false, 28);
+        check(Firmware::V4_3, false, true, true, true, 32);
+        check(Firmware::V5_2, false, true, true, true, 32);
+        check(Firmware::V5_7, true, true, true, true, 64);
+    }
+
+    #[test]
+    fn each_firmware_tells_what_it_is() {
+        #[track_caller]
+        fn check(firmware: Firmware, form: FormFactor, usb: Option<u16>, enabled: bool, nfc: bool) {
+            let told = run(&mut of(firmware), ReadDeviceInfo::new()).unwrap().unwrap();
+            assert_eq!((told.serial, told.version), (Some(1234), Some(firmware.version())), "{firmware}");
+            assert_eq!((told.form_factor, told.usb_supported.map(|c| c.0)), (form, usb), "{firmware}");
+            assert_eq!(
+                (told.usb_enabled.is_some(), told.nfc_enabled.is_some()),
+                (enabled, nfc),
+                "{firmware}"
+            );
+        }
+        let unknown = FormFactor::Unknown;
+        check(Firmware::Neo, unknown, None, false, false);
+        check(Firmware::V4_3, unknown, Some(0x20), false, false);
+        check(Firmware::V5_2, FormFactor::UsbAKeychain, Some(0x20), true, true);
+        check(Firmware::V5_7, FormFactor::UsbAKeychain, Some(0x20), true, true);
+    }
+
+    #[test]
+    fn a_neo_sends_254_bytes_a_block_and_takes_no_extended_command() {
+        let mut key = of(Firmware::Neo);
+        for i in 0..28 {
+            one(&mut key, totp(&format!("{i:064}"), false)).unwrap();
+        }
+        // 28 × 67 bytes; SW2 never says more than a block has.
+        let mut lengths = Vec::new();
+        let mut response = key.transmit(&[0, ins::LIST, 0, 0, 0], &mut Finger(true));
+        loop {
+            lengths.push((response.len() - 2, u16::from_be_bytes(*response.last_chunk().unwrap())));
+            if !StatusWord(lengths.last().unwrap().1).more_data() {
+                break;
+            }
+            response = key.transmit(&[0, ins::SEND_REMAINING, 0, 0, 0], &mut Finger(true));
+        }
+        assert_eq!(lengths[..6], [(254, 0x61FE); 6]);
+        assert_eq!(lengths[6..], [(254, 0x6162), (98, 0x9000)]);
+        assert_eq!(status(&mut key, &[0, ins::LIST, 0, 0, 0, 0, 0]), 0x6700);
+        // What yubikit sends to make it let go of an applet.
+        assert_eq!(status(&mut key, &[0xA4, 0x04, 0x00, 0x08]), 0x6E00);
+    }
+
+    #[test]
+    fn a_neo_wants_the_password_that_was_just_set() {
+        for firmware in Firmware::ALL {
+            let mut key = of(firmware);
+            let access = AccessKey::derive("hunter2", &[1, 2, 3, 4, 5, 6, 7, 8]);
+            one(&mut key, SetCode::set(access.clone(), [3; 8])).unwrap();
+            let open = one(&mut key, List).is_ok();
+            assert_eq!(open, firmware != Firmware::Neo, "{firmware}");
+            let session = Session::new(run(&mut key, Session::select()).unwrap());
+            run(&mut key, session.unlock(&access, [5; 8])).unwrap();
+            assert!(one(&mut key, List).unwrap().is_empty());
+        }
+    }
+
+    #[test]
+    fn only_increasing_challenges_are_answered_where_that_was_asked_for() {
+        let mut key = of(Firmware::V5_7);
+        let put = one(&mut key, totp("b", false));
+        assert_eq!(put, Ok(()));
+        let mut command = totp("a", false).command().unwrap().as_bytes().to_vec();
+        command.pop();
+        command[4] += 2;
+        command.extend([tag::PROPERTY, property::ONLY_INCREASING]);
+        assert_eq!(status(&mut key, &command), 0x9000);
+        let at = |key: &mut SoftKey, challenge| {
+            one(key, Calculate { id: id("a"), kind: Kind::Totp, challenge }).is_ok()
+        };
+        assert!(at(&mut key, 0) && at(&mut key, 0x100) && at(&mut key, 0x100));
+        assert!(!at(&mut key, 0xFF));
+        let mut key = SoftKey::from_bytes(&key.to_bytes().unwrap()).unwrap();
+        run(&mut key, Session::select()).unwrap();
+        assert!(!at(&mut key, 0xFF), "it survives a loss of power");
+        assert!(one(&mut key, CalculateAll { challenge: 1 }).is_err());
+        assert!(one(&mut key, CalculateAll { challenge: 0x101 }).is_ok());
+        assert!(!at(&mut key, 0x100));
+    }
+
+    #[test]
+    fn wrong_parameters_and_wrong_data_have_words_of_their_own() {
+        let mut key = of(Firmware::V5_7);
+        #[track_caller]
+        fn check(key: &mut SoftKey, command: &[u8], expected: u16) {
+            assert_eq!(status(key, command), expected, "{command:02X?}");
+        }
+        check(&mut key, &[0, ins::LIST, 1, 0, 0], 0x6B00);
+        check(&mut key, &[0, ins::RESET, 0, 0, 0], 0x6B00);
+        check(&mut key, &[0, ins::VALIDATE, 1, 0, 0], 0x6B00);
+        check(&mut key, &[0, ins::VALIDATE, 0, 0, 4, 0x75, 0, 0x74, 0], 0x6984);
+        check(&mut key, &[0, 0x77, 0, 0, 0], 0x6D00);
+        check(&mut key, &[0x80, ins::LIST, 0, 0, 0], 0x6E00);
+        check(&mut key, &[0, ins::DELETE, 0, 0, 3, 0x71, 1, b'x'], 0x6984);
+        check(&mut key, &[0, ins::DELETE, 0, 0, 3, 0x71, 2, b'x'], 0x6A80);
+        // A wrong proof of the new password is not the same as a malformed one.
+        let mut wrong =
+            SetCode::set(AccessKey::derive("p", b"s"), [3; 8]).command().unwrap().as_bytes().to_vec();
+        let last = wrong.len() - 2;
+        wrong[last] ^= 1;
+        check(&mut key, &wrong, 0x6984);
+        check(&mut key, &[0, ins::SET_CODE, 0, 0, 3, 0x73, 1, 0x21], 0x6A80);
+        check(&mut key, &[0, ins::CALCULATE, 0, 2, 5, 0x71, 1, b'a', 0x74, 0], 0x6B00);
+        one(&mut key, totp("a", false)).unwrap();
+        check(&mut key, &[0, ins::CALCULATE, 0, 1, 5, 0x71, 1, b'a', 0x74, 0], 0x6A80);
+        check(&mut key, &[0, 0xA4, 4, 0, 5, 0xA0, 0, 0, 3, 8], 0x6A82);
+        check(&mut key, &[0, ins::LIST, 0, 0, 0], 0x6D00);
+    }
+
     #[test]
     fn the_state_survives_and_broken_states_are_named() {
         let mut key = selected();
@@ -721,6 +801,24 @@ mod tests {
             let _ = SoftKey::from_bytes(&bytes[..n]).map(|k| assert!(k.credentials.len() < 2));
         }
         assert_eq!(SoftKey::from_bytes(&[9]).unwrap_err(), StateError::Version(9));
+        for firmware in Firmware::ALL {
+            let key = SoftKey::from_bytes(&of(firmware).to_bytes().unwrap()).unwrap();
+            assert_eq!(key.firmware(), firmware);
+        }
+        // Firmware that this program has not.
+        assert_eq!(SoftKey::from_bytes(&[2, 1, 3, 5, 4, 3]).unwrap_err(), StateError::Field(1));
+    }
+
+    #[test]
+    fn a_state_of_format_1_is_opened_and_written_as_format_2() {
+        let mut old = vec![1, 0x01, 3, 5, 7, 1, 0x02, 4, 0, 0, 4, 0xD2, 0x03, 8, 1, 2, 3, 4, 5, 6, 7, 8];
+        old.extend([0x05, 30, 0x11, 1, b'a', 0x12, 3, 0x21, 6, 2, 0x13, 14]);
+        old.extend([7; 14]);
+        old.extend([0x14, 4, 0, 0, 0, 0]);
+        let key = SoftKey::from_bytes(&old).unwrap();
+        assert_eq!((key.firmware(), key.serial(), key.credentials.len()), (Firmware::V5_7, 1234, 1));
+        old[0] = 2;
+        assert_eq!(**key.to_bytes().unwrap(), *old);
     }
 
     proptest::proptest! {

@@ -1,0 +1,349 @@
+//! What keeps Keyfob from working on this machine, and what to do about each: `keyfob doctor`.
+//!
+//! A check is a function from what was seen to findings. What is looked at outside of Keyfob's own folders is under
+//! [`System::root`], so that tests can make a machine up. Nothing is changed, and nothing is sent anywhere.
+
+pub mod clock;
+#[cfg(target_os = "linux")]
+mod linux;
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use keyfob_core::oath::OathError;
+use serde::Serialize;
+
+use crate::browser::{self, BrowserError, Browsers};
+use crate::config::{Config, ConfigError};
+use crate::error::{Refusal, failure};
+use crate::holders::{self, Holder};
+use crate::key::{KeyError, Keys, PcscError, SOFT_PREFIX, Slot, SoftKeys};
+use crate::paths::Paths;
+use crate::prompt::printable;
+use crate::soft;
+
+/// How much a finding matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// As it should be.
+    Ok,
+    /// Nothing is broken, but good to know.
+    Note,
+    /// Something does not work.
+    Problem,
+}
+
+/// What a check found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Stable, for programs: `pcsc-stopped`.
+    pub id: &'static str,
+    /// How much it matters.
+    pub level: Level,
+    /// What is so, for people: a sentence without the full stop.
+    pub title: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fix: Option<String>,
+}
+
+impl Finding {
+    /// As it should be.
+    pub fn ok(id: &'static str, title: impl Into<String>) -> Self {
+        Self { id, level: Level::Ok, title: title.into(), fix: None }
+    }
+
+    /// Good to know.
+    pub fn note(id: &'static str, title: impl Into<String>, fix: impl Into<String>) -> Self {
+        let fix = Some(fix.into()).filter(|fix| !fix.is_empty());
+        Self { id, level: Level::Note, title: title.into(), fix }
+    }
+
+    /// Something that does not work.
+    pub fn problem(id: &'static str, title: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { level: Level::Problem, ..Self::note(id, title, fix) }
+    }
+
+    /// As [`Finding::problem`], or a note where it is none to this user.
+    fn problem_if(grave: bool, finding: Self) -> Self {
+        Self { level: if grave { finding.level } else { finding.level.min(Level::Note) }, ..finding }
+    }
+}
+
+/// The machine, as far as the checks look at it.
+pub struct System {
+    /// `/`.
+    pub root: PathBuf,
+    /// Where the PC/SC service listens.
+    pub socket: PathBuf,
+    /// An environment variable.
+    pub env: fn(&str) -> Option<OsString>,
+}
+
+impl System {
+    /// This one.
+    #[must_use]
+    pub fn this() -> Self {
+        Self { root: "/".into(), socket: holders::pcscd_socket(), env: crate::front::env }
+    }
+}
+
+/// Looks at everything but the clock. `choice` is the key that the command line names.
+#[must_use]
+pub fn examine(system: &System, paths: &Paths, choice: Option<&str>) -> Vec<Finding> {
+    let config = Config::load(&paths.config_file(), system.env);
+    let choice = choice.map(str::to_owned).or_else(|| config.as_ref().ok()?.key.clone());
+    let files = soft::SoftKeys::new(paths.soft_keys());
+    let mut keys = Keys::new(SoftKeys::new(files.clone()));
+    let mut findings = match keys.slots() {
+        Ok(slots) => cards(system, &slots, choice.as_deref(), &holders::others()),
+        Err(error) => vec![Finding::problem_if(!is_soft(choice.as_deref()), service(system, error))],
+    };
+    findings.extend(self::config(&paths.config_file(), config));
+    findings.extend(software(&files, &paths.soft_keys()));
+    findings
+        .extend(browsers(Browsers::of_user(system.env, &paths.data).and_then(|browsers| browsers.status())));
+    findings
+}
+
+fn is_soft(choice: Option<&str>) -> bool {
+    choice.is_some_and(|choice| choice == "soft" || choice.starts_with(SOFT_PREFIX))
+}
+
+/// Why PC/SC itself does not answer.
+fn service(system: &System, error: KeyError) -> Finding {
+    #[cfg(target_os = "linux")]
+    if let KeyError::Pcsc(PcscError::NoService(error)) = error {
+        return linux::service(system, error);
+    }
+    let _ = system;
+    told("pcsc", error)
+}
+
+/// A failure as every other command tells it.
+fn told(id: &'static str, error: KeyError) -> Finding {
+    let failure = Refusal::from(error).0;
+    Finding::problem(id, failure.message, failure.hint.unwrap_or_default())
+}
+
+/// What is in the readers, and what should be.
+fn cards(system: &System, slots: &[Slot], choice: Option<&str>, holders: &[Holder]) -> Vec<Finding> {
+    let works = slots.iter().any(|slot| matches!(slot.card, Some(Ok(_))));
+    // Without a key that works it is grave, unless none is needed.
+    let grave = !works && !is_soft(choice);
+    let mut findings = Vec::new();
+    let mut empty = Vec::new();
+    for slot in slots {
+        let reader = printable(&slot.reader);
+        match &slot.card {
+            None | Some(Err(KeyError::Pcsc(PcscError::NoCard | PcscError::Removed))) => empty.push(reader),
+            Some(Ok(key)) => {
+                let form = key.form_factor.as_deref().map(|form| format!(", {form}")).unwrap_or_default();
+                let locked = if key.locked { ", locked with a password" } else { "" };
+                let title = format!("key {}: OATH {}{form}{locked}, in {reader}", key.id, key.version);
+                findings.push(Finding::ok("key", printable(&title)));
+            }
+            Some(Err(KeyError::Oath(OathError::NoApplet))) => {
+                findings.push(Finding::problem_if(grave, no_applet(&slot.reader)));
+            }
+            Some(Err(KeyError::Pcsc(PcscError::Busy))) => findings.push(held(&reader, holders)),
+            Some(Err(error)) => {
+                let (title, fix) = match error {
+                    KeyError::Pcsc(error) => (error.to_string(), "take it out and put it in again"),
+                    error => (error.to_string(), "unplug it and plug it in again, or use another one"),
+                };
+                findings.push(Finding::problem_if(
+                    grave || !matches!(error, KeyError::Pcsc(PcscError::Mute)),
+                    Finding::problem("card", format!("{reader}: {title}"), fix),
+                ));
+            }
+        }
+    }
+    #[cfg(target_os = "linux")]
+    findings.extend(linux::usb(system, slots, grave, holders));
+    let _ = system;
+    if findings.is_empty() {
+        findings.push(Finding::problem_if(grave, match empty.as_slice() {
+            [] => Finding::problem(
+                "no-reader",
+                "the smart-card service runs, and there is neither a key nor a reader",
+                "plug in a key; a software key needs none: `keyfob soft create NAME`, then --key soft:NAME",
+            ),
+            readers => Finding::problem(
+                "no-card",
+                format!("there is no card in {}", readers.join(", nor in ")),
+                "plug in the key, or lay it on the reader",
+            ),
+        }));
+    }
+    let has = |id: &str| slots.iter().any(|slot| matches!(&slot.card, Some(Ok(key)) if key.id == id));
+    if let Some(choice) = choice.filter(|choice| works && !is_soft(Some(choice)) && !has(choice)) {
+        findings.push(Finding::problem(
+            "chosen-key",
+            format!("the key {} is chosen, and another one is plugged in", printable(choice)),
+            "plug in that one; or change --key, KEYFOB_KEY or `key` in the configuration",
+        ));
+    }
+    // The one that is known to take a key and keep it. Where it has done so it was said above.
+    if works && let Some(holder) = holders.iter().find(|holder| holder.name == "scdaemon") {
+        findings.push(Finding::note(
+            "scdaemon",
+            format!("{holder} of GnuPG uses the readers too, and may keep the key for itself"),
+            holder.hint.map(|hint| format!("when that happens, {hint}")).unwrap_or_default(),
+        ));
+    }
+    findings
+}
+
+fn held(reader: &str, holders: &[Holder]) -> Finding {
+    let title = match holders {
+        [] => format!("another program holds the key in {reader}"),
+        holders => {
+            let names: Vec<_> = holders.iter().map(Holder::to_string).collect();
+            format!("another program holds the key in {reader}: {}", names.join(" or "))
+        }
+    };
+    let hint = holders.first().and_then(|holder| holder.hint);
+    Finding::problem("key-held", title, hint.unwrap_or("close the program that uses it"))
+}
+
+/// A card that answers, without OATH.
+fn no_applet(reader: &str) -> Finding {
+    let shown = printable(reader);
+    // A key in its own USB port is a reader that is called so (facts of yubikit's `pcsc.py`).
+    if reader.to_ascii_lowercase().contains("yubikey") {
+        return Finding::problem(
+            "oath-disabled",
+            format!("OATH is switched off over USB on the key in {shown}"),
+            "switch it on: `ykman config usb --enable OATH`, or in Yubico Authenticator under Toggle applications",
+        );
+    }
+    Finding::problem(
+        "no-oath",
+        format!("the card in {shown} has no OATH application, or it is switched off over NFC"),
+        "on a YubiKey switch it on, plugged into USB: `ykman config nfc --enable OATH`; else use another card",
+    )
+}
+
+/// The configuration.
+fn config(path: &Path, config: Result<Config, ConfigError>) -> Vec<Finding> {
+    if let Err(error) = config {
+        return vec![Finding::problem(
+            "config",
+            error.to_string(),
+            "mend it; without the file Keyfob uses its defaults",
+        )];
+    }
+    let mut findings = Vec::new();
+    if path.exists() {
+        findings.push(Finding::ok("config", format!("{} can be used", path.display())));
+    }
+    if others_may(path, 0o022) {
+        findings.push(Finding::problem(
+            "config-permissions",
+            format!("other users may write {}, which says what browsers may ask for", path.display()),
+            format!("run `chmod go-w {}`", quoted(path)),
+        ));
+    }
+    findings
+}
+
+/// The software keys' files.
+fn software(files: &soft::SoftKeys, folder: &Path) -> Vec<Finding> {
+    let names = match files.list() {
+        Ok(names) => names,
+        Err(error) => {
+            let fix = format!("run `chmod u+rwx {}`, or see whose it is", quoted(folder));
+            return vec![Finding::problem("soft-folder", error.to_string(), fix)];
+        }
+    };
+    let mut findings = Vec::new();
+    if others_may(folder, 0o022) {
+        findings.push(Finding::problem(
+            "soft-permissions",
+            format!("other users may replace the files in {}", folder.display()),
+            format!("run `chmod go-w {}`", quoted(folder)),
+        ));
+    }
+    for name in names {
+        let path = files.file(&name);
+        match files.protection(&name) {
+            // Its message ends in what to do.
+            Err(error) => findings.push(Finding::problem("soft-key", error.to_string(), "")),
+            Ok(_) if others_may(&path, 0o077) => findings.push(Finding::problem(
+                "soft-permissions",
+                format!("other users may use the file of the software key {name}"),
+                format!("run `chmod 600 {}`", quoted(&path)),
+            )),
+            Ok(_) => findings.push(Finding::ok("soft-key", format!("software key {name}"))),
+        }
+    }
+    findings
+}
+
+/// Whether the group or others have one of these rights. Windows has no such bits: the folders are the user's.
+fn others_may(path: &Path, bits: u32) -> bool {
+    #[cfg(unix)]
+    return std::fs::metadata(path)
+        .is_ok_and(|file| std::os::unix::fs::PermissionsExt::mode(&file.permissions()) & bits != 0);
+    #[cfg(not(unix))]
+    {
+        let _ = (path, bits);
+        false
+    }
+}
+
+/// A path to be pasted into a shell.
+fn quoted(path: &Path) -> String {
+    let path = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "/._-+@:".contains(c);
+    if path.chars().all(plain) { path } else { format!("'{}'", path.replace('\'', r"'\''")) }
+}
+
+/// Which browsers can start this program.
+fn browsers(report: Result<browser::Report, BrowserError>) -> Vec<Finding> {
+    use browser::{Problem, State};
+    let report = match report {
+        Ok(report) => report,
+        Err(error) => {
+            let failure = failure(error.code(), &error, "");
+            return vec![Finding::problem("browser", failure.message, "mend what it says, and run it again")];
+        }
+    };
+    let mut findings = Vec::new();
+    let mut seen = HashSet::new();
+    for status in &report.browsers {
+        // Some read each other's manifests: each is told once.
+        if !status.present && status.state != State::Stale || !seen.insert(&status.manifest) {
+            continue;
+        }
+        let (title, name) = (status.title, status.browser);
+        let dev = if status.development { " --dev" } else { "" };
+        match status.state {
+            State::Ok => findings.push(Finding::ok("manifest", format!("{title} can start keyfob"))),
+            State::Missing => findings.push(Finding::note(
+                "manifest-missing",
+                format!("{title} cannot start keyfob: it was not told where it is"),
+                format!("if you want the extension in it, run `keyfob browser install {name}` (--dev for the unpacked one)"),
+            )),
+            State::Stale => {
+                let what = |problem: &Problem| match problem {
+                    Problem::ProgramGone => "the program is no longer where its manifest says",
+                    Problem::OtherProgram => "its manifest names another keyfob than this",
+                    Problem::OtherContents => "its manifest is another version's",
+                    Problem::Unreadable => "its manifest is damaged",
+                };
+                let problems: Vec<_> = status.problems.iter().map(what).collect();
+                findings.push(Finding::problem(
+                    "manifest-stale",
+                    format!("{title}: {} ({})", problems.join("; "), status.manifest.display()),
+                    format!("run `keyfob browser install {name}{dev}`"),
+                ));
+            }
+        }
+    }
+    findings.extend(report.notes.iter().map(|note| Finding::note("browser-sandbox", *note, "")));
+    findings
+}

@@ -80,9 +80,11 @@ pub fn check(client: &Client, op: &Op) -> Result<(), Failure> {
 ///
 /// # Errors
 /// [`ErrorCode::Forbidden`].
-pub fn check_key(caller: &Caller, asked: Option<&str>, configured: Option<&str>) -> Result<(), Failure> {
-    let is_soft = asked.is_some_and(|asked| asked.starts_with("soft"));
-    if caller.is_browser() && is_soft && asked != configured {
+pub fn check_key(client: &Client, asked: Option<&str>) -> Result<(), Failure> {
+    // By its id, whatever name the user gave it.
+    let chosen = client.config.choice(asked);
+    let is_soft = chosen.as_deref().is_some_and(|chosen| chosen.starts_with("soft"));
+    if client.caller.is_browser() && is_soft && chosen != client.config.choice(None) {
         return Err(forbidden(
             "a browser may not choose a software key",
             "choose it yourself: `key` in config.toml, or KEYFOB_KEY in the browser's environment",

@@ -125,7 +125,7 @@ impl Service {
             ));
         }
         policy::check(client, &request.op)?;
-        policy::check_key(&client.caller, request.key.as_deref(), client.config.key.as_deref())?;
+        policy::check_key(client, request.key.as_deref())?;
         self.keys.cancel = cancel.clone();
         self.keys.soft.settings = client.soft.clone();
         self.choose_and_answer(client, request, events).map_err(|refusal| refusal.0)

@@ -13,6 +13,13 @@ struct Home(tempfile::TempDir);
 /// Exit code, stdout, stderr.
 type Outcome = (i32, String, String);
 
+impl Drop for Home {
+    /// Ends the agent.
+    fn drop(&mut self) {
+        self.run(&["agent", "stop"], "");
+    }
+}
+
 impl Home {
     fn new() -> Self {
         let home = Self(tempfile::tempdir().unwrap());

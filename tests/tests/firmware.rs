@@ -6,6 +6,8 @@ use keyfob_tests::tool;
 
 /// Reader of a NEO: ykman knows one by it.
 const NEO_READER: &str = "Yubico Yubikey NEO OTP+U2F+CCID";
+/// As the driver of virtual readers calls its own; to ykman it is one for NFC.
+const OTHER_READER: &str = "Virtual PCD";
 
 #[track_caller]
 fn ykman(home: &Home, reader: &str, args: &[&str]) -> String {
@@ -49,6 +51,15 @@ fn ykman_takes_a_software_key_for_a_neo() {
             "OATH version: 1.0.2",
         ],
     );
+}
+
+#[test]
+fn a_reader_of_any_name_will_do() {
+    // The names are ykman's guesses: it knows no reader by this name.
+    let oath = "OATH Enabled Enabled";
+    check("neo", OTHER_READER, &["Device type: YubiKey NEO", "Firmware version: 3.4.9", oath]);
+    check("4.3", OTHER_READER, &["Device type: YubiKey 4", "Firmware version: 4.3.7"]);
+    check("5.7", OTHER_READER, &["Device type: YubiKey 5 NFC", "Firmware version: 5.7.1", oath]);
 }
 
 #[test]

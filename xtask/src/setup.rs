@@ -105,6 +105,20 @@ const SYSTEM: &[System] = &[
     },
     System {
         needed: For::Test,
+        what: "a virtual X server and a client of its clipboard",
+        why: "a private one, in which copied codes are looked for",
+        packages: "xvfb xclip",
+        have: || find("Xvfb").is_some() && find("xclip").is_some(),
+    },
+    System {
+        needed: For::Test,
+        what: "zsh and fish",
+        why: "completions are tried in them, and in bash",
+        packages: "zsh fish",
+        have: || find("zsh").is_some() && find("fish").is_some(),
+    },
+    System {
+        needed: For::Test,
         what: "Python with venv, its headers, and swig",
         why: "ykman and botocore are the references that results are held against",
         packages: "python3-venv python3-dev swig",

@@ -172,8 +172,11 @@ fn read_account(bytes: &[u8]) -> Result<MigrationAccount, MigrationError> {
         }
     }
     // The issuer often stands in the name as well, as in an otpauth label.
-    let (issuer, account) = match name.split_once(':') {
-        Some((prefix, account)) if issuer.is_empty() || prefix == issuer => (prefix, account.trim_start()),
+    let issuer = issuer.trim();
+    let (issuer, account) = match name.split_once(':').map(|(prefix, account)| (prefix.trim(), account)) {
+        Some((prefix, account)) if !prefix.is_empty() && (issuer.is_empty() || prefix == issuer) => {
+            (prefix, account.trim_start())
+        }
         _ if issuer.is_empty() => (issuer, name),
         // As in a label, the account begins with no space.
         _ => (issuer, name.trim_start()),
@@ -347,7 +350,8 @@ mod tests {
         check(&[(1, b"1"), (2, b"ann")], &[], "otpauth://totp/ann?secret=GE");
         check(&[(1, b"1"), (2, b"I: ann")], &[(9, 1)], "otpauth://totp/I:ann?secret=GE");
         check(&[(1, b"1"), (2, b"a:b"), (3, b"I")], &[], "otpauth://totp/I:a%3Ab?secret=GE");
-        check(&[(1, b"1"), (2, b" ann"), (3, b"I")], &[], "otpauth://totp/I:ann?secret=GE");
+        check(&[(1, b"1"), (2, b" ann"), (3, b" I")], &[], "otpauth://totp/I:ann?secret=GE");
+        check(&[(1, b"1"), (2, b":ann")], &[], "otpauth://totp/%3Aann?secret=GE");
         check(
             &[(1, b"1"), (2, b"ann"), (3, b"I")],
             &[(4, 3), (5, 2), (6, 1), (7, 42)],

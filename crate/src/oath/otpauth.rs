@@ -123,11 +123,9 @@ impl OtpAuth {
             Some((prefix, account)) => (Some(prefix.trim()), account.trim_start()),
             None => (None, label.as_str()),
         };
-        // An empty parameter says nothing.
-        let issuer = match params.issuer.filter(|issuer| !issuer.is_empty()) {
-            Some(issuer) => Some(percent_decode(issuer, "issuer")?),
-            None => prefix.map(ToString::to_string),
-        };
+        let issuer = percent_decode(params.issuer.unwrap_or_default(), "issuer")?;
+        // A parameter without anything in it says nothing.
+        let issuer = Some(issuer.trim()).filter(|issuer| !issuer.is_empty()).or(prefix);
         // Blanks after an issuer's colon are none of the account's, wherever the issuer stood.
         let account = if issuer.is_some() { account.trim_start() } else { account };
         let number = |name, text: Option<&str>, default: u32| match text {
@@ -160,7 +158,7 @@ impl OtpAuth {
         let secret = Zeroizing::new(percent_decode(params.secret.ok_or(OtpAuthError::NoSecret)?, "secret")?);
         let parsed = Self {
             kind,
-            issuer,
+            issuer: issuer.map(ToString::to_string),
             account: account.to_string(),
             secret: read_secret(&secret)?,
             algorithm,
@@ -303,6 +301,8 @@ mod tests {
         check("otpauth://hotp/H:c?secret=AAAA&counter=7&period=15", Some("H"), "c", "H:c");
         check("otpauth://totp/AWS%20SSO:ann?secret=AAAA#x", Some("AWS SSO"), "ann", "AWS SSO:ann");
         check("otpauth://totp/A:b:c?secret=AAAA&issuer=", Some("A"), "b:c", "A:b:c");
+        check("otpauth://totp/A:b:c?secret=AAAA&issuer=%20", Some("A"), "b:c", "A:b:c");
+        check("otpauth://totp/b?secret=AAAA&issuer=%20A%20", Some("A"), "b", "A:b");
         check("otpauth://totp/%20:b:c?secret=AAAA", None, " :b:c", " :b:c");
         check("otpauth://totp/%20b?secret=AAAA&issuer=A", Some("A"), "b", "A:b");
     }

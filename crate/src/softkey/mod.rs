@@ -823,15 +823,31 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_command_panics(commands in proptest::collection::vec(
-            (0_u8..=7, proptest::collection::vec(0_u8.., 0..40)), 0..20)
+        fn no_command_panics(firmware in 0_usize..4, commands in proptest::collection::vec(
+            (0_usize..12, 0_u8..3, proptest::collection::vec(0_u8.., 0..40)), 0..20)
         ) {
-            let mut key = selected();
-            for (ins, data) in commands {
-                let mut bytes = vec![0, if ins == 0 { 0xA1 } else { ins }, 0, 0, data.len() as u8];
-                bytes.extend(data);
+            const INS: [u8; 9] = [1, 2, 3, 4, 5, 0xA1, 0xA2, 0xA3, 0xA5];
+            let applets: [&[u8]; 3] = [&AID, &management::AID, &management::OTP_AID];
+            let mut key = of(Firmware::ALL[firmware]);
+            for (what, p2, data) in commands {
+                let mut bytes = match INS.get(what) {
+                    Some(ins) => vec![0, *ins, 0, p2, data.len() as u8],
+                    None => vec![0, 0xA4, 4, 0, applets[what - INS.len()].len() as u8],
+                };
+                bytes.extend_from_slice(if what < INS.len() { &data } else { applets[what - INS.len()] });
                 proptest::prop_assert!(key.transmit(&bytes, &mut Finger(true)).len() >= 2);
+                // What is no command at all.
+                proptest::prop_assert!(key.transmit(&data, &mut Finger(true)).len() >= 2);
             }
+            // Whatever was done to it, its state can be read.
+            let bytes = key.to_bytes().unwrap();
+            proptest::prop_assert_eq!(&**SoftKey::from_bytes(&bytes).unwrap().to_bytes().unwrap(), &**bytes);
+        }
+
+        #[test]
+        fn no_state_panics(mut bytes in proptest::collection::vec(0_u8.., 0..60), format in 0_u8..4) {
+            bytes.insert(0, format);
+            let _ = SoftKey::from_bytes(&bytes);
         }
     }
 }

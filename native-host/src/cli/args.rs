@@ -1,5 +1,6 @@
 //! What can be typed.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use keyfob_core::softkey::Firmware;
 
+use super::complete;
 use super::time;
 
 const EXAMPLES: &str = "\
@@ -34,7 +36,7 @@ pub(super) struct Cli {
 #[derive(Debug, Args)]
 pub(super) struct Global {
     /// Key to use: its serial number, or soft:NAME for a software key. Needed when there are several
-    #[arg(short, long, global = true, env = crate::config::KEY_ENV, value_name = "SERIAL|soft:NAME")]
+    #[arg(short, long, global = true, env = crate::config::KEY_ENV, value_name = "SERIAL|soft:NAME", add = complete::keys())]
     pub(super) key: Option<String>,
     /// Print JSON
     #[arg(long, global = true)]
@@ -84,7 +86,16 @@ pub(super) enum Command {
     /// Write the manual pages into a folder
     Man {
         /// Folder; it is made if it is not there
+        #[arg(add = complete::files())]
         folder: PathBuf,
+    },
+    /// What a shell's script asks for at every TAB
+    #[command(hide = true)]
+    Complete {
+        shell: complete::Dialect,
+        /// Words up to the cursor
+        #[arg(last = true)]
+        words: Vec<OsString>,
     },
     /// What `code --clip` leaves behind: holds the text of stdin on the clipboard for a while
     #[command(name = super::clip::HOLD, hide = true)]
@@ -105,6 +116,7 @@ pub(super) struct Doctor {
 #[derive(Debug, Args)]
 pub(super) struct Code {
     /// Accounts: full names, or the beginning of a name or issuer if only one fits
+    #[arg(add = complete::accounts())]
     pub(super) accounts: Vec<String>,
     /// A code that AWS has not seen yet: waits for the next one if it has
     #[arg(long, conflicts_with = "at")]
@@ -123,6 +135,7 @@ pub(super) struct Code {
 #[derive(Debug, Args)]
 pub(super) struct Verify {
     /// Account, as for `code`; a time-based one
+    #[arg(add = complete::accounts())]
     pub(super) account: String,
     /// Code to verify; without it, it is asked for or read from stdin
     pub(super) code: Option<String>,
@@ -137,6 +150,7 @@ pub(super) struct Verify {
 #[derive(Debug, Args)]
 pub(super) struct Hmac {
     /// Account, as for `code`; never an identity
+    #[arg(add = complete::accounts())]
     pub(super) account: String,
     /// Challenge in hexadecimal digits, 1 to 64 bytes; some keys take 8 at most
     pub(super) challenge: String,
@@ -173,6 +187,7 @@ pub(super) enum Oath {
     /// Give an account another name
     Rename {
         /// Full name of the account
+        #[arg(add = complete::accounts())]
         name: String,
         /// New name, as ISSUER:ACCOUNT or ACCOUNT
         to: String,
@@ -250,6 +265,7 @@ pub(super) struct Write {
 #[derive(Debug, Args)]
 pub(super) struct Import {
     /// Files; without any, or for `-`, stdin. docs/import.md lists the formats
+    #[arg(add = complete::files())]
     pub(super) files: Vec<PathBuf>,
     /// Take what is on the clipboard: text, or a picture of QR codes
     #[arg(long, conflicts_with = "files")]
@@ -267,6 +283,7 @@ pub(super) struct Import {
 #[derive(Debug, Args)]
 pub(super) struct Delete {
     /// Full name of the account
+    #[arg(add = complete::accounts())]
     pub(super) name: String,
     /// Do not ask
     #[arg(short, long)]
@@ -298,6 +315,7 @@ pub(super) struct AwsAdd {
 #[derive(Debug, Args)]
 pub(super) struct AwsDelete {
     /// Access key id, AKIA…
+    #[arg(add = complete::identities())]
     pub(super) access_key_id: String,
     /// Do not ask
     #[arg(short, long)]
@@ -324,7 +342,7 @@ pub(super) struct Presign {
     #[arg(long)]
     pub(super) path_style: bool,
     /// Which access key signs; needed when the key holds several
-    #[arg(long, value_name = "ACCESS_KEY_ID")]
+    #[arg(long, value_name = "ACCESS_KEY_ID", add = complete::identities())]
     pub(super) identity: Option<String>,
     /// Version of the object
     #[arg(long, value_name = "ID")]
@@ -393,6 +411,7 @@ pub(super) enum Soft {
     /// Delete a software key and all that is on it
     Delete {
         /// Its name
+        #[arg(add = complete::soft_keys())]
         name: String,
         /// Do not ask
         #[arg(short, long)]
@@ -401,6 +420,7 @@ pub(super) enum Soft {
     /// Be a card in a virtual PC/SC reader (the vpcd driver of vsmartcard), until stopped
     Serve {
         /// Its name
+        #[arg(add = complete::soft_keys())]
         name: String,
         /// Where the reader's driver listens
         #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:35963")]

@@ -21,6 +21,7 @@ use zeroize::Zeroizing;
 
 use super::args::{self, Aws, Browser, Cli, Command, Global, Oath, Soft};
 use super::clip;
+use super::complete::{self, Dialect};
 use super::output;
 use crate::agent;
 use crate::browser::{Browsers, State};
@@ -88,11 +89,18 @@ pub(super) fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Lock => lock(&global),
         Command::Agent(agent) => self::agent(&global, &agent),
         Command::Completions { shell } => {
+            if let Some(dialect) = Dialect::of(shell) {
+                return output::raw(dialect.script().as_bytes()).map(|()| Exit::Ok);
+            }
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "keyfob", &mut script);
             output::raw(&script)
         }
         Command::Man { folder } => man(&global, &folder),
+        Command::Complete { shell, words } => {
+            complete::run(shell, &words);
+            Ok(())
+        }
         Command::HoldClipboard { clear_after } => clip::hold(clear_after),
     };
     done.map(|()| Exit::Ok)

@@ -7,6 +7,7 @@ mod args;
 mod clip;
 mod commands;
 mod doctor;
+mod complete;
 mod output;
 pub(crate) mod time;
 

@@ -286,3 +286,212 @@ pub(super) fn usb(system: &System, slots: &[Slot], grave: bool, holders: &[Holde
     }
     findings
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+    use std::os::unix::net::{UnixListener, UnixStream};
+
+    use super::super::Level;
+    use super::*;
+
+    /// A machine with these files. Those whose name ends in a slash are folders.
+    fn machine(files: &[(&str, &str)]) -> (tempfile::TempDir, System) {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = folder.path().join(name);
+            if name.ends_with('/') {
+                fs::create_dir_all(path).unwrap();
+            } else {
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(path, text).unwrap();
+            }
+        }
+        let system =
+            System { root: folder.path().to_owned(), socket: folder.path().join("comm"), env: |_| None };
+        (folder, system)
+    }
+
+    const PCSCD: (&str, &str) = ("usr/sbin/pcscd", "");
+    const SYSTEMD: (&str, &str) = ("run/systemd/system/", "");
+    const RULES: (&str, &str) = (POLICY, "");
+
+    #[test]
+    fn a_service_that_is_not_there_is_installed_as_the_distribution_does() {
+        #[track_caller]
+        fn check(os_release: &str, expected: &str) {
+            let (_folder, system) = machine(&[("etc/os-release", os_release), SYSTEMD]);
+            let finding = explain(&system, Reach::Missing, pcsc::Error::NoService);
+            assert_eq!((finding.id, finding.level), ("pcsc-missing", Level::Problem));
+            let fix = finding.fix.unwrap();
+            assert!(fix.contains(expected) && fix.contains("systemctl enable --now pcscd.socket"), "{fix}");
+        }
+        check("NAME=x\nID=debian\n", "apt install pcscd");
+        check("ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n", "apt install pcscd");
+        check("ID=\"rocky\"\nID_LIKE='rhel centos fedora'", "dnf install pcsc-lite");
+        check("ID=arch", "pacman -S pcsclite");
+        check("ID=\"opensuse-tumbleweed\"\nID_LIKE=\"opensuse suse\"", "zypper install");
+        check("ID=alpine", "apk add");
+        check("ID=nixos", "services.pcscd.enable");
+        check("ID=somethingelse", "your distribution's packages");
+        check("", "your distribution's packages");
+    }
+
+    #[test]
+    fn why_the_service_does_not_answer() {
+        #[track_caller]
+        fn check(files: &[(&str, &str)], reach: Reach, error: pcsc::Error, id: &str, fix: &str) {
+            let (_folder, system) = machine(files);
+            let finding = explain(&system, reach, error);
+            assert_eq!((finding.id, finding.level), (id, Level::Problem), "{finding:?}");
+            assert!(finding.fix.as_deref().is_some_and(|text| text.contains(fix)), "{finding:?}");
+        }
+        use pcsc::Error::{CommError, NoService, Timeout};
+        check(&[PCSCD, SYSTEMD], Reach::Missing, NoService, "pcsc-stopped", "systemctl enable --now");
+        check(&[PCSCD, ("sbin/openrc", "")], Reach::Missing, NoService, "pcsc-stopped", "rc-service pcscd");
+        check(&[PCSCD], Reach::Missing, NoService, "pcsc-stopped", "`sudo pcscd`");
+        check(&[PCSCD, SYSTEMD], Reach::Refused, NoService, "pcsc-dead", "systemctl restart");
+        check(&[PCSCD, SYSTEMD], Reach::Hung, NoService, "pcsc-hung", "systemctl restart");
+        check(&[PCSCD, SYSTEMD], Reach::Connected, Timeout, "pcsc-hung", "systemctl restart");
+        check(&[PCSCD, RULES], Reach::Connected, NoService, "pcsc-polkit", "polkit.addRule");
+        check(&[PCSCD, RULES], Reach::Connected, CommError, "pcsc-polkit", "polkit.addRule");
+        check(&[PCSCD, SYSTEMD], Reach::Connected, CommError, "pcsc-broken", "journalctl -u pcscd");
+    }
+
+    #[test]
+    fn polkit_says_no_for_a_reason() {
+        #[track_caller]
+        fn check(env: fn(&str) -> Option<OsString>, session: &str, why: &str, user: &str) {
+            let (_folder, system) = machine(&[("run/systemd/sessions/c2", session), RULES]);
+            let finding = polkit(&System { env, ..system });
+            assert!(finding.title.contains(why), "{finding:?}");
+            assert!(finding.fix.unwrap().contains(&format!("subject.user == \"{user}\"")));
+        }
+        check(
+            |name| match name {
+                "SSH_CONNECTION" => Some("192.0.2.1 1 192.0.2.2 22".into()),
+                "USER" => Some("alice".into()),
+                _ => None,
+            },
+            "",
+            "over the network",
+            "alice",
+        );
+        let session: fn(&str) -> _ = |name| match name {
+            "XDG_SESSION_ID" => Some("c2".into()),
+            "USER" => Some("a\"; evil".into()),
+            _ => None,
+        };
+        check(session, "ACTIVE=1\nREMOTE=1\n", "over the network", "YOUR NAME");
+        check(session, "ACTIVE=0\nREMOTE=0\n", "in the background", "YOUR NAME");
+        check(session, "ACTIVE=1\nREMOTE=0\n", "polkit does not let you", "YOUR NAME");
+        check(
+            |name| (name == "XDG_SESSION_ID").then(|| "../c2".into()),
+            "ACTIVE=1",
+            "no login session",
+            "YOUR NAME",
+        );
+        check(|_| None, "", "no login session", "YOUR NAME");
+    }
+
+    #[test]
+    fn a_socket_is_tried() {
+        let (_folder, system) = machine(&[]);
+        assert_eq!(reach(&system.socket), Reach::Missing);
+        let listener = UnixListener::bind(&system.socket).unwrap();
+        assert_eq!(reach(&system.socket), Reach::Connected);
+        // Nobody takes them: its queue is full at some time.
+        let mut held = Vec::new();
+        while reach(&system.socket) == Reach::Connected {
+            held.push(UnixStream::connect(&system.socket).unwrap());
+            assert!(held.len() < 10_000);
+        }
+        assert_eq!(reach(&system.socket), Reach::Hung);
+        drop(listener);
+        assert_eq!(reach(&system.socket), Reach::Refused);
+    }
+
+    #[test]
+    fn whose_the_socket_is() {
+        #[track_caller]
+        fn check(mode: u32, groups: &str, expected: &str) {
+            let (_folder, system) = machine(&[]);
+            let _listener = UnixListener::bind(&system.socket).unwrap();
+            fs::set_permissions(&system.socket, fs::Permissions::from_mode(mode)).unwrap();
+            let gid = fs::metadata(&system.socket).unwrap().gid();
+            fs::create_dir(system.root.join("etc")).unwrap();
+            fs::write(system.root.join("etc/group"), groups.replace("GID", &gid.to_string())).unwrap();
+            let finding = denied(&system);
+            assert_eq!(finding.id, "pcsc-permission");
+            assert!(finding.fix.unwrap().contains(expected));
+        }
+        check(0o600, "scard:x:GID:\n", "open to everybody");
+        check(0o660, "a:x:1\n;`evil:x:GID:\n", "open to everybody");
+        // The root group is nobody's to join.
+        if !rustix::process::getgid().is_root() {
+            check(0o660, "root:x:0:\nscard:x:GID:bob\n", "usermod --append --groups scard");
+        }
+        let (_folder, system) = machine(&[("etc/group", "root:x:0:\nbroken\nscard:x:117:bob\n")]);
+        assert_eq!(group(&system, 117).as_deref(), Some("scard"));
+        assert_eq!(group(&system, 118), None);
+    }
+
+    #[test]
+    fn keys_on_usb_without_a_reader() {
+        const OTP_FIDO: &[(&str, &str)] = &[
+            ("sys/bus/usb/devices/1-1/idVendor", "1050\n"),
+            ("sys/bus/usb/devices/1-1/product", "YubiKey OTP+FIDO\u{1b}[2J\n"),
+            ("sys/bus/usb/devices/1-1/1-1:1.0/bInterfaceClass", "03\n"),
+            ("sys/bus/usb/devices/1-1/1-1:1.1/bInterfaceClass", "03\n"),
+            ("sys/bus/usb/devices/1-2/idVendor", "046d\n"),
+            ("sys/bus/usb/devices/1-2/1-2:1.0/bInterfaceClass", "03\n"),
+        ];
+        const CCID: &[(&str, &str)] = &[
+            ("etc/os-release", "ID=debian"),
+            ("sys/bus/usb/devices/1-1/idVendor", "1050\n"),
+            ("sys/bus/usb/devices/1-1/product", "YubiKey CCID\n"),
+            ("sys/bus/usb/devices/1-1/1-1:1.0/bInterfaceClass", "0b\n"),
+        ];
+        let scdaemon = Holder { pid: 7, name: "scdaemon".to_owned(), hint: Some("end it so") };
+        #[track_caller]
+        fn check(
+            files: &[(&str, &str)],
+            readers: &[&str],
+            holders: &[Holder],
+            expected: Option<(&str, &str, &str)>,
+        ) {
+            let (_folder, system) = machine(files);
+            let slots: Vec<_> =
+                readers.iter().map(|&reader| Slot { reader: reader.to_owned(), card: None }).collect();
+            let findings = usb(&system, &slots, true, holders);
+            match (findings.as_slice(), expected) {
+                ([], None) => {}
+                ([finding], Some((id, title, fix))) => {
+                    assert_eq!((finding.id, finding.level), (id, Level::Problem));
+                    assert!(finding.title.contains(title), "{finding:?}");
+                    assert!(!finding.title.contains('\u{1b}'), "{finding:?}");
+                    assert!(finding.fix.as_deref().unwrap().contains(fix), "{finding:?}");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        check(&[], &[], &[], None);
+        check(
+            OTP_FIDO,
+            &[],
+            &[],
+            Some(("ccid-disabled", "YubiKey OTP+FIDO", "ykman config usb --enable OATH")),
+        );
+        check(CCID, &["Yubico YubiKey CCID 00 00"], &[], None);
+        check(CCID, &[], &[], Some(("reader-missing", "YubiKey CCID on USB", "apt install pcscd libccid")));
+        check(
+            CCID,
+            &["Other"],
+            &[scdaemon],
+            Some(("reader-missing", "perhaps scdaemon (pid 7)", "end it so")),
+        );
+        // Beside a key that works it is no more than a note.
+        let (_folder, system) = machine(OTP_FIDO);
+        assert_eq!(usb(&system, &[], false, &[]).first().map(|finding| finding.level), Some(Level::Note));
+    }
+}

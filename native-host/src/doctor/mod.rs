@@ -347,3 +347,217 @@ fn browsers(report: Result<browser::Report, BrowserError>) -> Vec<Finding> {
     findings.extend(report.notes.iter().map(|note| Finding::note("browser-sandbox", *note, "")));
     findings
 }
+
+#[cfg(test)]
+mod tests {
+    use keyfob_core::message::{Key, KeyKind};
+
+    use super::*;
+
+    fn key(id: &str) -> Key {
+        Key {
+            id: id.to_owned(),
+            kind: KeyKind::SmartCard,
+            label: String::new(),
+            version: "5.7.1".to_owned(),
+            locked: false,
+            serial: None,
+            form_factor: Some("Nano (USB-C)".to_owned()),
+            enabled: Vec::new(),
+            slots: None,
+        }
+    }
+
+    #[test]
+    fn readers_and_cards_are_judged() {
+        const YUBIKEY: &str = "Yubico YubiKey CCID 00 00";
+        let root = tempfile::tempdir().unwrap();
+        let check = |slots: Vec<(&str, Option<Result<Key, KeyError>>)>,
+                     choice: Option<&str>,
+                     holders: &[(u32, &str)],
+                     expected: &[(&str, Level, &str)]| {
+            let system =
+                System { root: root.path().to_owned(), socket: root.path().join("comm"), env: |_| None };
+            let slots: Vec<_> =
+                slots.into_iter().map(|(reader, card)| Slot { reader: reader.to_owned(), card }).collect();
+            let holder =
+                |&(pid, name): &(u32, &str)| Holder { pid, name: name.to_owned(), hint: Some("end it") };
+            let holders: Vec<_> = holders.iter().map(holder).collect();
+            let findings = cards(&system, &slots, choice, &holders);
+            let ids: Vec<_> = findings.iter().map(|finding| (finding.id, finding.level)).collect();
+            let wanted: Vec<_> = expected.iter().map(|&(id, level, _)| (id, level)).collect();
+            assert_eq!(ids, wanted, "{findings:?}");
+            for (finding, (_, _, says)) in findings.iter().zip(expected) {
+                let text = format!("{} → {}", finding.title, finding.fix.as_deref().unwrap_or_default());
+                assert!(text.contains(says), "{text}");
+            }
+        };
+        let no_applet = || Some(Err(KeyError::Oath(OathError::NoApplet)));
+        let pcsc = |error| Some(Err(KeyError::Pcsc(error)));
+        use Level::{Note, Ok as Good, Problem};
+
+        check(vec![], None, &[], &[("no-reader", Problem, "plug in a key")]);
+        check(vec![], Some("soft:demo"), &[], &[("no-reader", Note, "plug in a key")]);
+        check(vec![("A", None), ("B", None)], None, &[], &[("no-card", Problem, "in A, nor in B")]);
+        check(vec![("A", pcsc(PcscError::NoCard))], None, &[], &[("no-card", Problem, "in A")]);
+        check(
+            vec![(YUBIKEY, Some(Ok(key("123")))), ("A", None)],
+            None,
+            &[],
+            &[("key", Good, "key 123: OATH 5.7.1, Nano (USB-C), in Yubico YubiKey")],
+        );
+        check(
+            vec![(YUBIKEY, no_applet())],
+            None,
+            &[],
+            &[("oath-disabled", Problem, "ykman config usb --enable OATH")],
+        );
+        check(
+            vec![("ACR122U", no_applet())],
+            None,
+            &[],
+            &[("no-oath", Problem, "ykman config nfc --enable OATH")],
+        );
+        // A bank card beside a key is no problem.
+        check(
+            vec![("ACR122U", no_applet()), (YUBIKEY, Some(Ok(key("1"))))],
+            None,
+            &[],
+            &[("no-oath", Note, "another card"), ("key", Good, "key 1")],
+        );
+        check(
+            vec![(YUBIKEY, pcsc(PcscError::Busy))],
+            None,
+            &[(7, "scdaemon"), (8, "x")],
+            &[("key-held", Problem, "Yubico YubiKey CCID 00 00: scdaemon (pid 7) or x (pid 8) → end it")],
+        );
+        check(
+            vec![(YUBIKEY, pcsc(PcscError::Busy))],
+            None,
+            &[],
+            &[("key-held", Problem, "close the program")],
+        );
+        check(
+            vec![(YUBIKEY, Some(Ok(key("1"))))],
+            None,
+            &[(7, "scdaemon")],
+            &[("key", Good, "key 1"), ("scdaemon", Note, "scdaemon (pid 7) of GnuPG")],
+        );
+        check(vec![("A", pcsc(PcscError::Mute))], None, &[], &[("card", Problem, "put it in again")]);
+        check(
+            vec![("A\u{1b}[2J", Some(Err(KeyError::Oath(OathError::Endless))))],
+            None,
+            &[],
+            &[("card", Problem, "unplug it")],
+        );
+        check(
+            vec![(YUBIKEY, Some(Ok(key("1"))))],
+            Some("2"),
+            &[],
+            &[("key", Good, "key 1"), ("chosen-key", Problem, "the key 2 is chosen")],
+        );
+        check(vec![(YUBIKEY, Some(Ok(key("1"))))], Some("soft"), &[], &[("key", Good, "key 1")]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn files_are_judged() {
+        use std::fs::{Permissions, create_dir, set_permissions, write};
+        use std::os::unix::fs::PermissionsExt as _;
+
+        #[track_caller]
+        fn check(findings: &[Finding], expected: &[(&str, Level)]) {
+            let ids: Vec<_> = findings.iter().map(|finding| (finding.id, finding.level)).collect();
+            assert_eq!(ids, expected, "{findings:?}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        let load = || config(&path, Config::load(&path, |_| None));
+        let mode = |path: &Path, mode| set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        check(&load(), &[]);
+        write(&path, "key = \"1\"").unwrap();
+        mode(&path, 0o644);
+        check(&load(), &[("config", Level::Ok)]);
+        mode(&path, 0o666);
+        check(&load(), &[("config", Level::Ok), ("config-permissions", Level::Problem)]);
+        write(&path, "key = 1").unwrap();
+        check(&load(), &[("config", Level::Problem)]);
+
+        let soft = folder.path().join("soft keys");
+        let files = soft::SoftKeys::new(soft.clone());
+        check(&software(&files, &soft), &[]);
+        create_dir(&soft).unwrap();
+        mode(&soft, 0o700);
+        write(soft.join("a.key"), "no key").unwrap();
+        check(&software(&files, &soft), &[("soft-key", Level::Problem)]);
+        std::fs::copy("tests/data/soft-v1.key", soft.join("a.key")).unwrap();
+        mode(&soft.join("a.key"), 0o600);
+        check(&software(&files, &soft), &[("soft-key", Level::Ok)]);
+        mode(&soft.join("a.key"), 0o640);
+        mode(&soft, 0o770);
+        let findings = software(&files, &soft);
+        check(&findings, &[("soft-permissions", Level::Problem); 2]);
+        let fix = findings.last().and_then(|finding| finding.fix.as_deref()).unwrap();
+        assert_eq!(fix, format!("run `chmod 600 '{}/a.key'`", soft.display()));
+        // A file where the folder should be.
+        check(&software(&soft::SoftKeys::new(path.clone()), &path), &[("soft-folder", Level::Problem)]);
+    }
+
+    #[test]
+    fn browsers_are_judged() {
+        use browser::{Problem, Report, State, Status};
+        #[track_caller]
+        fn check(
+            states: &[(bool, State, &[Problem])],
+            notes: Vec<&'static str>,
+            expected: &[(&str, Level, &str)],
+        ) {
+            let status = |(i, &(present, state, problems)): (usize, &(bool, State, &[Problem]))| Status {
+                browser: "chromium",
+                title: "Chromium",
+                present,
+                manifest: PathBuf::from(format!("/home/{i}")),
+                registry_key: None,
+                shared_with: Vec::new(),
+                state,
+                development: true,
+                problems: problems.to_vec(),
+            };
+            let browsers: Vec<_> = states.iter().enumerate().map(status).collect();
+            // The same manifest again, of a browser that reads another's.
+            let twice = browsers.iter().cloned().chain(browsers.clone()).collect();
+            let findings = super::browsers(Ok(Report { browsers: twice, notes }));
+            let ids: Vec<_> = findings.iter().map(|finding| (finding.id, finding.level)).collect();
+            assert_eq!(ids, expected.iter().map(|&(id, level, _)| (id, level)).collect::<Vec<_>>());
+            for (finding, (_, _, says)) in findings.iter().zip(expected) {
+                let text = format!("{} → {}", finding.title, finding.fix.as_deref().unwrap_or_default());
+                assert!(text.contains(says), "{text}");
+            }
+        }
+        check(&[(false, State::Missing, &[])], vec![], &[]);
+        check(&[(true, State::Ok, &[])], vec![], &[("manifest", Level::Ok, "can start")]);
+        check(
+            &[(true, State::Missing, &[])],
+            vec!["Firefox as a Snap asks"],
+            &[
+                ("manifest-missing", Level::Note, "keyfob browser install chromium"),
+                ("browser-sandbox", Level::Note, "as a Snap"),
+            ],
+        );
+        check(
+            &[(false, State::Stale, &[Problem::ProgramGone, Problem::OtherContents])],
+            vec![],
+            &[(
+                "manifest-stale",
+                Level::Problem,
+                "another version's (/home/0) → run `keyfob browser install chromium --dev`",
+            )],
+        );
+    }
+
+    #[test]
+    fn paths_can_be_pasted() {
+        assert_eq!(quoted(Path::new("/home/ä/x.key")), "/home/ä/x.key");
+        assert_eq!(quoted(Path::new("/a b/it's $x")), r"'/a b/it'\''s $x'");
+    }
+}

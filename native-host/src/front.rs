@@ -2,8 +2,9 @@
 
 use std::ffi::OsString;
 use std::fs::File;
+use std::sync::mpsc::channel;
 
-use keyfob_core::message::Failure;
+use keyfob_core::message::{Answer, ErrorCode, Event, Failure, Reply, Request};
 
 use crate::agent;
 use crate::client::Client;
@@ -49,6 +50,24 @@ pub fn desk(caller: Caller, agent: Agent) -> Result<Box<dyn Desk>, Failure> {
 /// What is wrong with it.
 pub fn config(paths: &Paths) -> Result<Config, Failure> {
     Config::load(&paths.config_file(), env).map_err(|error| failure(error.code(), &error, ""))
+}
+
+/// Asks, and waits for the answer; events go to `events`.
+///
+/// # Errors
+/// Those of the answer.
+pub fn ask(desk: &dyn Desk, request: Request, mut events: impl FnMut(Event)) -> Result<Answer, Failure> {
+    let (sender, replies) = channel();
+    desk.ask(request, Box::new(move |reply| drop(sender.send(reply))));
+    for reply in replies {
+        match reply {
+            Reply::Event { event, .. } => events(event),
+            Reply::Done { answer, .. } => return Ok(answer),
+            Reply::Failed { error, .. } => return Err(error),
+            _ => break,
+        }
+    }
+    Err(failure(ErrorCode::Internal, "whoever holds the key broke off", "please report this"))
 }
 
 /// Whether the agent is asked, or this process holds the keys.

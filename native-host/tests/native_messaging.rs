@@ -116,8 +116,10 @@ impl Host {
             if reply["type"] != "event" {
                 return (reply, prompts);
             }
+            // Where the step was about to end, it waits for the next.
+            let Some(prompt) = reply["event"]["prompt"].as_str() else { continue };
             // Named by the program that started it: this one.
-            let (asker, what) = reply["event"]["prompt"].as_str().unwrap().split_once(' ').unwrap();
+            let (asker, what) = prompt.split_once(' ').unwrap();
             assert!(asker.starts_with("native_messaging"), "{asker}");
             prompts.push(what.to_owned());
         }

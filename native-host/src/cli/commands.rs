@@ -5,12 +5,11 @@ use std::fs::File;
 use std::io::Read as _;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use clap::CommandFactory as _;
 use keyfob_core::message::{
-    self, Account, Answer, ErrorCode, Event, Failure, Op, Password, Reply, Request, Scheme, SignatureVersion,
+    self, Account, Answer, ErrorCode, Event, Failure, Op, Password, Request, Scheme, SignatureVersion,
 };
 use keyfob_core::oath::{DigitCount, Kind, OtpAuth, OtpAuthError};
 use keyfob_core::s3::{Endpoint, EndpointError, PresignRequest};
@@ -143,28 +142,19 @@ impl<'a> Client<'a> {
         let number = self.asked.get() + 1;
         self.asked.set(number);
         let request = Request { v: message::VERSION, id: format!("cli-{number}"), key, op };
-        let (replies, answer) = channel();
-        self.desk.ask(request, Box::new(move |reply| drop(replies.send(reply))));
         // Gone from the terminal once there is something else to say.
         let mut notice = None;
-        loop {
-            match answer.recv() {
-                Ok(Reply::Event { event: Event::TouchRequired { prompt, maybe }, .. }) => {
-                    let delay = if maybe { touch::UNCERTAIN } else { Duration::ZERO };
-                    drop(notice.replace(TouchNotice::show(&format!("Touch your key: {prompt}"), delay)));
-                }
-                Ok(Reply::Event { event: Event::Waiting { why }, .. }) => {
-                    drop(notice.take());
-                    output::note(self.global.quiet, &format!("Waiting: {why}."));
-                }
-                Ok(Reply::Event { .. }) => {}
-                Ok(Reply::Done { answer, .. }) => return Ok(answer),
-                Ok(Reply::Failed { error, .. }) => return Err(error),
-                Ok(_) | Err(_) => {
-                    return Err(failure(ErrorCode::Internal, "the service broke off", "please report this"));
-                }
+        front::ask(&*self.desk, request, |event| match event {
+            Event::TouchRequired { prompt, maybe } => {
+                let delay = if maybe { touch::UNCERTAIN } else { Duration::ZERO };
+                drop(notice.replace(TouchNotice::show(&format!("Touch your key: {prompt}"), delay)));
             }
-        }
+            Event::Waiting { why } => {
+                drop(notice.take());
+                output::note(self.global.quiet, &format!("Waiting: {why}."));
+            }
+            _ => {}
+        })
     }
 }
 

@@ -6,8 +6,8 @@
 mod args;
 mod clip;
 mod commands;
-mod doctor;
 mod complete;
+mod doctor;
 mod output;
 pub(crate) mod time;
 

@@ -6,6 +6,7 @@
 #![no_main]
 
 use keyfob_core::apdu::Command;
+use keyfob_core::management::ReadDeviceInfo;
 use keyfob_core::oath::{
     AccessKey, Algorithm, Calculate, CalculateAll, CalculateFull, CredentialId, Delete, DigitCount, Exchange,
     Kind, List, Put, Rename, Reset, Selected, Session, SetCode, Single, Step, Version,
@@ -41,6 +42,7 @@ fuzz_target!(|bytes: &[u8]| within((2 << 20) + 64 * bytes.len(), || {
         8 => run(input, session.exchange(Rename { from: id(), to: id() }, [4; 8])),
         9 => run(input, session.exchange(SetCode::set(key, [4; 8]), [4; 8])),
         10 => run(input, session.exchange(Reset, [4; 8])),
+        11 => run(input, ReadDeviceInfo::new()),
         _ => run(input, Single::new(List)),
     }
 }));

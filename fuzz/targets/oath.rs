@@ -1,9 +1,10 @@
-//! Answers of OATH applets, whole: the parser of every request.
+//! Answers of OATH applets, whole: the parser of every request, and that of the management applet's pages.
 //!
 //! Input: a byte that says of which request, then the answer.
 
 #![no_main]
 
+use keyfob_core::management::DeviceInfo;
 use keyfob_core::oath::protocol::MAX_ID;
 use keyfob_core::oath::{
     AccessKey, Calculate, CalculateAll, CalculateFull, Calculated, CredentialId, Delete, Kind, List, Request,
@@ -55,6 +56,16 @@ fuzz_target!(|bytes: &[u8]| within((1 << 16) + 64 * bytes.len(), || {
         }
         6 => assert_eq!(SetCode::remove().parse(body).is_ok(), body.is_empty()),
         7 => assert_eq!(Delete { id: id() }.parse(body).is_ok(), body.is_empty()),
+        8 => {
+            let mut info = DeviceInfo::default();
+            if info.read_page(body).is_ok() {
+                assert!(!format!("{} {:?}", info.form_factor, info.usb_enabled).is_empty());
+                // Read again, it says the same.
+                let before = info.clone();
+                assert!(info.read_page(body).is_ok());
+                assert_eq!(info, before);
+            }
+        }
         _ => assert_eq!(Reset.parse(body).is_ok(), body.is_empty()),
     }
 }));

@@ -1,17 +1,20 @@
 //! The software key: any command from anybody, and our own client's in between. Whatever was done to it, its state
 //! survives being stored, and its answers to the client are well-formed.
 //!
-//! Input: steps. A step is a byte that says which, then the fields that it takes.
+//! Input: a byte that says which firmware, then steps. A step is a byte that says which, then the fields that it takes.
 
 #![no_main]
 
+use keyfob_core::management::ReadDeviceInfo;
 use keyfob_core::oath::{
     AccessKey, Algorithm, Calculate, CalculateAll, CalculateFull, CredentialId, Delete, DigitCount, Exchange,
     Kind, List, OathError, Put, Rename, Reset, Session, SetCode, Single, Step,
 };
-use keyfob_core::softkey::{Environment, SoftKey};
+use keyfob_core::softkey::{Environment, Firmware, SoftKey};
 use keyfob_fuzz::{Input, within};
 use libfuzzer_sys::fuzz_target;
+
+const SERIAL: u32 = 1234;
 
 /// Every other touch comes.
 struct Finger(bool);
@@ -28,7 +31,8 @@ impl Environment for Finger {
 
 fuzz_target!(|bytes: &[u8]| within(1 << 20, || {
     let mut input = Input::new(bytes);
-    let mut key = SoftKey::new(1234, [1; 8]);
+    let firmware = Firmware::ALL[usize::from(input.byte() & 3)];
+    let mut key = SoftKey::with_firmware(firmware, SERIAL, [1; 8]);
     let mut finger = Finger(false);
     while !input.is_empty() {
         step(&mut input, &mut key, &mut finger);
@@ -101,6 +105,11 @@ fn step(input: &mut Input<'_>, key: &mut SoftKey, finger: &mut Finger) {
                 assert!(run(key, finger, session.exchange(List, [5; 8])).is_ok(), "it was unlocked");
             }
         }
+        14 => {
+            let info =
+                run(key, finger, ReadDeviceInfo::new()).expect("it answers").expect("it tells what it is");
+            assert_eq!(info.serial, Some(SERIAL));
+        }
         _ => {
             key.reload(&key.to_bytes().expect("a state can be stored")).expect("what was stored can be read")
         }
@@ -109,9 +118,9 @@ fn step(input: &mut Input<'_>, key: &mut SoftKey, finger: &mut Finger) {
 
 /// Runs an exchange to its end, which is an answer, or an error that is not about the answer's form.
 fn run<E: Exchange>(key: &mut SoftKey, finger: &mut Finger, mut exchange: E) -> Result<E::Output, OathError> {
-    let mut response = None;
+    let mut response: Option<Vec<u8>> = None;
     loop {
-        match exchange.step(response.as_ref().map(|bytes: &Vec<u8>| bytes.as_slice())) {
+        match exchange.step(response.as_deref()) {
             Ok(Step::Transmit(command)) => response = Some(key.transmit(command.as_bytes(), finger).to_vec()),
             Ok(Step::Done(output)) => return Ok(output),
             Err(error) => {

@@ -5,10 +5,10 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use crate::extension;
 use crate::run::{self, command, find, target};
 use crate::setup::{self, For};
 use crate::wasm::{self, Flavour};
+use crate::{extension, fuzz};
 
 /// `cargo xtask test`.
 pub(crate) fn run() -> Result<()> {
@@ -30,6 +30,10 @@ pub(crate) fn run() -> Result<()> {
             failed.push(*what);
         }
     }
+    if let Err(error) = fuzz::run(&[]) {
+        eprintln!("{error:#}");
+        failed.push("Fuzzing");
+    }
     if !failed.is_empty() {
         bail!("these failed: {}", failed.join("; "));
     }
@@ -42,6 +46,11 @@ pub(crate) fn run() -> Result<()> {
 const STEPS: &[(&str, &str)] = &[
     ("Formatting", "cargo fmt --all --check"),
     ("Lints", "cargo clippy --quiet --workspace --all-targets -- --deny warnings"),
+    ("Formatting of the fuzz targets", "cargo fmt --manifest-path fuzz/Cargo.toml --check"),
+    (
+        "Lints of the fuzz targets",
+        "cargo clippy --quiet --manifest-path fuzz/Cargo.toml --target-dir target/fuzz/lint -- --deny warnings",
+    ),
     ("Rust: units, vectors, PC/SC, S3", "cargo test --workspace --no-fail-fast"),
 ];
 

@@ -582,6 +582,13 @@ mod tests {
     }
 
     #[test]
+    fn errors_quote_what_they_show() {
+        let error =
+            ParsedPresign::parse(&GOOD.replacen("%2F20130524%2F", "%2F2013\t\u{1B}[2J%2F", 1)).unwrap_err();
+        assert!(!error.to_string().contains(char::is_control), "{error}");
+    }
+
+    #[test]
     fn another_operation_is_refused() {
         check(
             "AWS4-HMAC-SHA256",

@@ -260,7 +260,7 @@ fn completions_and_manual_are_written() {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let (code, script, _) = home.run(&["completions", shell], "");
         assert_eq!(code, 0);
-        assert!(script.contains("presign"), "{shell}");
+        assert!(script.contains("keyfob"), "{shell}");
     }
     let folder = home.0.path().join("man");
     home.check(&["man", &folder.display().to_string()], "", 0, "", "manual pages");

@@ -69,7 +69,27 @@ pub enum Op {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[cfg_attr(test, ts(optional))]
         purpose: Option<String>,
+        /// Not one that was submitted already ([`Op::Submitted`]): the next step is waited for.
+        #[serde(default)]
+        #[cfg_attr(test, ts(optional, as = "Option<bool>"))]
+        fresh: bool,
     },
+    /// A code was given to AWS: none will take it again. [`Answer::Noted`].
+    Submitted {
+        /// Full name of the account.
+        account: String,
+        /// The code's [`Code::valid_from`].
+        #[cfg_attr(test, ts(type = "number"))]
+        valid_from: u64,
+    },
+    /// Nobody waits for the answer to an earlier request any more: it fails with [`ErrorCode::Cancelled`], and a touch
+    /// that is still to come buys nothing. One that is not known, or done, is none to cancel. [`Answer::Withdrawn`].
+    Cancel {
+        /// The request's id.
+        request: String,
+    },
+    /// Forget all passwords and passphrases, and cancel whatever waits. [`Answer::Locked`].
+    Lock {},
     /// The AWS access keys whose secret is on the key. [`Answer::Identities`].
     Identities {},
     /// The signature of a presigned S3 request. [`Answer::Presigned`].
@@ -82,7 +102,7 @@ pub enum Op {
         #[serde(default)]
         scheme: Scheme,
     },
-    /// Unlock a password-protected key (or the software key) for this connection. [`Answer::Unlocked`].
+    /// Unlock a password-protected key, or a software key, until it is locked again. [`Answer::Unlocked`].
     Unlock {
         /// The password or passphrase.
         password: Password,
@@ -236,7 +256,22 @@ pub enum Event {
     TouchRequired {
         /// What the touch will do, in the host's own words.
         prompt: String,
+        /// Perhaps it waits: whether this account wants a touch cannot be known beforehand. Worth showing when no answer
+        /// has come for a moment.
+        #[serde(default, skip_serializing_if = "is_false")]
+        #[cfg_attr(test, ts(optional, as = "Option<bool>"))]
+        maybe: bool,
     },
+    /// The request waits for something else than a touch; one must not touch the key now.
+    Waiting {
+        /// For what, in the host's own words.
+        why: String,
+    },
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// An answer.
@@ -328,6 +363,12 @@ pub enum Answer {
     },
     /// To [`Op::Reset`].
     Reset {},
+    /// To [`Op::Submitted`].
+    Noted {},
+    /// To [`Op::Cancel`].
+    Withdrawn {},
+    /// To [`Op::Lock`].
+    Locked {},
 }
 
 /// A key: the token in the hand, or a software key.
@@ -459,6 +500,10 @@ pub struct Code {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional, type = "number"))]
     pub valid_until: Option<u64>,
+    /// It was submitted to AWS already, which takes none twice: see [`Op::Submitted`].
+    #[serde(default, skip_serializing_if = "is_false")]
+    #[cfg_attr(test, ts(optional, as = "Option<bool>"))]
+    pub submitted: bool,
 }
 
 impl core::fmt::Debug for Code {
@@ -508,6 +553,20 @@ pub struct Failure {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(test, ts(optional, as = "Option<Vec<String>>"))]
     pub candidates: Vec<String>,
+    /// What would open the key, where it is locked: [`Op::Unlock`] takes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub wants: Option<Wants>,
+}
+
+/// What a locked key wants.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Wants {
+    /// Which key: [`Request::key`] of the [`Op::Unlock`].
+    pub key: String,
+    /// What a person is to give: completes "enter …".
+    pub what: String,
 }
 
 macro_rules! error_codes {
@@ -591,7 +650,7 @@ mod tests {
         check(r#"{"v":1,"id":"a","op":{"name":"hello"}}"#, Some(Op::Hello {}));
         check(
             r#"{"v":1,"id":"a","op":{"name":"code","account":"x"}}"#,
-            Some(Op::Code { account: "x".into(), at: None, purpose: None }),
+            Some(Op::Code { account: "x".into(), at: None, purpose: None, fresh: false }),
         );
         check(r#"{"v":1,"id":"a","op":{"name":"code"}}"#, None);
         check(r#"{"v":1,"id":"a","op":{"name":"code","account":"x","when":1}}"#, None);
@@ -612,7 +671,8 @@ mod tests {
     fn secrets_are_not_printed() {
         let op = Op::Unlock { password: Password("hunter2".into()) };
         assert!(!format!("{op:?}").contains("hunter2"));
-        let code = Code { value: "123456".into(), valid_from: Some(0), valid_until: Some(30) };
+        let code =
+            Code { value: "123456".into(), valid_from: Some(0), valid_until: Some(30), submitted: false };
         assert!(!format!("{code:?}").contains("123456"));
     }
 }

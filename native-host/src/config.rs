@@ -1,8 +1,19 @@
 //! The user's configuration: `config.toml` in the config folder. No file means the defaults.
 //!
 //! ```toml
-//! # The key to use where none is named: a serial number or "soft:NAME".
-//! key = "12345678"
+//! # The key to use where none is named: a serial number, "soft:NAME", or a name from [keys].
+//! key = "work"
+//!
+//! # Names for keys: what --key and KEYFOB_KEY take besides.
+//! [keys]
+//! work = "12345678"
+//! backup = "23456789"
+//!
+//! [agent]
+//! # Whether there is to be one; without, every program holds the key for itself.
+//! enabled = true
+//! # After so long without a request the agent forgets passwords: 30s, 15m, 8h.
+//! idle = "15m"
 //!
 //! [browser]
 //! # Accounts that a browser sees besides those of AWS, by full name.
@@ -11,12 +22,15 @@
 //! allow_endpoints = ["http://127.0.0.1:9000"]
 //! ```
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use keyfob_core::message::ErrorCode;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use toml::Spanned;
+
+use crate::cli::time;
 
 /// The environment variable that names the key, before the file's `key`.
 pub const KEY_ENV: &str = "KEYFOB_KEY";
@@ -63,16 +77,34 @@ impl ConfigError {
 }
 
 /// The resolved settings.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
     /// The key to use where the command line names none.
     pub key: Option<String>,
+    /// Names that the user has given to keys, and their ids.
+    pub keys: BTreeMap<String, String>,
+    /// Whether front ends use the agent.
+    pub agent: bool,
+    /// After so many seconds without a request the agent forgets passwords; none: as it likes.
+    pub agent_idle: Option<u64>,
     /// What browsers may have besides the defaults.
     pub browser: BrowserConfig,
 }
 
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            key: None,
+            keys: BTreeMap::new(),
+            agent: true,
+            agent_idle: None,
+            browser: BrowserConfig::default(),
+        }
+    }
+}
+
 /// The `[browser]` table.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BrowserConfig {
     /// Full names of accounts that a browser may see though they are none of AWS's.
     pub allow_accounts: Vec<String>,
@@ -86,7 +118,18 @@ pub struct BrowserConfig {
 struct File {
     key: Option<Spanned<String>>,
     #[serde(default)]
+    keys: BTreeMap<String, Spanned<String>>,
+    #[serde(default)]
+    agent: AgentTable,
+    #[serde(default)]
     browser: BrowserTable,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AgentTable {
+    enabled: Option<bool>,
+    idle: Option<Spanned<String>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -141,13 +184,50 @@ impl Config {
                 invalid(endpoint.span().start, message)
             })
         });
+        for (name, id) in &file.keys {
+            // Else `--key` could mean two keys.
+            let is_id = |text: &str| {
+                text.is_empty() || text.starts_with("soft") || text.bytes().all(|b| b.is_ascii_digit())
+            };
+            if is_id(name) {
+                let message =
+                    format!("`{name}` cannot name a key: it looks like a serial number or a software key");
+                return Err(invalid(id.span().start, message));
+            }
+            if id.get_ref().trim().is_empty() {
+                return Err(invalid(id.span().start, format!("no key is given for the name `{name}`")));
+            }
+        }
+        let agent_idle = file.agent.idle.map(|idle| {
+            let seconds = time::duration(idle.get_ref()).map_err(|hint| invalid(idle.span().start, hint))?;
+            Ok(seconds.as_secs())
+        });
         Ok(Self {
             key,
+            keys: file.keys.into_iter().map(|(name, id)| (name, id.into_inner())).collect(),
+            agent: file.agent.enabled.unwrap_or(true),
+            agent_idle: agent_idle.transpose()?,
             browser: BrowserConfig {
                 allow_accounts: file.browser.allow_accounts,
                 allow_endpoints: allow_endpoints.collect::<Result<_, _>>()?,
             },
         })
+    }
+}
+
+impl Config {
+    /// The id of the key that is meant: the one that was asked for, or the one of the configuration, by its id or by the
+    /// name that the user gave it.
+    #[must_use]
+    pub fn choice(&self, asked: Option<&str>) -> Option<String> {
+        let choice = asked.or(self.key.as_deref())?;
+        Some(self.keys.get(choice).map_or(choice, String::as_str).to_owned())
+    }
+
+    /// The name that the user gave to the key with this id.
+    #[must_use]
+    pub fn name_of(&self, id: &str) -> Option<&str> {
+        self.keys.iter().find(|(_, named)| *named == id).map(|(name, _)| name.as_str())
     }
 }
 
@@ -210,11 +290,11 @@ mod tests {
             }
         }
         let browser = |accounts: &[&str], endpoints: &[&str]| Config {
-            key: None,
             browser: BrowserConfig {
                 allow_accounts: accounts.iter().map(|&s| s.to_owned()).collect(),
                 allow_endpoints: endpoints.iter().map(|&s| s.to_owned()).collect(),
             },
+            ..Config::default()
         };
         check("", Ok(Config::default()));
         check("key = \"soft:demo\"", Ok(Config { key: Some("soft:demo".into()), ..Config::default() }));

@@ -1,11 +1,12 @@
 //! Every failure of the host as the protocol's [`Failure`]: a code, what happened, what to do next.
 
-use keyfob_core::message::{ErrorCode, Failure};
+use keyfob_core::message::{ErrorCode, Failure, Wants};
 use keyfob_core::oath::{Feature, IdError, OathError, OtpAuthError};
 use keyfob_core::s3;
 
 use crate::holders::{self, Holder};
-use crate::key::{KeyError, PcscError};
+use crate::key::{KeyError, PcscError, SOFT_PREFIX};
+use crate::soft::{self, SoftError};
 
 /// A failure with a hint.
 #[must_use]
@@ -16,6 +17,7 @@ pub fn failure(code: ErrorCode, message: impl ToString, hint: impl Into<String>)
         message: message.to_string(),
         hint: (!hint.is_empty()).then_some(hint),
         candidates: Vec::new(),
+        wants: None,
     }
 }
 
@@ -35,9 +37,14 @@ impl From<KeyError> for Refusal {
             KeyError::Oath(error) => oath(&error),
             KeyError::Pcsc(PcscError::Busy) => busy(&holders::others()),
             KeyError::Pcsc(error) => pcsc(error),
+            KeyError::Soft(SoftError::NeedsPassphrase(name)) => Failure {
+                wants: Some(Wants { key: format!("{SOFT_PREFIX}{name}"), what: soft::passphrase_of(&name) }),
+                ..failure(ErrorCode::Locked, SoftError::NeedsPassphrase(name), "")
+            },
             KeyError::Soft(error) => failure(error.code(), &error, ""),
             KeyError::State(error) => failure(ErrorCode::Io, &error, ""),
-            KeyError::Asking(failure) => failure,
+            KeyError::Prompt(error) => failure(error.code(), &error, error.hint().unwrap_or_default()),
+            KeyError::Cancelled => failure(ErrorCode::Cancelled, error, ""),
             KeyError::NoKey => failure(
                 ErrorCode::NoKey,
                 &error,

@@ -2,27 +2,23 @@
 
 use std::ffi::OsString;
 use std::fs::File;
+use std::sync::mpsc::channel;
 
-use keyfob_core::message::Failure;
+use keyfob_core::message::{Answer, ErrorCode, Event, Failure, Reply, Request};
 
+use crate::agent;
+use crate::client::Client;
 use crate::config::Config;
 use crate::error::{Refusal, failure};
-use crate::key::{AskPassphrase, Keys, ServedCard, SoftKeys};
+use crate::harden;
+use crate::holder::{Desk, Local};
+use crate::key::{KeyError, Keys, ServedCard, SoftKeys, SoftSettings};
 use crate::passwords::Passwords;
 use crate::paths::Paths;
 use crate::policy::Caller;
 use crate::prompt::{self, PromptError};
-use crate::service::{AskPassword, Service};
+use crate::service::Service;
 use crate::soft;
-
-/// Who answers when a password is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asking {
-    /// The person at the terminal.
-    Terminal,
-    /// Nobody: the front end unlocks by a request of its own.
-    Nobody,
-}
 
 /// An environment variable of the process.
 #[must_use]
@@ -30,30 +26,66 @@ pub fn env(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 
-/// The service for a caller, as configuration and environment say.
+/// Who answers a front end's requests.
 ///
 /// # Errors
-/// What is wrong with them.
-pub fn service(caller: Caller, asking: Asking) -> Result<Service, Failure> {
+/// What is wrong with configuration and environment.
+pub fn desk(caller: Caller, agent: Agent) -> Result<Box<dyn Desk>, Failure> {
     let paths = paths()?;
-    let config =
-        Config::load(&paths.config_file(), env).map_err(|error| failure(error.code(), &error, ""))?;
-    let keys = Keys::new(soft_keys(&paths, asking));
-    let ask: AskPassword = match asking {
-        Asking::Terminal => {
-            Box::new(|what| match prompt::typed_secret(what) {
-                // Only a person knows it, and the prompt's own hint speaks of software keys.
-                Err(error @ PromptError::NoTerminal(_)) => Err(failure(
-                    error.code(),
-                    format!("the key is locked with a password: {error}"),
-                    "run it in a terminal",
-                )),
-                secret => secret.map(Some).map_err(|error| prompt_failure(&error)),
-            })
+    let config = config(&paths)?;
+    let agent = if config.agent { agent } else { Agent::No };
+    let client = Client::new(caller, config, env);
+    if agent == Agent::Yes
+        && let Some(remote) = agent::connect(&paths, &client)
+    {
+        return Ok(remote);
+    }
+    harden::process();
+    Ok(Box::new(Local::new(local_service(&paths), client)))
+}
+
+/// The user's configuration.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn config(paths: &Paths) -> Result<Config, Failure> {
+    Config::load(&paths.config_file(), env).map_err(|error| failure(error.code(), &error, ""))
+}
+
+/// Asks, and waits for the answer; events go to `events`.
+///
+/// # Errors
+/// Those of the answer.
+pub fn ask(desk: &dyn Desk, request: Request, mut events: impl FnMut(Event)) -> Result<Answer, Failure> {
+    let (sender, replies) = channel();
+    desk.ask(request, Box::new(move |reply| drop(sender.send(reply))));
+    for reply in replies {
+        match reply {
+            Reply::Event { event, .. } => events(event),
+            Reply::Done { answer, .. } => return Ok(answer),
+            Reply::Failed { error, .. } => return Err(error),
+            _ => break,
         }
-        Asking::Nobody => Box::new(|_| Ok(None)),
-    };
-    Ok(Service::new(keys, config, caller, ask, Passwords::new(paths.passwords())))
+    }
+    Err(failure(ErrorCode::Internal, "whoever holds the key broke off", "please report this"))
+}
+
+/// Whether the agent is asked, or this process holds the keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Agent {
+    /// The agent, started where there is none.
+    Yes,
+    /// This process.
+    No,
+}
+
+/// A service over this user's keys.
+#[must_use]
+pub fn local_service(paths: &Paths) -> Service {
+    Service::new(
+        Keys::new(SoftKeys::new(soft::SoftKeys::new(paths.soft_keys()))),
+        Passwords::new(paths.passwords()),
+    )
 }
 
 /// Standard input, past the buffer of [`std::io::stdin`]: that is never erased, and takes more than it is asked for.
@@ -76,29 +108,29 @@ pub fn soft_files() -> Result<soft::SoftKeys, Failure> {
     Ok(soft::SoftKeys::new(paths()?.soft_keys()))
 }
 
-/// A software key as a card.
+/// A software key as a card; its passphrase is asked for at the terminal.
 ///
 /// # Errors
 /// What keeps it from being opened.
 pub fn served_card(name: &str) -> Result<ServedCard, Failure> {
-    soft_keys(&paths()?, Asking::Terminal).card(name).map_err(|error| Refusal::from(error).0)
+    let refused = |error| Refusal::from(error).0;
+    let mut keys = SoftKeys::new(soft_files()?);
+    keys.settings = SoftSettings::new(env);
+    if !keys.is_open(name).map_err(refused)? {
+        let what = soft::passphrase_of(&name.parse().map_err(|error| refused(KeyError::Soft(error)))?);
+        let passphrase =
+            prompt::passphrase(&what, |_| None, &mut |_| ()).map_err(|error| prompt_failure(&error))?;
+        keys.unlock(name, &passphrase).map_err(refused)?;
+    }
+    keys.card(name).map_err(refused)
 }
 
-fn paths() -> Result<Paths, Failure> {
+/// Where this user's files are.
+///
+/// # Errors
+/// If no home is known.
+pub fn paths() -> Result<Paths, Failure> {
     Paths::resolve(env).map_err(|error| failure(error.code(), &error, ""))
-}
-
-fn soft_keys(paths: &Paths, asking: Asking) -> SoftKeys {
-    let ask: AskPassphrase = Box::new(move |name| {
-        let what = format!("the passphrase of the software key {name}");
-        let mut warn = |text: &str| eprintln!("{}", prompt::printable(text));
-        match asking {
-            Asking::Terminal => prompt::passphrase(&what, env, &mut warn).map(Some),
-            Asking::Nobody => prompt::passphrase_file(&what, env, &mut warn),
-        }
-        .map_err(|error| prompt_failure(&error))
-    });
-    SoftKeys::new(soft::SoftKeys::new(paths.soft_keys()), ask)
 }
 
 /// A prompt's error as the protocol says it.

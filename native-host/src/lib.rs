@@ -1,23 +1,29 @@
 //! Keyfob's host: the one program that talks to keys.
 //!
 //! ```text
-//!   command line ─┐                                    ┌─ PC/SC ──────── card
-//!                 ├─ message::Request ─► Service ─► Keys ┤
-//!   browser ──────┘   (native messaging)   │             └─ soft ───────── encrypted file
-//!                                        policy
+//!   command line ─┐                                              ┌─ PC/SC ──────── card
+//!                 ├─ message::Request ─► Holder ─► Service ─► Keys ┤
+//!   browser ──────┘  (in process, or      (one     │             └─ soft ───────── encrypted file
+//!                     over the agent's    queue)  policy
+//!                     socket)
 //! ```
 //!
-//! A front end asks in the protocol of [`keyfob_core::message`]; [`service::Service`] answers, within what
-//! [`policy`] allows that front end.
+//! A front end asks in the protocol of [`keyfob_core::message`]; [`holder::Holder`] lets one question at a time to the
+//! key, and [`service::Service`] answers, within what [`policy`] allows that front end.
 
+pub mod agent;
 pub mod asker;
 pub mod browser;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod doctor;
+mod entry;
 pub mod error;
 pub mod exit;
 pub mod front;
+pub mod harden;
+pub mod holder;
 pub mod holders;
 pub mod import;
 pub mod key;
@@ -32,3 +38,4 @@ pub mod service;
 pub mod soft;
 pub mod touch;
 pub mod vpcd;
+pub mod wire;

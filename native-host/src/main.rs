@@ -5,9 +5,11 @@ use std::io;
 use std::process::ExitCode;
 
 use keyfob::exit::Exit;
-use keyfob::front::{self, Asking};
-use keyfob::native_messaging::{self, End, browser_caller};
+use keyfob::front::{self, Agent};
+use keyfob::holder::Closed;
+use keyfob::native_messaging::{self, browser_caller};
 use keyfob::policy::Caller;
+use keyfob::wire::{self, AtEnd, End};
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
@@ -24,17 +26,9 @@ fn native_messaging_host(caller: native_messaging::Caller) -> ExitCode {
         return Exit::Other.into();
     }
     // A broken configuration is told to who asks, not to a log.
-    let mut service = front::service(Caller::Browser { extension: caller.extension }, Asking::Nobody);
-    let end =
-        native_messaging::serve(
-            io::stdin().lock(),
-            io::stdout(),
-            move |request, events| match &mut service {
-                Ok(service) => service.handle(request, events),
-                Err(failure) => Err(failure.clone()),
-            },
-        );
-    match end {
+    let desk = front::desk(Caller::Browser { extension: caller.extension }, Agent::Yes)
+        .unwrap_or_else(|failure| Box::new(Closed(failure)));
+    match wire::serve(io::stdin().lock(), io::stdout(), &*desk, AtEnd::Finish) {
         End::Finished | End::Abandoned => Exit::Ok.into(),
         end => {
             eprintln!("keyfob: {end:?}");

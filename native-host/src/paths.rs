@@ -60,6 +60,8 @@ pub struct Paths {
     pub data: PathBuf,
     /// For what may be deleted at any time.
     pub cache: PathBuf,
+    /// For the agent's socket: gone when the user logs out, where the system has such a folder.
+    pub runtime: PathBuf,
 }
 
 impl Paths {
@@ -78,13 +80,19 @@ impl Paths {
             config: dirs.config_dir().to_owned(),
             data: dirs.data_local_dir().to_owned(),
             cache: dirs.cache_dir().to_owned(),
+            runtime: dirs.runtime_dir().map_or_else(|| dirs.cache_dir().join("run"), Path::to_owned),
         })
     }
 
-    /// All in one folder: configuration and data directly in it, the cache below.
+    /// All in one folder: configuration and data directly in it, the others below.
     #[must_use]
     pub fn in_folder(folder: &Path) -> Self {
-        Self { config: folder.to_owned(), data: folder.to_owned(), cache: folder.join("cache") }
+        Self {
+            config: folder.to_owned(),
+            data: folder.to_owned(),
+            cache: folder.join("cache"),
+            runtime: folder.join("run"),
+        }
     }
 
     /// The configuration file.

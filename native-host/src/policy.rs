@@ -5,17 +5,21 @@
 //! configuration), has no clock of its own, learns of identities by their access key id alone, gets S3 object
 //! links signed and nothing else, and changes nothing on the key.
 
+use keyfob_core::aws;
 use keyfob_core::message::{Account, AccountKind, ErrorCode, Failure, Op, Scheme};
 use keyfob_core::s3::ParsedPresign;
 
-use crate::config::BrowserConfig;
+use serde::{Deserialize, Serialize};
+
+use crate::client::Client;
 use crate::error::failure;
 
 /// How far a browser's `X-Amz-Date` may be from the host's clock, in seconds.
 pub const CLOCK_TOLERANCE: u64 = 300;
 
 /// Who asks.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Caller {
     /// A person at the command line, or a program of theirs: everything.
     CommandLine,
@@ -27,7 +31,7 @@ pub enum Caller {
 }
 
 impl Caller {
-    /// The caller's name in a prompt.
+    /// The caller's name in a prompt, where the program behind it is not known.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -36,7 +40,9 @@ impl Caller {
         }
     }
 
-    fn is_browser(&self) -> bool {
+    /// Whether it is a browser.
+    #[must_use]
+    pub fn is_browser(&self) -> bool {
         matches!(self, Self::Browser { .. })
     }
 }
@@ -45,12 +51,19 @@ impl Caller {
 ///
 /// # Errors
 /// [`ErrorCode::Forbidden`].
-pub fn check(caller: &Caller, op: &Op) -> Result<(), Failure> {
-    if !caller.is_browser() {
+pub fn check(client: &Client, op: &Op) -> Result<(), Failure> {
+    if !client.caller.is_browser() {
         return Ok(());
     }
     match op {
         Op::Hello {} | Op::Keys {} | Op::Identities {} | Op::Presign { .. } | Op::Unlock { .. } => Ok(()),
+        Op::Cancel { .. } | Op::Lock {} => Ok(()),
+        Op::Submitted { account, .. } if is_for_browsers(client, account, aws::login(account).is_some()) => {
+            Ok(())
+        }
+        Op::Submitted { .. } => {
+            Err(forbidden("a browser submits codes of the accounts that it may see", "use the command line"))
+        }
         Op::Accounts { at: None, .. } | Op::Code { at: None, .. } => Ok(()),
         Op::Accounts { at: Some(_), .. } | Op::Code { at: Some(_), .. } => Err(forbidden(
             "a browser gets codes for now only, by this computer's clock",
@@ -67,9 +80,11 @@ pub fn check(caller: &Caller, op: &Op) -> Result<(), Failure> {
 ///
 /// # Errors
 /// [`ErrorCode::Forbidden`].
-pub fn check_key(caller: &Caller, asked: Option<&str>, configured: Option<&str>) -> Result<(), Failure> {
-    let is_soft = asked.is_some_and(|asked| asked.starts_with("soft"));
-    if caller.is_browser() && is_soft && asked != configured {
+pub fn check_key(client: &Client, asked: Option<&str>) -> Result<(), Failure> {
+    // By its id, whatever name the user gave it.
+    let chosen = client.config.choice(asked);
+    let is_soft = chosen.as_deref().is_some_and(|chosen| chosen.starts_with("soft"));
+    if client.caller.is_browser() && is_soft && chosen != client.config.choice(None) {
         return Err(forbidden(
             "a browser may not choose a software key",
             "choose it yourself: `key` in config.toml, or KEYFOB_KEY in the browser's environment",
@@ -78,13 +93,16 @@ pub fn check_key(caller: &Caller, asked: Option<&str>, configured: Option<&str>)
     Ok(())
 }
 
-/// Whether the caller may see the account and have its code. Counter-based codes are not for browsers: they do not run
+/// Whether the client may see the account and have its code. Counter-based codes are not for browsers: they do not run
 /// out, AWS has none, and asking for one changes the key.
 #[must_use]
-pub fn may_see(caller: &Caller, config: &BrowserConfig, account: &Account) -> bool {
-    !caller.is_browser()
-        || account.kind == AccountKind::Totp
-            && (account.aws.is_some() || config.allow_accounts.contains(&account.name))
+pub fn may_see(client: &Client, account: &Account) -> bool {
+    !client.caller.is_browser()
+        || account.kind == AccountKind::Totp && is_for_browsers(client, &account.name, account.aws.is_some())
+}
+
+fn is_for_browsers(client: &Client, name: &str, is_aws: bool) -> bool {
+    is_aws || client.config.browser.allow_accounts.iter().any(|allowed| allowed == name)
 }
 
 /// Refuses links that the caller may not have signed. `now` is Unix time in seconds.
@@ -95,13 +113,12 @@ pub fn may_see(caller: &Caller, config: &BrowserConfig, account: &Account) -> bo
 /// # Errors
 /// [`ErrorCode::Forbidden`].
 pub fn check_presign(
-    caller: &Caller,
-    config: &BrowserConfig,
+    client: &Client,
     request: &ParsedPresign,
     scheme: Scheme,
     now: u64,
 ) -> Result<(), Failure> {
-    if !caller.is_browser() {
+    if !client.caller.is_browser() {
         return Ok(());
     }
     if !matches!(request.method(), "GET" | "HEAD" | "PUT") {
@@ -130,7 +147,7 @@ pub fn check_presign(
     let allowed = if request.is_aws_host() {
         scheme == Scheme::Https
     } else {
-        config.allow_endpoints.contains(&origin)
+        client.config.browser.allow_endpoints.contains(&origin)
     };
     if !allowed {
         return Err(forbidden(

@@ -269,6 +269,17 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     if text.contains(is_bad) { text.replace(is_bad, "\u{fffd}").into() } else { text.into() }
 }
 
+/// Text from outside, fit for a prompt of one line.
+#[must_use]
+pub fn shown(text: &str) -> String {
+    const LONGEST: usize = 200;
+    let mut clean: String = printable(text).chars().take(LONGEST).collect();
+    if text.chars().nth(LONGEST).is_some() {
+        clean.push('…');
+    }
+    clean
+}
+
 /// A real terminal device for tests: a pseudo-terminal.
 #[cfg(all(test, target_os = "linux"))]
 pub(crate) mod pseudo_terminal {
@@ -371,6 +382,12 @@ mod tests {
             printable("a\x1b[2Jb\r\nc\u{202e}d\u{85}"),
             "a\u{fffd}[2Jb\u{fffd}\u{fffd}c\u{fffd}d\u{fffd}"
         );
+    }
+
+    #[test]
+    fn prompts_cannot_be_forged_by_names() {
+        assert_eq!(shown("a\x1b[2Jb\nc\u{202E}d"), "a\u{FFFD}[2Jb\u{FFFD}c\u{FFFD}d");
+        assert_eq!(shown(&"x".repeat(300)).chars().count(), 201);
     }
 
     /// On a real terminal device: a pseudo-terminal.

@@ -1,84 +1,122 @@
 //! Answers the protocol's requests: the one place where an operation on a key is put together.
 //!
-//! The command line calls it in process, a browser through `native_messaging`; both get the same answers, as
-//! far as `policy` lets them.
+//! Whoever holds the key calls it (`holder`), for one front end after another; all get the same answers, as far as
+//! `policy` lets them.
 
-use std::thread::sleep;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::collections::HashMap;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use keyfob_core::aws;
 use keyfob_core::identity::{IdentityError, IdentityName};
 use keyfob_core::message::{
-    self, Account, AccountKind, Answer, Code, ErrorCode, Event, Failure, Identity, Op, Password, Request,
-    Scheme, SignatureVersion,
+    self, Answer, ErrorCode, Event, Failure, Identity, Op, Password, Request, Scheme, SignatureVersion, Wants,
 };
-use keyfob_core::oath::protocol::DEFAULT_PERIOD;
 use keyfob_core::oath::{
-    AccessKey, Calculate, CalculateAll, CalculateFull, Calculated, CredentialId, Delete, DigitCount, Kind,
-    List, ListEntry, OathError, OtpAuth, Put, Rename, Reset, SetCode, Truncated, steam_code,
+    AccessKey, CalculateFull, CredentialId, Delete, Kind, List, ListEntry, OathError, OtpAuth, Put, Rename,
+    Reset, SetCode,
 };
 use keyfob_core::s3::{self, ParsedPresign};
 use keyfob_core::secret::Secret;
 use keyfob_core::sigv4::DateKey;
 use subtle::ConstantTimeEq as _;
 
-use crate::config::Config;
+use crate::client::{Cancel, Client};
+use crate::entry::{Entry, Match, State, accounts_only, find, fitting, only, stored};
 use crate::error::{Refusal, failure};
 use crate::key::{Conversation, KeyError, Keys, SOFT_PREFIX};
 use crate::passwords::{Passwords, PasswordsError};
-use crate::policy::{self, Caller};
-use crate::prompt::printable;
-
-/// Asks a person for the password of a card; `None` if there is nobody to ask.
-pub type AskPassword = Box<dyn FnMut(&str) -> Result<Option<Secret>, Failure> + Send>;
+use crate::policy;
+use crate::prompt::shown;
 
 /// Takes progress events.
 pub type Events<'a> = &'a mut dyn FnMut(Event);
 
-/// The key of a password, and the salt of the card that it opens.
+/// What comes of a request.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Its answer.
+    Answer(Answer),
+    /// Nothing yet: it is to be asked again in so many seconds.
+    Later {
+        /// Seconds.
+        seconds: u64,
+        /// What it waits for, in words.
+        why: String,
+    },
+}
+
+impl From<Answer> for Outcome {
+    fn from(answer: Answer) -> Self {
+        Self::Answer(answer)
+    }
+}
+
+/// The key of a password, and the card that it opens.
 struct Unlocked {
     salt: Vec<u8>,
     key: AccessKey,
+    /// The reader that it was in.
+    label: String,
     /// It came from the keychain, and may be out of date.
     remembered: bool,
 }
 
-/// A host: keys, settings, and one caller.
+/// How often in a row a password was wrong, and when the next may be tried.
+#[derive(Default)]
+struct WrongPasswords {
+    count: u32,
+    next: Option<Instant>,
+}
+
+/// The keys, and what is known of them.
 pub struct Service {
     keys: Keys,
-    config: Config,
-    caller: Caller,
-    ask: AskPassword,
-    /// Keys of passwords: kept as long as this process lives.
+    /// Keys of passwords: kept until [`Service::lock`], or until the card is removed.
     unlocked: Vec<Unlocked>,
-    /// How often in a row [`Op::Unlock`] was wrong.
-    wrong_passwords: u32,
+    wrong_passwords: WrongPasswords,
     /// Those that the user had remembered.
     passwords: Passwords,
+    /// The last code of each account that was submitted, by its first second: AWS takes none twice, and none that is
+    /// older. By name alone, for copies of an account on several keys have one code.
+    submitted: HashMap<String, u64>,
     clock: fn() -> u64,
 }
 
 impl Service {
-    /// A host for one caller.
+    /// Nothing is asked of any key yet.
     #[must_use]
-    pub fn new(keys: Keys, config: Config, caller: Caller, ask: AskPassword, passwords: Passwords) -> Self {
+    pub fn new(keys: Keys, passwords: Passwords) -> Self {
         Self {
             keys,
-            config,
-            caller,
-            ask,
             unlocked: Vec::new(),
-            wrong_passwords: 0,
+            wrong_passwords: WrongPasswords::default(),
             passwords,
+            submitted: HashMap::new(),
             clock: unix_time,
         }
     }
 
-    /// Answers one request.
+    /// Forgets all passwords and passphrases.
+    pub fn lock(&mut self) {
+        self.unlocked.clear();
+        self.keys.soft.lock();
+    }
+
+    /// Forgets the password of the card that was in a reader.
+    pub fn removed(&mut self, reader: &str) {
+        self.unlocked.retain(|known| known.label != reader);
+    }
+
+    /// Answers one request of a front end.
     ///
     /// # Errors
     /// [`Failure`], for the front end to show.
-    pub fn handle(&mut self, request: Request, events: Events<'_>) -> Result<Answer, Failure> {
+    pub fn handle(
+        &mut self,
+        client: &Client,
+        request: &Request,
+        cancel: &Cancel,
+        events: Events<'_>,
+    ) -> Result<Outcome, Failure> {
         if request.v != message::VERSION {
             return Err(failure(
                 ErrorCode::UnsupportedVersion,
@@ -86,45 +124,78 @@ impl Service {
                 "update Keyfob and its browser extension to the same release",
             ));
         }
-        policy::check(&self.caller, &request.op)?;
-        policy::check_key(&self.caller, request.key.as_deref(), self.config.key.as_deref())?;
-        let choice = request.key.or_else(|| self.config.key.clone());
-        let choice = self.keys.soft.resolve(choice).map_err(|error| Refusal::from(error).0)?;
-        self.answer(choice.as_deref(), request.op, events).map_err(|refusal| refusal.0)
+        policy::check(client, &request.op)?;
+        policy::check_key(client, request.key.as_deref())?;
+        self.keys.cancel = cancel.clone();
+        self.keys.soft.settings = client.soft.clone();
+        self.choose_and_answer(client, request, events).map_err(|refusal| refusal.0)
     }
 
-    fn answer(&mut self, choice: Option<&str>, op: Op, events: Events<'_>) -> Result<Answer, Refusal> {
-        match op {
-            Op::Hello {} => Ok(Answer::Hello {
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                protocol: message::VERSION,
-            }),
-            Op::Keys {} => Ok(Answer::Keys { keys: self.keys.list(choice)? }),
+    fn choose_and_answer(
+        &mut self,
+        client: &Client,
+        request: &Request,
+        events: Events<'_>,
+    ) -> Result<Outcome, Refusal> {
+        let choice = client.config.choice(request.key.as_deref());
+        let choice = match self.keys.soft.resolve(choice)? {
+            None => self.locate(client, &request.op)?,
+            choice => choice,
+        };
+        self.answer(client, choice.as_deref(), &request.op, events)
+    }
+
+    fn answer(
+        &mut self,
+        client: &Client,
+        choice: Option<&str>,
+        op: &Op,
+        events: Events<'_>,
+    ) -> Result<Outcome, Refusal> {
+        let answer = match op {
+            Op::Hello {} => hello(),
+            Op::Lock {} => {
+                self.lock();
+                Answer::Locked {}
+            }
+            // Whoever holds the key takes a request back; what comes here is none of its own.
+            Op::Cancel { .. } => Answer::Withdrawn {},
+            Op::Submitted { account, valid_from } => {
+                let last = self.submitted.entry(account.clone()).or_default();
+                *last = (*last).max(*valid_from);
+                Answer::Noted {}
+            }
+            Op::Keys {} => Answer::Keys { keys: self.keys.list(choice)? },
             Op::Verify { account, code, window, at } => {
-                self.verify(choice, &account, &code.0, window, at, events)
+                self.verify(client, choice, account, &code.0, *window, *at, events)?
             }
-            Op::Info {} => self.open(choice, false, |key| Ok(Answer::Info { key: key.describe()? })),
-            Op::Accounts { codes, at } => self.accounts(choice, codes, at),
-            Op::Code { account, at, purpose } => self.code(choice, &account, at, purpose.as_deref(), events),
-            Op::Identities {} => self.identities(choice),
+            Op::Info {} => self.open(choice, false, |key| Ok(Answer::Info { key: key.describe()? }))?,
+            Op::Accounts { codes, at } => self.accounts(client, choice, *codes, *at)?,
+            Op::Code { account, at, purpose, fresh } => {
+                return self.code(client, choice, account, *at, purpose.as_deref(), *fresh, events);
+            }
+            Op::Identities {} => self.identities(client, choice)?,
             Op::Presign { canonical_request, scheme } => {
-                self.presign(choice, &canonical_request, scheme, events)
+                self.presign(client, choice, canonical_request, *scheme, events)?
             }
-            Op::Unlock { password } => self.unlock(choice, &Secret::from(password.0.clone())),
-            Op::AddAccount { uri, touch, overwrite } => self.add_account(choice, &uri.0, touch, overwrite),
+            Op::Unlock { password } => self.unlock(choice, &Secret::from(password.0.clone()))?,
+            Op::AddAccount { uri, touch, overwrite } => {
+                self.add_account(choice, &uri.0, *touch, *overwrite)?
+            }
             Op::AddIdentity { access_key_id, secret_access_key, touch, overwrite } => {
                 let secret = Secret::from(secret_access_key.0.clone());
-                self.add_identity(choice, &access_key_id, &secret, touch, overwrite)
+                self.add_identity(choice, access_key_id, &secret, *touch, *overwrite)?
             }
-            Op::DeleteAccount { account } => self.delete_account(choice, &account),
-            Op::DeleteIdentity { access_key_id } => self.delete_identity(choice, &access_key_id),
-            Op::RenameAccount { account, to } => self.rename(choice, &account, &to),
+            Op::DeleteAccount { account } => self.delete_account(choice, account)?,
+            Op::DeleteIdentity { access_key_id } => self.delete_identity(choice, access_key_id)?,
+            Op::RenameAccount { account, to } => self.rename(choice, account, to)?,
             Op::ChangePassword { new } => {
-                self.change_password(choice, new.map(|new| Secret::from(new.0.clone())).as_ref())
+                let new = new.as_ref().map(|new| Secret::from(new.0.clone()));
+                self.change_password(choice, new.as_ref())?
             }
-            Op::RememberPassword {} => self.remember(choice),
-            Op::ForgetPassword {} => self.forget(choice),
-            Op::Hmac { account, challenge } => self.hmac(choice, &account, &challenge, events),
+            Op::RememberPassword {} => self.remember(choice)?,
+            Op::ForgetPassword {} => self.forget(choice)?,
+            Op::Hmac { account, challenge } => self.hmac(client, choice, account, challenge, events)?,
             Op::Reset {} => {
                 let salt = self.open(choice, false, |key| {
                     let salt = key.selected().salt.clone();
@@ -133,44 +204,102 @@ impl Service {
                 })?;
                 // Nothing will ever ask for it again; a keychain that is closed keeps what is worthless.
                 let _ = self.passwords.forget(&salt);
-                Ok(Answer::Reset {})
+                Answer::Reset {}
             }
             _ => {
-                Err(failure(ErrorCode::BadRequest, "this host does not know that operation", "update Keyfob")
-                    .into())
+                let text = "this host does not know that operation";
+                return Err(failure(ErrorCode::BadRequest, text, "update Keyfob").into());
+            }
+        };
+        Ok(answer.into())
+    }
+
+    /// Which of several keys an operation is for, that names something and no key: the one that has it.
+    ///
+    /// `None` if there is nothing to choose from.
+    fn locate(&mut self, client: &Client, op: &Op) -> Result<Option<String>, Refusal> {
+        let Some(wanted) = Wanted::of(op)? else { return Ok(None) };
+        let keys = self.keys.several()?;
+        let mut locked = None;
+        let mut lists = Vec::new();
+        for key in keys {
+            match self.open(Some(&key), true, |key| Ok(key.call(List)?)) {
+                Ok(entries) => lists.push((key, entries)),
+                Err(Refusal(failure)) if failure.code == ErrorCode::Locked => {
+                    locked = locked.or(Some(failure));
+                }
+                Err(error) => return Err(error),
             }
         }
+        if lists.is_empty() && locked.is_none() {
+            return Ok(None);
+        }
+        let beginnings = client.caller == policy::Caller::CommandLine && wanted.may_begin();
+        let hows = if beginnings { [Match::Exact, Match::Beginning].as_slice() } else { &[Match::Exact] };
+        for how in hows {
+            let mut found: Vec<String> = lists
+                .iter()
+                .filter(|(_, entries)| wanted.fits(entries, *how))
+                .map(|(key, _)| key.clone())
+                .collect();
+            if found.len() > 1 {
+                return Err(Failure {
+                    candidates: found,
+                    ..failure(
+                        ErrorCode::Ambiguous,
+                        format!("several of the keys that are plugged in have {}", wanted.shown()),
+                        "choose one with --key, or unplug the others",
+                    )
+                }
+                .into());
+            }
+            if let Some(key) = found.pop() {
+                return Ok(Some(key));
+            }
+        }
+        // It may be on one that cannot be looked into.
+        Err(locked.unwrap_or_else(|| wanted.not_found(&lists)).into())
     }
 
     /// Holds a conversation, unlocked first where `unlock` says that it must be.
-    ///
-    /// A person who is asked for the password takes their time: the card is let go of meanwhile.
     fn open<T>(
         &mut self,
         choice: Option<&str>,
         unlock: bool,
         talk: impl FnOnce(&mut Conversation<'_>) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
+        /// What is known of a card that stays locked.
+        struct StillLocked {
+            salt: Vec<u8>,
+            label: String,
+            wants: Wants,
+        }
         let mut talk = Some(talk);
-        let mut remembered_is_wrong = false;
-        // At most three times: without a password, with the remembered one, and with what the person gave.
+        let mut asked_keychain = false;
+        // At most twice: with what is known, and with what the keychain has.
         loop {
             let Self { keys, unlocked, .. } = self;
             let locked = keys.with(choice, |key| -> Result<_, Refusal> {
                 if unlock && key.is_locked() {
                     let salt = key.selected().salt.clone();
                     let known = unlocked.iter().find(|known| known.salt == salt);
-                    let Some(known) = known else { return Ok(Err((salt, key.label().to_owned()))) };
-                    if let Err(error) = key.unlock(known.key.clone()) {
-                        let is_wrong = matches!(error, KeyError::Oath(OathError::WrongPassword));
-                        let ask_again = is_wrong && known.remembered;
-                        // It was changed meanwhile: forgotten, so that the next attempt asks.
-                        unlocked.retain(|known| known.salt != salt);
-                        if ask_again {
-                            remembered_is_wrong = true;
-                            return Ok(Err((salt, key.label().to_owned())));
+                    if let Some(known) = known {
+                        let remembered = known.remembered;
+                        match key.unlock(known.key.clone()) {
+                            Ok(()) => {}
+                            // It was changed meanwhile.
+                            Err(KeyError::Oath(OathError::WrongPassword)) => {
+                                unlocked.retain(|known| known.salt != salt);
+                                asked_keychain |= remembered;
+                            }
+                            Err(error) => return Err(error.into()),
                         }
-                        return Err(error.into());
+                    }
+                    if key.is_locked() {
+                        let described = key.describe()?;
+                        let what = format!("the password of the key in {}", described.label);
+                        let wants = Wants { key: described.id, what };
+                        return Ok(Err(StillLocked { salt, label: described.label, wants }));
                     }
                 }
                 match talk.take() {
@@ -178,32 +307,44 @@ impl Service {
                     None => Err(OathError::OutOfOrder.into()),
                 }
             })?;
-            let (salt, label) = match locked {
+            let StillLocked { salt, label, wants } = match locked {
                 Ok(result) => return Ok(result),
                 Err(locked) => locked,
             };
-            if !remembered_is_wrong && let Some(key) = self.passwords.get(&salt) {
-                self.unlocked.push(Unlocked { salt, key, remembered: true });
+            if !asked_keychain && let Some(key) = self.passwords.get(&salt) {
+                asked_keychain = true;
+                self.unlocked.push(Unlocked { salt, key, label, remembered: true });
                 continue;
             }
-            let what = format!("the password of the key in {label}");
-            let password = (self.ask)(&what)?.ok_or(OathError::Locked)?;
-            let key = access_key(&password, &salt)?;
-            self.unlocked.push(Unlocked { salt, key, remembered: false });
+            let Refusal(failure) = OathError::Locked.into();
+            return Err(Failure { wants: Some(wants), ..failure }.into());
         }
     }
 
-    /// Unlocks for as long as this process lives. Wrong passwords are answered later and later: the key itself counts
-    /// none.
+    /// Unlocks until [`Service::lock`]. After wrong passwords the next may be tried later and later: the key itself
+    /// counts none.
     fn unlock(&mut self, choice: Option<&str>, password: &Secret) -> Result<Answer, Refusal> {
+        const FIRST: Duration = Duration::from_millis(250);
         const LONGEST: Duration = Duration::from_secs(10);
+        if let Some(pause) =
+            self.wrong_passwords.next.and_then(|next| next.checked_duration_since(Instant::now()))
+        {
+            let seconds = pause.as_secs() + 1;
+            return Err(failure(
+                ErrorCode::Busy,
+                "the last passwords were wrong",
+                format!("try again in {} s; nothing was counted by the key", seconds),
+            )
+            .into());
+        }
         let result = self.try_unlock(choice, password);
         match &result {
-            Ok(_) => self.wrong_passwords = 0,
+            Ok(_) => self.wrong_passwords = WrongPasswords::default(),
             Err(Refusal(failure)) if failure.code == ErrorCode::WrongPassword => {
-                let pause = Duration::from_millis(250).saturating_mul(1 << self.wrong_passwords.min(10));
-                sleep(pause.min(LONGEST));
-                self.wrong_passwords += 1;
+                let wrong = &mut self.wrong_passwords;
+                let pause = FIRST.saturating_mul(1 << wrong.count.min(10)).min(LONGEST);
+                wrong.next = Instant::now().checked_add(pause);
+                wrong.count += 1;
             }
             Err(_) => {}
         }
@@ -225,7 +366,8 @@ impl Service {
             let salt = key.selected().salt.clone();
             let access_key = access_key(password, &salt)?;
             key.unlock(access_key.clone())?;
-            Ok(Some(Unlocked { salt, key: access_key, remembered: false }))
+            let label = key.label().to_owned();
+            Ok(Some(Unlocked { salt, key: access_key, label, remembered: false }))
         })?;
         if let Some(known) = known {
             self.unlocked.retain(|other| other.salt != known.salt);
@@ -238,14 +380,14 @@ impl Service {
     fn change_password(&mut self, choice: Option<&str>, new: Option<&Secret>) -> Result<Answer, Refusal> {
         let mut challenge = [0; 8];
         getrandom::fill(&mut challenge).map_err(KeyError::from)?;
-        let (salt, access_key) = self.open(choice, true, |key| {
-            let salt = key.selected().salt.clone();
+        let (salt, label, access_key) = self.open(choice, true, |key| {
+            let (salt, label) = (key.selected().salt.clone(), key.label().to_owned());
             let access_key = new.map(|new| access_key(new, &salt)).transpose()?;
             key.call(match &access_key {
                 Some(access_key) => SetCode::set(access_key.clone(), challenge),
                 None => SetCode::remove(),
             })?;
-            Ok((salt, access_key))
+            Ok((salt, label, access_key))
         })?;
         if self.passwords.has(&salt) {
             match &access_key {
@@ -255,7 +397,7 @@ impl Service {
             .map_err(passwords_failure)?;
         }
         self.unlocked.retain(|known| known.salt != salt);
-        self.unlocked.extend(access_key.map(|key| Unlocked { salt, key, remembered: false }));
+        self.unlocked.extend(access_key.map(|key| Unlocked { salt, key, label, remembered: false }));
         Ok(Answer::PasswordChanged {})
     }
 
@@ -295,6 +437,7 @@ impl Service {
 
     fn hmac(
         &mut self,
+        client: &Client,
         choice: Option<&str>,
         account: &str,
         challenge: &str,
@@ -307,10 +450,10 @@ impl Service {
                 "",
             )
         })?;
-        let (now, caller) = (self.now(None), self.caller.clone());
+        let now = self.now(None);
         self.open(choice, true, |key| {
             let entries = accounts_only(stored(key, now)?);
-            let entry = find(&entries, account, &caller)?;
+            let entry = find(&entries, account, &client.caller)?;
             if entry.kind == Kind::Hotp {
                 return Err(failure(
                     ErrorCode::Unsupported,
@@ -319,10 +462,7 @@ impl Service {
                 )
                 .into());
             }
-            if entry.touch() != Some(false) {
-                let prompt = format!("{} asks for an HMAC by {}", caller.name(), shown(&entry.name()));
-                events(Event::TouchRequired { prompt });
-            }
+            touch(entry, events, || format!("{} asks for an HMAC by {}", client.asker, shown(&entry.name())));
             let response = key.call(CalculateFull { id: entry.id.clone(), challenge })?;
             let response = response.expose().iter().map(|byte| format!("{byte:02x}")).collect();
             Ok(Answer::Hmac { response: Password(response) })
@@ -333,19 +473,27 @@ impl Service {
         at.unwrap_or_else(self.clock)
     }
 
-    fn accounts(&mut self, choice: Option<&str>, codes: bool, at: Option<u64>) -> Result<Answer, Refusal> {
+    fn accounts(
+        &mut self,
+        client: &Client,
+        choice: Option<&str>,
+        codes: bool,
+        at: Option<u64>,
+    ) -> Result<Answer, Refusal> {
         let now = self.now(at);
-        let (caller, browser) = (self.caller.clone(), self.config.browser.clone());
+        let submitted = self.submitted.clone();
         self.open(choice, true, |key| {
             let described = key.describe()?;
             let mut accounts = Vec::new();
             for entry in stored(key, now)? {
                 let Some(mut account) = entry.account() else { continue };
-                if !policy::may_see(&caller, &browser, &account) {
+                if !policy::may_see(client, &account) {
                     continue;
                 }
                 if codes && account.touch == Some(false) {
-                    account.code = Some(entry.code(key, now)?);
+                    let mut code = entry.code(key, now)?;
+                    code.submitted = code.valid_from <= submitted.get(&account.name).copied();
+                    account.code = Some(code);
                 }
                 accounts.push(account);
             }
@@ -353,47 +501,55 @@ impl Service {
         })
     }
 
+    #[allow(clippy::too_many_arguments, reason = "as many as the operation has")]
     fn code(
         &mut self,
+        client: &Client,
         choice: Option<&str>,
         account: &str,
         at: Option<u64>,
         purpose: Option<&str>,
+        fresh: bool,
         events: Events<'_>,
-    ) -> Result<Answer, Refusal> {
-        let (caller, browser) = (self.caller.clone(), self.config.browser.clone());
-        loop {
-            let now = self.now(at);
-            let answer = self.open(choice, true, |key| {
-                let entries: Vec<_> = stored(key, now)?
-                    .into_iter()
-                    .filter(|e| e.account().is_some_and(|a| policy::may_see(&caller, &browser, &a)))
-                    .collect();
-                let entry = find(&entries, account, &caller)?;
-                let name = entry.name();
-                if entry.touch() != Some(false) {
-                    let remaining = entry.remaining(now);
-                    if at.is_none() && remaining < LEAST_FOR_TOUCH {
-                        return Ok(Err(remaining));
-                    }
-                    let what = purpose.map(|purpose| format!(" for {}", shown(purpose))).unwrap_or_default();
-                    events(Event::TouchRequired {
-                        prompt: format!("{} asks for the code of {}{what}", caller.name(), shown(&name)),
-                    });
+    ) -> Result<Outcome, Refusal> {
+        let now = self.now(at);
+        let submitted = self.submitted.clone();
+        self.open(choice, true, |key| {
+            let entries: Vec<_> = stored(key, now)?
+                .into_iter()
+                .filter(|entry| entry.account().is_some_and(|account| policy::may_see(client, &account)))
+                .collect();
+            let entry = find(&entries, account, &client.caller)?;
+            let name = entry.name();
+            let remaining = entry.remaining(now);
+            let is_submitted =
+                |valid_from: Option<u64>| valid_from.is_some() && valid_from <= submitted.get(&name).copied();
+            if at.is_none() {
+                // The key is let go of meanwhile.
+                if fresh && is_submitted(entry.valid_from(now)) {
+                    let why = format!("this code of {} was used already", shown(&name));
+                    return Ok(Outcome::Later { seconds: remaining, why });
                 }
-                let code = entry.code(key, now)?;
-                Ok(Ok(Answer::Code { account: name, code }))
-            })?;
-            match answer {
-                Ok(answer) => return Ok(answer),
-                // Nobody should touch for a code that has run out by then. The key is let go of meanwhile.
-                Err(remaining) => sleep(Duration::from_secs(remaining)),
+                // Nobody should touch for a code that has run out by then.
+                if entry.touch() != Some(false) && remaining < LEAST_FOR_TOUCH {
+                    let why = format!("this code of {} is about to run out", shown(&name));
+                    return Ok(Outcome::Later { seconds: remaining, why });
+                }
             }
-        }
+            touch(entry, events, || {
+                let what = purpose.map(|purpose| format!(" for {}", shown(purpose))).unwrap_or_default();
+                format!("{} asks for the code of {}{what}", client.asker, shown(&name))
+            });
+            let mut code = entry.code(key, now)?;
+            code.submitted = is_submitted(code.valid_from);
+            Ok(Answer::Code { account: name, code }.into())
+        })
     }
 
+    #[allow(clippy::too_many_arguments, reason = "as many as the operation has")]
     fn verify(
         &mut self,
+        client: &Client,
         choice: Option<&str>,
         account: &str,
         code: &str,
@@ -402,13 +558,13 @@ impl Service {
         events: Events<'_>,
     ) -> Result<Answer, Refusal> {
         const WIDEST: u8 = 10;
-        let (now, caller) = (self.now(at), self.caller.clone());
+        let now = self.now(at);
         // Now first, then further and further away.
         let window = i8::try_from(window.min(WIDEST)).unwrap_or(0);
         let distances = (0..=window).flat_map(|n| if n == 0 { vec![0] } else { vec![-n, n] });
         self.open(choice, true, |key| {
             let entries = accounts_only(stored(key, now)?);
-            let entry = find(&entries, account, &caller)?;
+            let entry = find(&entries, account, &client.caller)?;
             if entry.kind == Kind::Hotp {
                 return Err(failure(
                     ErrorCode::Unsupported,
@@ -420,10 +576,9 @@ impl Service {
             let period = i64::from(entry.id.parts(entry.kind).period);
             for steps in distances {
                 let Some(at) = now.checked_add_signed(period.saturating_mul(steps.into())) else { continue };
-                if entry.touch() != Some(false) {
-                    let prompt = format!("{} verifies a code of {}", caller.name(), shown(&entry.name()));
-                    events(Event::TouchRequired { prompt });
-                }
+                touch(entry, events, || {
+                    format!("{} verifies a code of {}", client.asker, shown(&entry.name()))
+                });
                 // What CALCULATE ALL calculated is for now.
                 let right = match steps {
                     0 => entry.code(key, at)?,
@@ -437,9 +592,9 @@ impl Service {
         })
     }
 
-    fn identities(&mut self, choice: Option<&str>) -> Result<Answer, Refusal> {
+    fn identities(&mut self, client: &Client, choice: Option<&str>) -> Result<Answer, Refusal> {
         let now = self.now(None);
-        let browser = matches!(self.caller, Caller::Browser { .. });
+        let browser = client.caller.is_browser();
         self.open(choice, true, |key| {
             let described = key.describe()?;
             let identities = stored(key, now)?
@@ -461,16 +616,16 @@ impl Service {
 
     fn presign(
         &mut self,
+        client: &Client,
         choice: Option<&str>,
         canonical_request: &str,
         scheme: Scheme,
         events: Events<'_>,
     ) -> Result<Answer, Refusal> {
         let request = ParsedPresign::parse(canonical_request)?;
-        policy::check_presign(&self.caller, &self.config.browser, &request, scheme, self.now(None))?;
+        policy::check_presign(client, &request, scheme, self.now(None))?;
         let identity = identity(request.access_key_id(), SignatureVersion::SigV4)?;
         let now = self.now(None);
-        let caller = self.caller.name();
         let date_key = self.open(choice, true, |key| {
             let id = identity.id()?;
             let entries = stored(key, now)?;
@@ -478,11 +633,9 @@ impl Service {
                 .iter()
                 .find(|entry| entry.id == id)
                 .ok_or_else(|| no_identity(identity.access_key_id()))?;
-            if entry.touch() != Some(false) {
-                events(Event::TouchRequired {
-                    prompt: format!("{caller} asks to sign {}", describe(&request, scheme, now)),
-                });
-            }
+            touch(entry, events, || {
+                format!("{} asks to sign {}", client.asker, describe(&request, scheme, now))
+            });
             let challenge = request.date().date().to_vec();
             let response = key.call(CalculateFull { id, challenge }).map_err(|error| entry.named(error))?;
             match <[u8; 32]>::try_from(response.expose()) {
@@ -577,6 +730,87 @@ const LEAST_FOR_TOUCH: u64 = 5;
 /// Seconds since 1970, by this computer's clock.
 pub(crate) fn unix_time() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// What every host says to a greeting.
+#[must_use]
+pub fn hello() -> Answer {
+    Answer::Hello { version: env!("CARGO_PKG_VERSION").to_owned(), protocol: message::VERSION }
+}
+
+/// What an operation names, so that the key is found by it.
+enum Wanted<'a> {
+    /// An account, which may be given by its beginning.
+    Account(&'a str),
+    /// An account, by its full name.
+    Exactly(&'a str),
+    /// An identity.
+    Identity(String),
+}
+
+impl<'a> Wanted<'a> {
+    fn of(op: &'a Op) -> Result<Option<Self>, Refusal> {
+        Ok(match op {
+            Op::Code { account, .. } | Op::Verify { account, .. } | Op::Hmac { account, .. } => {
+                Some(Self::Account(account))
+            }
+            Op::DeleteAccount { account } | Op::RenameAccount { account, .. } => Some(Self::Exactly(account)),
+            Op::DeleteIdentity { access_key_id } => Some(Self::Identity(access_key_id.clone())),
+            Op::Presign { canonical_request, .. } => {
+                Some(Self::Identity(ParsedPresign::parse(canonical_request)?.access_key_id().to_owned()))
+            }
+            _ => None,
+        })
+    }
+
+    fn may_begin(&self) -> bool {
+        matches!(self, Self::Account(_))
+    }
+
+    fn fits(&self, entries: &[ListEntry], how: Match) -> bool {
+        match self {
+            Self::Account(account) | Self::Exactly(account) => {
+                fitting(entries, account, how).iter().any(|entry| !IdentityName::is_reserved(&entry.id))
+            }
+            Self::Identity(wanted) => entries
+                .iter()
+                .any(|entry| IdentityName::parse(&entry.id).is_some_and(|i| i.access_key_id() == *wanted)),
+        }
+    }
+
+    fn shown(&self) -> String {
+        match self {
+            Self::Account(account) | Self::Exactly(account) => format!("the account {}", shown(account)),
+            Self::Identity(id) => format!("the secret of {}", shown(id)),
+        }
+    }
+
+    fn not_found(&self, lists: &[(String, Vec<ListEntry>)]) -> Failure {
+        let entries = || lists.iter().flat_map(|(_, entries)| entries);
+        let candidates = match self {
+            Self::Identity(_) => Vec::new(),
+            _ => entries()
+                .filter(|entry| !IdentityName::is_reserved(&entry.id))
+                .map(|entry| entry.id.name(entry.kind))
+                .collect(),
+        };
+        Failure {
+            candidates,
+            ..failure(
+                ErrorCode::NotFound,
+                format!("none of the keys that are plugged in has {}", self.shown()),
+                "`keyfob --key SERIAL oath list` shows what is on a key",
+            )
+        }
+    }
+}
+
+/// Says that a touch is wanted, or may be, where that is so.
+fn touch(entry: &Entry, events: Events<'_>, prompt: impl FnOnce() -> String) {
+    match entry.touch() {
+        Some(false) => {}
+        touch => events(Event::TouchRequired { prompt: prompt(), maybe: touch.is_none() }),
+    }
 }
 
 fn access_key(password: &Secret, salt: &[u8]) -> Result<AccessKey, Refusal> {
@@ -678,214 +912,6 @@ fn put(key: &mut Conversation<'_>, put: Put, replaced: bool) -> Result<(), Refus
     }
 }
 
-/// One credential, as CALCULATE ALL and, where it does not say enough, LIST tell of it.
-struct Entry {
-    id: CredentialId,
-    kind: Kind,
-    digits: Option<DigitCount>,
-    state: State,
-}
-
-enum State {
-    /// Calculated for the default period.
-    Code(Truncated),
-    /// Wants a touch.
-    Touch,
-    /// Not calculated: HOTP, whose touch flag cannot be known.
-    Hotp,
-    /// Not calculated, for another credential is broken; may want a touch.
-    Unknown,
-}
-
-/// All credentials, in the key's order: one command, and what it says of each. A broken one fails that for all, but not
-/// LIST, which computes nothing and tells less.
-fn stored(key: &mut Conversation<'_>, now: u64) -> Result<Vec<Entry>, Refusal> {
-    let challenge = now / u64::from(DEFAULT_PERIOD);
-    let all = match key.call(CalculateAll { challenge }) {
-        Err(KeyError::Oath(OathError::BrokenCredential)) => {
-            let unknown = |entry: ListEntry| {
-                let state = if entry.kind == Kind::Hotp { State::Hotp } else { State::Unknown };
-                Entry { id: entry.id, kind: entry.kind, digits: None, state }
-            };
-            return Ok(key.call(List)?.into_iter().map(unknown).collect());
-        }
-        all => all?,
-    };
-    Ok(all
-        .into_iter()
-        .map(|(id, calculated)| match calculated {
-            Calculated::Code(code) => {
-                Entry { id, kind: Kind::Totp, digits: Some(code.digits), state: State::Code(code) }
-            }
-            Calculated::Touch => Entry { id, kind: Kind::Totp, digits: None, state: State::Touch },
-            Calculated::Hotp => Entry { id, kind: Kind::Hotp, digits: None, state: State::Hotp },
-            Calculated::Odd => Entry { id, kind: Kind::Totp, digits: None, state: State::Unknown },
-        })
-        .collect())
-}
-
-impl Entry {
-    fn name(&self) -> String {
-        self.id.name(self.kind)
-    }
-
-    fn touch(&self) -> Option<bool> {
-        match self.state {
-            State::Code(_) => Some(false),
-            State::Touch => Some(true),
-            State::Hotp | State::Unknown => None,
-        }
-    }
-
-    /// The account that this is; none if it is an identity.
-    fn account(&self) -> Option<Account> {
-        if IdentityName::is_reserved(&self.id) {
-            return None;
-        }
-        let parts = self.id.parts(self.kind);
-        let name = self.name();
-        Some(Account {
-            issuer: parts.issuer.map(|issuer| issuer.into_owned()),
-            kind: match self.kind {
-                Kind::Hotp => AccountKind::Hotp,
-                Kind::Totp => AccountKind::Totp,
-            },
-            period: parts.period,
-            digits: self.digits.map(DigitCount::get),
-            touch: self.touch(),
-            aws: aws::login(&name),
-            name,
-            code: None,
-        })
-    }
-
-    /// An error of this credential's own, with its name.
-    fn named(&self, error: KeyError) -> Refusal {
-        match error {
-            KeyError::Oath(error @ OathError::BrokenCredential) => {
-                let (name, command) = match IdentityName::parse(&self.id) {
-                    Some(identity) => (identity.access_key_id().to_owned(), "aws"),
-                    None => (self.name(), "oath"),
-                };
-                let hint = format!("delete it: `keyfob {command} delete {name:?}`");
-                failure(ErrorCode::BadAnswer, format!("{}: {error}", shown(&name)), hint).into()
-            }
-            error => error.into(),
-        }
-    }
-
-    /// Seconds that the code of a time still lasts; for ever where a counter moves it.
-    fn remaining(&self, now: u64) -> u64 {
-        match self.kind {
-            Kind::Hotp => u64::MAX,
-            Kind::Totp => {
-                let period = u64::from(self.id.parts(self.kind).period.max(1));
-                period - now % period
-            }
-        }
-    }
-
-    /// The code for a time; asks the key again where CALCULATE ALL has not given it.
-    fn code(&self, key: &mut Conversation<'_>, now: u64) -> Result<Code, Refusal> {
-        let parts = self.id.parts(self.kind);
-        let period = parts.period.max(1);
-        let step = now / u64::from(period);
-        let truncated = match &self.state {
-            State::Code(code) if period == DEFAULT_PERIOD => code.clone(),
-            _ => {
-                let calculate = Calculate { id: self.id.clone(), kind: self.kind, challenge: step };
-                key.call(calculate).map_err(|error| self.named(error))?
-            }
-        };
-        let valid_from = (self.kind == Kind::Totp).then(|| step * u64::from(period));
-        // A counter of theirs is one like any other.
-        let is_steam = self.kind == Kind::Totp && parts.issuer.as_deref() == Some("Steam");
-        Ok(Code {
-            value: if is_steam { steam_code(truncated.value) } else { truncated.code() },
-            valid_from,
-            valid_until: valid_from.map(|from| from + u64::from(period)),
-        })
-    }
-}
-
-/// The one account of exactly this name, by LIST.
-fn only<'a>(entries: &'a [ListEntry], account: &str) -> Result<&'a ListEntry, Failure> {
-    let accounts = || entries.iter().filter(|entry| !IdentityName::is_reserved(&entry.id));
-    // The id itself tells two of one name apart.
-    if let Some(entry) = accounts().find(|entry| entry.id.as_bytes() == account.as_bytes()) {
-        return Ok(entry);
-    }
-    let found: Vec<_> = accounts().filter(|entry| entry.id.is_named(entry.kind, account)).collect();
-    match found.as_slice() {
-        [entry] => Ok(entry),
-        [] => Err(no_account(account, &[])),
-        several => Err(ambiguous(account, several.iter().map(|entry| (&entry.id, entry.kind)))),
-    }
-}
-
-/// Those that are no identities.
-fn accounts_only(entries: Vec<Entry>) -> Vec<Entry> {
-    entries.into_iter().filter(|entry| !IdentityName::is_reserved(&entry.id)).collect()
-}
-
-/// The account that is meant: by its exact name, or by its id, which tells two of one name apart; from the command
-/// line also by a beginning or an issuer that only one account has, unless the name is a full one (with a colon): who
-/// gives that wants no other.
-fn find<'a>(entries: &'a [Entry], account: &str, caller: &Caller) -> Result<&'a Entry, Failure> {
-    if let Some(entry) = entries.iter().find(|entry| entry.id.as_bytes() == account.as_bytes()) {
-        return Ok(entry);
-    }
-    let exact: Vec<_> = entries.iter().filter(|e| e.id.is_named(e.kind, account)).collect();
-    let found = if exact.is_empty() && *caller == Caller::CommandLine && !account.contains(':') {
-        let query = account.to_lowercase();
-        entries
-            .iter()
-            .filter(|entry| {
-                let parts = entry.id.parts(entry.kind);
-                let matches = |text: &str| text.to_lowercase().starts_with(&query);
-                matches(&entry.name())
-                    || parts.issuer.as_deref().is_some_and(matches)
-                    || matches(&parts.account)
-            })
-            .collect()
-    } else {
-        exact
-    };
-    match found.as_slice() {
-        [entry] => Ok(entry),
-        [] => Err(no_account(account, entries)),
-        several => Err(ambiguous(account, several.iter().map(|entry| (&entry.id, entry.kind)))),
-    }
-}
-
-fn no_account(account: &str, entries: &[Entry]) -> Failure {
-    Failure {
-        candidates: entries.iter().map(Entry::name).collect(),
-        ..failure(
-            ErrorCode::NotFound,
-            format!("no account {} on this key", shown(account)),
-            "`keyfob oath list` shows the accounts that are there",
-        )
-    }
-}
-
-/// The candidates by name, or by id where names are equal.
-fn ambiguous<'a>(account: &str, found: impl Iterator<Item = (&'a CredentialId, Kind)>) -> Failure {
-    let found: Vec<_> = found.map(|(id, kind)| (id, id.name(kind))).collect();
-    let candidate = |(id, name): &(&CredentialId, String)| {
-        let twins = found.iter().filter(|(_, other)| other == name).count() > 1;
-        if twins { String::from_utf8_lossy(id.as_bytes()).into_owned() } else { name.clone() }
-    };
-    Failure {
-        candidates: found.iter().map(candidate).collect(),
-        ..failure(
-            ErrorCode::Ambiguous,
-            format!("several accounts fit {}", shown(account)),
-            "give one of these names",
-        )
-    }
-}
-
 /// What a signature is for, from our own parse: all of it.
 fn describe(request: &ParsedPresign, scheme: Scheme, now: u64) -> String {
     let mut text = format!("{} s3://{}/{}", request.method(), request.bucket(), shown(request.key()));
@@ -921,16 +947,6 @@ pub(crate) fn duration(seconds: u64) -> String {
     if words.is_empty() { "0 s".to_owned() } else { words.join(" ") }
 }
 
-/// Text from outside, fit for a prompt of one line.
-fn shown(text: &str) -> String {
-    const LONGEST: usize = 200;
-    let mut clean: String = printable(text).chars().take(LONGEST).collect();
-    if text.chars().nth(LONGEST).is_some() {
-        clean.push('…');
-    }
-    clean
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -945,11 +961,5 @@ mod tests {
         check(900, "15 min");
         check(3661, "1 h 1 min 1 s");
         check(604_800, "7 d");
-    }
-
-    #[test]
-    fn prompts_cannot_be_forged_by_names() {
-        assert_eq!(shown("a\x1b[2Jb\nc\u{202E}d"), "a\u{FFFD}[2Jb\u{FFFD}c\u{FFFD}d");
-        assert_eq!(shown(&"x".repeat(300)).chars().count(), 201);
     }
 }

@@ -171,6 +171,12 @@ impl FromStr for Name {
     }
 }
 
+/// What a person is asked for to open a key: completes "enter …".
+#[must_use]
+pub fn passphrase_of(name: &Name) -> String {
+    format!("the passphrase of the software key {name}")
+}
+
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -17,6 +17,9 @@ use crate::prompt::{TERMINAL, printable};
 const TITLE: &str = "Keyfob: touch your key";
 /// How long after the terminal the desktop says it too: whoever sits at the terminal has touched by then.
 const DESKTOP_AFTER: Duration = Duration::from_secs(2);
+/// How long to wait before showing a notice where it is not known that a touch is wanted: a key that wants none has
+/// answered by then.
+pub const UNCERTAIN: Duration = Duration::from_millis(700);
 /// How long the terminal may take to be cleared before what follows goes there all the same.
 const TERMINAL_PATIENCE: Duration = Duration::from_secs(1);
 /// How long the end of the program waits for the desktop to close a notification.

@@ -13,6 +13,13 @@ struct Home(tempfile::TempDir);
 /// Exit code, stdout, stderr.
 type Outcome = (i32, String, String);
 
+impl Drop for Home {
+    /// Ends the agent.
+    fn drop(&mut self) {
+        self.run(&["agent", "stop"], "");
+    }
+}
+
 impl Home {
     fn new() -> Self {
         let home = Self(tempfile::tempdir().unwrap());
@@ -170,13 +177,17 @@ fn a_password_is_set_asked_for_and_reset() {
     home.check(&["oath", "access", "remember"], "", 7, "", "no password");
     home.check(&["oath", "access", "change"], "", 2, "", "nothing was given");
     home.check(&["oath", "access", "change"], " hunter 2 \n", 0, "", "The password is set.");
+    // Whoever set it need not give it, until the agent is told to forget.
+    home.check(&["oath", "list"], "", 0, "A:one  TOTP\n", "");
+    home.check(&["--no-agent", "oath", "list"], "", 5, "", "the key is locked");
     for args in [
         &["code", "A:one"][..],
         &["oath", "list"],
         &["oath", "delete", "A:one", "-f"],
         &["oath", "access", "change"],
     ] {
-        home.check(args, "x\n", 5, "", "locked with a password");
+        home.check(&["lock"], "", 0, "", "Locked.");
+        home.check(args, "x\n", 5, "", "the key is locked: no terminal to ask for the password of the key");
     }
     home.check(&["oath", "reset"], "", 2, "", "no terminal");
     home.check(&["oath", "reset", "--force"], "", 0, "", "empty");
@@ -249,7 +260,7 @@ fn completions_and_manual_are_written() {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let (code, script, _) = home.run(&["completions", shell], "");
         assert_eq!(code, 0);
-        assert!(script.contains("presign"), "{shell}");
+        assert!(script.contains("keyfob"), "{shell}");
     }
     let folder = home.0.path().join("man");
     home.check(&["man", &folder.display().to_string()], "", 0, "", "manual pages");

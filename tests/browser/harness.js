@@ -65,7 +65,9 @@ export class Home {
     return child;
   }
 
+  /** Ends the agent too, if one was started. */
   remove() {
+    execFileSync(tool("KEYFOB_BIN"), ["--quiet", "agent", "stop"], { env: this.environment(), stdio: "ignore" });
     rmSync(this.path, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   }
 }

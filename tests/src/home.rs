@@ -19,6 +19,19 @@ pub struct Home {
     variables: Vec<(String, String)>,
 }
 
+impl Drop for Home {
+    /// Ends the agent, if one was started.
+    fn drop(&mut self) {
+        if let Ok(mut keyfob) = self.keyfob() {
+            let _ = keyfob
+                .args(["--quiet", "agent", "stop"])
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status();
+        }
+    }
+}
+
 impl Home {
     /// An empty one, without any PC/SC service. The passphrase of software keys is read from a file in it.
     ///

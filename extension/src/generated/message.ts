@@ -40,7 +40,23 @@ at?: number,
 /**
  * What it is for, to be shown in the prompt (a browser: the host name of the page).
  */
-purpose?: string, } | { "name": "identities", } | { "name": "presign", 
+purpose?: string, 
+/**
+ * Not one that was submitted already ([`Op::Submitted`]): the next step is waited for.
+ */
+fresh?: boolean, } | { "name": "submitted", 
+/**
+ * Full name of the account.
+ */
+account: string, 
+/**
+ * The code's [`Code::valid_from`].
+ */
+valid_from: number, } | { "name": "cancel", 
+/**
+ * The request's id.
+ */
+request: string, } | { "name": "lock", } | { "name": "identities", } | { "name": "presign", 
 /**
  * The canonical request of SigV4, whole, `X-Amz-*` parameters included. The host parses it,
  * rebuilds it from its own parse, and demands equal bytes; the identity, the time, the expiry and
@@ -158,7 +174,16 @@ export type Event = { "name": "touch-required",
 /**
  * What the touch will do, in the host's own words.
  */
-prompt: string, };
+prompt: string, 
+/**
+ * Perhaps it waits: whether this account wants a touch cannot be known beforehand. Worth showing when no answer
+ * has come for a moment.
+ */
+maybe?: boolean, } | { "name": "waiting", 
+/**
+ * For what, in the host's own words.
+ */
+why: string, };
 export type Answer = { "name": "hello", 
 /**
  * The host's version.
@@ -231,7 +256,7 @@ steps?: number, } | { "name": "hmac",
 /**
  * 20, 32 or 64 bytes in hexadecimal digits.
  */
-response: Password, } | { "name": "reset", };
+response: Password, } | { "name": "reset", } | { "name": "noted", } | { "name": "withdrawn", } | { "name": "locked", };
 export type Key = { 
 /**
  * What [`Request::key`] takes: `soft:NAME`, a serial number, or the device id where there is none.
@@ -332,7 +357,11 @@ valid_from?: number,
 /**
  * First second in which it is right no more (TOTP).
  */
-valid_until?: number, };
+valid_until?: number, 
+/**
+ * It was submitted to AWS already, which takes none twice: see [`Op::Submitted`].
+ */
+submitted?: boolean, };
 export type Identity = { 
 /**
  * `AKIA…`.
@@ -363,5 +392,9 @@ hint?: string,
 /**
  * What there is to choose from, where there is too much.
  */
-candidates?: Array<string>, };
+candidates?: Array<string>, 
+/**
+ * What would open the key, where it is locked: [`Op::Unlock`] takes it.
+ */
+wants?: Wants, };
 export type ErrorCode = "no-key" | "ambiguous" | "locked" | "wrong-password" | "touch-timeout" | "cancelled" | "not-found" | "exists" | "no-space" | "unsupported" | "key-removed" | "busy" | "no-pcsc" | "bad-answer" | "bad-request" | "unsupported-version" | "forbidden" | "invalid-input" | "io" | "aws-refused" | "internal";

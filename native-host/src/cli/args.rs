@@ -41,6 +41,9 @@ pub(super) struct Global {
     /// Print JSON
     #[arg(long, global = true)]
     pub(super) json: bool,
+    /// Do not use the agent: this process alone holds the key
+    #[arg(long, global = true, env = "KEYFOB_NO_AGENT", value_parser = clap::builder::FalseyValueParser::new())]
+    pub(super) no_agent: bool,
     /// Say nothing on stderr but errors and the touch prompt
     #[arg(short, long, global = true)]
     pub(super) quiet: bool,
@@ -70,6 +73,11 @@ pub(super) enum Command {
     /// Manage software keys: encrypted files in place of a card, for trying out and for tests
     #[command(subcommand)]
     Soft(Soft),
+    /// Forget all passwords and passphrases, and cancel whatever waits for a touch
+    Lock,
+    /// Manage the agent: the process that holds the key for all programs. It starts by itself
+    #[command(subcommand)]
+    Agent(Agent),
     /// Print completions for a shell, to be put where it looks for them
     Completions {
         /// Shell
@@ -110,6 +118,9 @@ pub(super) struct Code {
     /// Accounts: full names, or the beginning of a name or issuer if only one fits
     #[arg(add = complete::accounts())]
     pub(super) accounts: Vec<String>,
+    /// A code that AWS has not seen yet: waits for the next one if it has
+    #[arg(long, conflicts_with = "at")]
+    pub(super) fresh: bool,
     /// For another time than now: RFC 3339 (2026-11-21T12:00:00Z) or Unix seconds
     #[arg(long, value_name = "TIME", value_parser = time::parse)]
     pub(super) at: Option<u64>,
@@ -364,6 +375,22 @@ pub(super) enum Browser {
     },
     /// Say which browsers can start this program, and what is wrong with the others
     Status,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Agent {
+    /// Start it, if it does not run
+    Start,
+    /// End it; passwords are forgotten
+    Stop,
+    /// Say whether it runs: exit code 0 if it does, 7 if not
+    Status,
+    /// Be the agent, in the foreground
+    Run {
+        /// Forget passwords, and end, after so long without a request: 30s, 15m, 8h. By default as config.toml says, or 15m
+        #[arg(long, value_name = "DURATION", value_parser = time::duration)]
+        idle: Option<Duration>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,6 +1,6 @@
 //! What each command does.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::fs::File;
 use std::io::Read as _;
 use std::net::TcpStream;
@@ -23,18 +23,20 @@ use super::clip;
 use super::complete::{self, Dialect};
 use super::output;
 use super::watch;
+use crate::agent;
 use crate::browser::{Browsers, State};
 use crate::error::failure;
 use crate::exit::Exit;
-use crate::front;
+use crate::front::{self, Agent};
+use crate::holder::Desk;
 use crate::import;
 use crate::keychain;
 use crate::paths::Paths;
 use crate::policy::Caller;
-use crate::prompt;
-use crate::service::{self, Service};
+use crate::prompt::{self, PromptError};
+use crate::service;
 use crate::soft::{Name, SoftError, Unlock};
-use crate::touch::TouchNotice;
+use crate::touch::{self, TouchNotice};
 use crate::vpcd;
 
 pub(super) fn run(cli: Cli) -> Result<Exit, Failure> {
@@ -84,6 +86,8 @@ pub(super) fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Presign(presign) => self::presign(&global, &presign),
         Command::Browser(browser) => self::browser(&global, browser),
         Command::Soft(soft) => self::soft(&global, soft),
+        Command::Lock => lock(&global),
+        Command::Agent(agent) => self::agent(&global, &agent),
         Command::Completions { shell } => {
             if let Some(dialect) = Dialect::of(shell) {
                 return output::raw(dialect.script().as_bytes()).map(|()| Exit::Ok);
@@ -102,31 +106,78 @@ pub(super) fn run(cli: Cli) -> Result<Exit, Failure> {
     done.map(|()| Exit::Ok)
 }
 
-/// A service in this process, and the name of the key that was chosen.
+/// Asks whoever holds the keys, in the name of a person at the terminal.
 struct Client<'a> {
-    service: Service,
+    desk: Box<dyn Desk>,
     global: &'a Global,
+    asked: Cell<u64>,
 }
 
 impl<'a> Client<'a> {
     fn new(global: &'a Global) -> Result<Self, Failure> {
-        Ok(Self { service: front::service(Caller::CommandLine, front::Asking::Terminal)?, global })
+        let agent = if global.no_agent { Agent::No } else { Agent::Yes };
+        Ok(Self { desk: front::desk(Caller::CommandLine, agent)?, global, asked: Cell::new(0) })
     }
 
     fn ask(&mut self, op: Op) -> Result<Answer, Failure> {
         self.ask_key(self.global.key.clone(), op)
     }
 
+    /// Asks; where a password is wanted, asks the person for it, and again.
     fn ask_key(&mut self, key: Option<String>, op: Op) -> Result<Answer, Failure> {
-        let request = Request { v: message::VERSION, id: "cli".to_owned(), key, op };
-        // Gone from the terminal once there is an answer.
-        let notice = RefCell::new(None);
-        self.service.handle(request, &mut |event| {
-            if let Event::TouchRequired { prompt } = event {
-                let text = format!("Touch your key: {prompt}");
-                notice.replace(Some(TouchNotice::show(&text, Duration::ZERO)));
+        // A software key may want two: its file's, and that of the applet in it.
+        for _ in 0..2 {
+            match self.ask_once(key.clone(), op.clone()) {
+                Err(Failure { code: ErrorCode::Locked, wants: Some(wants), .. }) => {
+                    let password = prompt::typed_secret(&wants.what).map_err(|error| locked(&error))?;
+                    let password = text_as_it_is(&password, "the password")?;
+                    self.ask_once(Some(wants.key), Op::Unlock { password })?;
+                }
+                result => return result,
             }
+        }
+        self.ask_once(key, op)
+    }
+
+    fn ask_once(&self, key: Option<String>, op: Op) -> Result<Answer, Failure> {
+        let number = self.asked.get() + 1;
+        self.asked.set(number);
+        let request = Request { v: message::VERSION, id: format!("cli-{number}"), key, op };
+        // Gone from the terminal once there is something else to say.
+        let mut notice = None;
+        front::ask(&*self.desk, request, |event| match event {
+            Event::TouchRequired { prompt, maybe } => {
+                let delay = if maybe { touch::UNCERTAIN } else { Duration::ZERO };
+                drop(notice.replace(TouchNotice::show(&format!("Touch your key: {prompt}"), delay)));
+            }
+            Event::Waiting { why } => {
+                drop(notice.take());
+                output::note(self.global.quiet, &format!("Waiting: {why}."));
+            }
+            _ => {}
         })
+    }
+}
+
+/// Nobody is there to give the password.
+fn locked(error: &PromptError) -> Failure {
+    match error {
+        // Only a person knows a card's password; a software key's may be in a file.
+        PromptError::NoTerminal(_) => failure(
+            error.code(),
+            format!("the key is locked: {error}"),
+            "run it in a terminal, or put a software key's passphrase into a file and name that in \
+             KEYFOB_PASSPHRASE_FILE",
+        ),
+        error => front::prompt_failure(error),
+    }
+}
+
+/// A secret that is text. Not trimmed: a space may belong to it.
+fn text_as_it_is(secret: &Secret, what: &str) -> Result<Password, Failure> {
+    match str::from_utf8(secret.expose()) {
+        Ok(text) => Ok(Password(text.to_owned())),
+        Err(_) => Err(failure(ErrorCode::InvalidInput, format!("{what} is not UTF-8 text"), "")),
     }
 }
 
@@ -233,7 +284,7 @@ fn code(global: &Global, code: args::Code) -> Result<(), Failure> {
     let mut client = Client::new(global)?;
     let mut codes = Vec::new();
     for account in code.accounts {
-        match client.ask(Op::Code { account, at: code.at, purpose: None })? {
+        match client.ask(Op::Code { account, at: code.at, purpose: None, fresh: code.fresh })? {
             Answer::Code { account, code: calculated } => {
                 let late = calculated.valid_until.is_some_and(|until| until <= service::unix_time());
                 if code.at.is_none() && late {
@@ -598,10 +649,7 @@ fn access(global: &Global, access: &args::Access) -> Result<(), Failure> {
                 code: ErrorCode::InvalidInput,
                 ..front::prompt_failure(&error)
             })?;
-            // Not trimmed: a space may belong to it.
-            let new = str::from_utf8(new.expose())
-                .map_err(|_| failure(ErrorCode::InvalidInput, "the new password is not UTF-8 text", ""))?;
-            Op::ChangePassword { new: Some(Password(new.to_owned())) }
+            Op::ChangePassword { new: Some(text_as_it_is(&new, "the new password")?) }
         }
         args::Access::Remember => Op::RememberPassword {},
         args::Access::Forget => Op::ForgetPassword {},
@@ -880,6 +928,59 @@ fn soft(global: &Global, command: Soft) -> Result<(), Failure> {
             Ok(())
         }
         Soft::Serve { name, reader } => serve(global, name.strip_prefix("soft:").unwrap_or(&name), &reader),
+    }
+}
+
+fn lock(global: &Global) -> Result<(), Failure> {
+    let paths = front::paths()?;
+    // One that is started only to be told to forget knows nothing. And whoever uses none has nothing to forget.
+    let runs = !global.no_agent && agent::status(&paths)?.is_some();
+    if runs {
+        match Client::new(global)?.ask(Op::Lock {})? {
+            Answer::Locked {} => {}
+            other => return unexpected(other),
+        }
+    }
+    if global.json {
+        return output::json(&json!({ "locked": true, "agent": runs }));
+    }
+    output::note(global.quiet, if runs { "Locked." } else { "The agent does not run: nothing is unlocked." });
+    Ok(())
+}
+
+fn agent(global: &Global, command: &args::Agent) -> Result<(), Failure> {
+    let paths = front::paths()?;
+    let (status, verb) = match command {
+        args::Agent::Start => (Some(agent::start(&paths)?), "runs"),
+        args::Agent::Stop => (agent::stop(&paths)?, "has ended"),
+        args::Agent::Status => (agent::status(&paths)?, "runs"),
+        args::Agent::Run { idle } => {
+            let idle = match idle {
+                Some(idle) => *idle,
+                None => front::config(&paths)?.agent_idle.map_or(agent::IDLE, Duration::from_secs),
+            };
+            return agent::run(idle);
+        }
+    };
+    match status {
+        Some(status) if global.json => output::json(&status),
+        Some(status) => output::line(&format!(
+            "The agent {verb}: process {}, version {}, {} clients, idle for {}; forgets passwords after {}.",
+            status.pid,
+            status.version,
+            status.clients,
+            service::duration(status.idle),
+            service::duration(status.idle_limit),
+        )),
+        None if matches!(command, args::Agent::Stop) => {
+            output::note(global.quiet, "The agent does not run.");
+            Ok(())
+        }
+        None => Err(failure(
+            ErrorCode::NotFound,
+            "the agent does not run",
+            "it starts by itself when a key is asked; `keyfob agent start` starts it now",
+        )),
     }
 }
 

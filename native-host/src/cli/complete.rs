@@ -17,7 +17,7 @@ use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, complete};
 use keyfob_core::message::{self, Answer, Key, Op, Request};
 
 use super::args::Cli;
-use crate::front;
+use crate::front::{self, Agent};
 use crate::policy::Caller;
 use crate::prompt::printable;
 
@@ -219,7 +219,8 @@ fn ask_names(kind: Names, key: Option<String>) -> Option<Vec<String>> {
 /// The answer of a key, if it gives one without a person.
 fn ask(key: Option<String>, op: Op) -> Option<Answer> {
     let request = Request { v: message::VERSION, id: "complete".to_owned(), key, op };
-    front::service(Caller::CommandLine, front::Asking::Nobody).ok()?.handle(request, &mut |_| ()).ok()
+    let desk = front::desk(Caller::CommandLine, Agent::Yes).ok()?;
+    front::ask(&*desk, request, |_| ()).ok()
 }
 
 /// What was typed in bash, whose readline replaces less than the word: it breaks words at colons and other characters

@@ -6,10 +6,10 @@
 mod args;
 mod clip;
 mod commands;
-mod doctor;
 mod complete;
+mod doctor;
 mod output;
-mod time;
+pub(crate) mod time;
 mod watch;
 
 use std::ffi::OsString;

@@ -96,7 +96,7 @@ pub fn examine(system: &System, paths: &Paths, choice: Option<&str>) -> Vec<Find
     let config = Config::load(&paths.config_file(), system.env);
     let choice = choice.map(str::to_owned).or_else(|| config.as_ref().ok()?.key.clone());
     let files = soft::SoftKeys::new(paths.soft_keys());
-    let mut keys = Keys::new(SoftKeys::new(files.clone(), Box::new(|_| Ok(None))));
+    let mut keys = Keys::new(SoftKeys::new(files.clone()));
     let mut findings = match keys.slots() {
         Ok(slots) => cards(system, &slots, choice.as_deref(), &holders::others()),
         Err(error) => vec![Finding::problem_if(!is_soft(choice.as_deref()), service(system, error))],

@@ -6,6 +6,7 @@
 mod device;
 mod pcsc;
 mod soft;
+pub mod watch;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -17,7 +18,9 @@ use keyfob_core::oath::{AccessKey, Exchange, OathError, Request, Selected, Sessi
 use zeroize::Zeroizing;
 
 pub use self::pcsc::PcscError;
-pub use self::soft::{AskPassphrase, ServedCard, SoftKeys, TOUCH_ENV};
+pub use self::soft::{ServedCard, SoftKeys, SoftSettings, TOUCH_ENV};
+use crate::client::Cancel;
+use crate::prompt::PromptError;
 use crate::soft::SoftError;
 
 /// Prefix of a software key's id.
@@ -51,9 +54,12 @@ pub enum KeyError {
     /// Several keys.
     #[error("several keys are plugged in")]
     Ambiguous(Vec<String>),
-    /// The passphrase could not be asked for.
-    #[error("{}", .0.message)]
-    Asking(message::Failure),
+    /// The passphrase could not be read.
+    #[error(transparent)]
+    Prompt(#[from] PromptError),
+    /// Nobody waits for the answer any more.
+    #[error("the request was cancelled")]
+    Cancelled,
     /// The system's random number generator.
     #[error("no random numbers from the system: {0}")]
     Random(#[from] getrandom::Error),
@@ -99,6 +105,7 @@ pub struct Conversation<'a> {
     id: Option<String>,
     /// The password's, once it was proved: SELECT makes the card forget that.
     access_key: Option<AccessKey>,
+    cancel: Cancel,
     /// What the card told of itself, if it was asked.
     device: Option<Told>,
 }
@@ -113,6 +120,7 @@ impl<'a> Conversation<'a> {
         kind: KeyKind,
         label: &str,
         id: Option<String>,
+        cancel: Cancel,
     ) -> Result<Self, KeyError> {
         let selected = run(card, Session::select())?;
         Ok(Self {
@@ -122,6 +130,7 @@ impl<'a> Conversation<'a> {
             kind,
             id,
             access_key: None,
+            cancel,
             device: None,
         })
     }
@@ -161,11 +170,14 @@ impl<'a> Conversation<'a> {
         Ok(())
     }
 
-    /// One request.
+    /// One request, unless nobody waits for what comes of it.
     ///
     /// # Errors
-    /// The card's.
+    /// The card's; [`KeyError::Cancelled`].
     pub fn call<R: Request>(&mut self, request: R) -> Result<R::Answer, KeyError> {
+        if self.cancel.is_set() {
+            return Err(KeyError::Cancelled);
+        }
         run(self.card, self.session.exchange(request, random()?))
     }
 
@@ -229,13 +241,15 @@ pub struct Keys {
     told: HashMap<String, (Vec<u8>, Told)>,
     /// Software keys that were unlocked.
     pub soft: SoftKeys,
+    /// Of the request that is being answered.
+    pub cancel: Cancel,
 }
 
 impl Keys {
     /// Keys on the PC/SC service and in `soft`. Nothing is touched yet.
     #[must_use]
     pub fn new(soft: SoftKeys) -> Self {
-        Self { cards: pcsc::Cards::default(), told: HashMap::new(), soft }
+        Self { cards: pcsc::Cards::default(), told: HashMap::new(), soft, cancel: Cancel::default() }
     }
 
     /// Every key: the chosen software key, and all cards that have an OATH applet.
@@ -253,6 +267,21 @@ impl Keys {
             cards => keys.extend(cards?.0.into_iter().map(|card| card.key)),
         }
         Ok(keys)
+    }
+
+    /// The ids of all cards, where there is more than one to choose from; none otherwise, at no cost.
+    ///
+    /// # Errors
+    /// PC/SC's.
+    pub fn several(&mut self) -> Result<Vec<String>, KeyError> {
+        // Without a service there is nothing to choose from: what is asked of it next says so.
+        if self.readers().is_ok_and(|readers| readers.len() > 1) {
+            let (cards, _) = self.describe(None)?;
+            if cards.len() > 1 {
+                return Ok(cards.into_iter().map(|card| card.key.id).collect());
+            }
+        }
+        Ok(Vec::new())
     }
 
     /// Every reader, and what is in it.
@@ -308,7 +337,7 @@ impl Keys {
         talk: impl FnOnce(&mut Conversation<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         if let Some(name) = choice.and_then(|choice| choice.strip_prefix(SOFT_PREFIX)) {
-            return self.soft.with(name, talk);
+            return self.soft.with(name, self.cancel.clone(), talk);
         }
         let (reader, salt) = self.reader(choice)?;
         self.converse(&reader, |conversation| {
@@ -326,9 +355,10 @@ impl Keys {
         reader: &str,
         talk: impl FnOnce(&mut Conversation<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        let Self { cards, told, .. } = self;
+        let Self { cards, told, cancel, .. } = self;
         cards.with(reader, |card| {
-            let mut conversation = Conversation::open(card, KeyKind::SmartCard, reader, None)?;
+            let mut conversation =
+                Conversation::open(card, KeyKind::SmartCard, reader, None, cancel.clone())?;
             // Another salt is another card, or one that was reset.
             conversation.device = told
                 .get(reader)

@@ -1,38 +1,68 @@
 //! Software keys as cards: the file opened once, a conversation under its lock.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::Duration;
 
 use keyfob_core::apdu::CommandApdu;
-use keyfob_core::message::{self, Failure, KeyKind};
+use keyfob_core::message::{self, KeyKind};
 use keyfob_core::secret::Secret;
 use keyfob_core::softkey::{Environment, SoftKey};
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::{Card, Conversation, KeyError, SOFT_PREFIX};
-use crate::keychain;
+use crate::client::Cancel;
 use crate::soft::{self, Name, Opened, Protection, SoftError, Unlock};
+use crate::{keychain, prompt};
 
 /// How the touch of a software key, which has no button, is answered: `never`, or after so many milliseconds.
 /// Unset: at once. For tests and demonstrations.
 pub const TOUCH_ENV: &str = "KEYFOB_SOFT_TOUCH";
 
-/// Where a passphrase comes from when one is wanted.
-pub type AskPassphrase = Box<dyn FnMut(&Name) -> Result<Option<Secret>, Failure> + Send>;
+/// How software keys are used: settings of who asks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SoftSettings {
+    /// The file whose first line is the passphrase; see [`prompt::PASSPHRASE_FILE_ENV`].
+    pub passphrase_file: Option<PathBuf>,
+    /// See [`TOUCH_ENV`].
+    pub touch: Option<String>,
+}
+
+impl SoftSettings {
+    /// As the environment says. `env` reads a variable of it.
+    #[must_use]
+    pub fn new(env: impl Fn(&str) -> Option<OsString>) -> Self {
+        let text = |name: &str| env(name).filter(|value| !value.is_empty());
+        // Who reads it may be in another folder.
+        let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+        Self {
+            passphrase_file: text(prompt::PASSPHRASE_FILE_ENV).map(PathBuf::from).map(absolute),
+            touch: text(TOUCH_ENV).map(|value| value.to_string_lossy().into_owned()),
+        }
+    }
+}
 
 /// The software keys of this user, and those among them that this process has opened.
 pub struct SoftKeys {
     files: soft::SoftKeys,
     opened: HashMap<Name, Opened>,
-    ask: AskPassphrase,
+    /// Of who asks now.
+    pub settings: SoftSettings,
 }
 
 impl SoftKeys {
-    /// `ask` is called when a key wants its passphrase; `None` from it means that there is nobody to ask.
+    /// None is open yet.
     #[must_use]
-    pub fn new(files: soft::SoftKeys, ask: AskPassphrase) -> Self {
-        Self { files, opened: HashMap::new(), ask }
+    pub fn new(files: soft::SoftKeys) -> Self {
+        Self { files, opened: HashMap::new(), settings: SoftSettings::default() }
+    }
+
+    /// Closes them all.
+    pub fn lock(&mut self) {
+        self.opened.clear();
     }
 
     /// The files.
@@ -86,6 +116,10 @@ impl SoftKeys {
 
     fn open(&mut self, name: &str) -> Result<&mut Opened, KeyError> {
         let name: Name = name.parse()?;
+        // It may have been deleted and made anew since.
+        if self.opened.get_mut(&name).is_some_and(|opened| opened.refresh().is_err()) {
+            self.opened.remove(&name);
+        }
         if !self.opened.contains_key(&name) {
             let opened = match self.files.protection(&name)? {
                 Protection::Keychain => {
@@ -93,15 +127,21 @@ impl SoftKeys {
                     self.files.open(&name, Unlock::Keychain(&*keychain))?
                 }
                 Protection::Passphrase => {
-                    let passphrase = (self.ask)(&name)
-                        .map_err(KeyError::Asking)?
-                        .ok_or_else(|| SoftError::NeedsPassphrase(name.clone()))?;
+                    let passphrase = self.passphrase(&name)?;
                     self.files.open(&name, Unlock::Passphrase(&passphrase))?
                 }
             };
             self.opened.insert(name.clone(), opened);
         }
         self.opened.get_mut(&name).ok_or(KeyError::Soft(SoftError::NotFound(name)))
+    }
+
+    /// The passphrase in the file that was named for it.
+    fn passphrase(&self, name: &Name) -> Result<Secret, KeyError> {
+        let file = || self.settings.passphrase_file.clone().map(PathBuf::into_os_string);
+        let mut warn = |text: &str| eprintln!("{}", prompt::printable(text));
+        prompt::passphrase_file(&soft::passphrase_of(name), |_| file(), &mut warn)?
+            .ok_or_else(|| SoftError::NeedsPassphrase(name.clone()).into())
     }
 
     /// Describes a key without opening it.
@@ -126,6 +166,7 @@ impl SoftKeys {
     pub(super) fn with<T, E: From<KeyError>>(
         &mut self,
         name: &str,
+        cancel: Cancel,
         talk: impl FnOnce(&mut Conversation<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         /// Tells what the conversation returned from what the file did.
@@ -138,14 +179,17 @@ impl SoftKeys {
                 Self::Key(error.into())
             }
         }
+        let finger = Finger { touch: self.settings.touch.clone() };
         let opened = self.open(name)?;
         let result = opened.update(|state| {
-            let mut card = SoftCard { key: SoftKey::from_bytes(state).map_err(|e| Failed::Key(e.into()))? };
+            let key = SoftKey::from_bytes(state).map_err(|e| Failed::Key(e.into()))?;
+            let mut card = SoftCard { key, finger };
             let mut conversation = Conversation::open(
                 &mut card,
                 KeyKind::Software,
                 &format!("software key {name}"),
                 Some(format!("{SOFT_PREFIX}{name}")),
+                cancel,
             )
             .map_err(Failed::Key)?;
             let result = talk(&mut conversation).map_err(Failed::Talk)?;
@@ -167,7 +211,7 @@ impl SoftKeys {
         let parsed: Name = name.parse()?;
         let opened = self.opened.remove(&parsed).ok_or(SoftError::NotFound(parsed))?;
         let key = SoftKey::from_bytes(opened.state())?;
-        Ok(ServedCard { opened, key })
+        Ok(ServedCard { opened, key, finger: Finger { touch: self.settings.touch } })
     }
 }
 
@@ -178,11 +222,12 @@ fn changed(key: &mut SoftKey) -> Result<Option<Zeroizing<Vec<u8>>>, KeyError> {
 
 struct SoftCard {
     key: SoftKey,
+    finger: Finger,
 }
 
 impl Card for SoftCard {
     fn transmit(&mut self, command: &CommandApdu) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-        Ok(self.key.transmit(command.as_bytes(), &mut Finger))
+        Ok(self.key.transmit(command.as_bytes(), &mut self.finger))
     }
 }
 
@@ -190,6 +235,7 @@ impl Card for SoftCard {
 pub struct ServedCard {
     opened: Opened,
     key: SoftKey,
+    finger: Finger,
 }
 
 impl ServedCard {
@@ -198,10 +244,10 @@ impl ServedCard {
     /// # Errors
     /// Those of the file; the command was not carried out then.
     pub fn transmit(&mut self, command: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-        let key = &mut self.key;
+        let Self { key, finger, .. } = self;
         self.opened.update(|state| {
             key.reload(state)?;
-            let response = key.transmit(command, &mut Finger);
+            let response = key.transmit(command, finger);
             Ok((response, changed(key)?))
         })
     }
@@ -213,15 +259,18 @@ impl ServedCard {
 }
 
 /// The finger that a software key has not.
-struct Finger;
+struct Finger {
+    /// As [`TOUCH_ENV`] says.
+    touch: Option<String>,
+}
 
 impl Environment for Finger {
     fn touch(&mut self, _id: &[u8]) -> bool {
-        match std::env::var(TOUCH_ENV).as_deref() {
-            Err(_) => true,
+        match self.touch.as_deref() {
+            None => true,
             // A card gives up after about 15 s; a program need not make anybody wait to say the same.
-            Ok("never") => false,
-            Ok(milliseconds) => {
+            Some("never") => false,
+            Some(milliseconds) => {
                 sleep(Duration::from_millis(milliseconds.parse().unwrap_or(0)));
                 true
             }

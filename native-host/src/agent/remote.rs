@@ -1,0 +1,318 @@
+//! A front end's side of the agent: finds it, starts it, asks it, and survives its end.
+
+use std::collections::HashMap;
+use std::io::{self, Write as _};
+use std::os::unix::net::UnixStream;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use keyfob_core::message::{ErrorCode, Failure, Reply, Request, VERSION};
+use serde::Deserialize as _;
+use serde_json::Deserializer;
+
+use super::place::Place;
+use super::{Opened, Opening, Purpose, Status};
+use crate::client::Client;
+use crate::error::failure;
+use crate::front;
+use crate::holder::{Desk, Replies, is_shared};
+use crate::paths::Paths;
+use crate::wire::{Frame, read_frame, try_frame};
+
+/// How long an agent may take to greet. One that is stopped takes for ever.
+const GREETING: Duration = Duration::from_secs(2);
+/// How long one that was started may take to listen.
+const START: Duration = Duration::from_secs(3);
+/// What of the environment the agent needs: where the user's files, keychain and readers are. All else comes with each
+/// front end.
+const ENVIRONMENT: &[&str] = &[
+    "HOME",
+    "USER",
+    "LANG",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_CACHE_HOME",
+    "XDG_RUNTIME_DIR",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "PCSCLITE_CSOCK_NAME",
+    crate::paths::CONFIG_ENV,
+];
+
+/// A connection to the agent, which is started where there is none. None where it cannot be had: the front end then
+/// holds the keys itself.
+#[must_use]
+pub fn connect(paths: &Paths, client: &Client) -> Option<Box<dyn Desk>> {
+    let link = Link { place: Place::of(paths, front::env)?, client: client.clone() };
+    let stream = link.open()?;
+    let shared = Arc::new(Shared { link, stream: Mutex::new(None), pending: Mutex::default() });
+    shared.listen(stream).ok()?;
+    Some(Box::new(Remote { shared }))
+}
+
+/// How the agent is; none if there is none.
+///
+/// # Errors
+/// If it does not say.
+pub fn status(paths: &Paths) -> Result<Option<Status>, Failure> {
+    ask_once(paths, Purpose::Status)
+}
+
+/// Ends the agent. How it was; none if there was none.
+///
+/// # Errors
+/// If it does not answer.
+pub fn stop(paths: &Paths) -> Result<Option<Status>, Failure> {
+    ask_once(paths, Purpose::Stop)
+}
+
+/// Starts the agent, if there is none yet.
+///
+/// # Errors
+/// If it does not come up.
+pub fn start(paths: &Paths) -> Result<Status, Failure> {
+    if let Some(status) = status(paths)? {
+        return Ok(status);
+    }
+    let place = Place::of(paths, front::env).ok_or_else(no_place)?;
+    launch().map_err(|error| failure(ErrorCode::Io, format!("cannot start the agent: {error}"), ""))?;
+    let silent =
+        || failure(ErrorCode::Io, "the agent was started and does not listen", "try `keyfob agent run`");
+    wait_for(&place).ok_or_else(silent)?;
+    status(paths)?.ok_or_else(silent)
+}
+
+fn no_place() -> Failure {
+    failure(
+        ErrorCode::Io,
+        "there is no folder for the agent's socket that is yours alone",
+        "see that $XDG_RUNTIME_DIR is yours, with mode 0700",
+    )
+}
+
+fn ask_once(paths: &Paths, purpose: Purpose) -> Result<Option<Status>, Failure> {
+    let Some(place) = Place::of(paths, front::env) else { return Ok(None) };
+    let stream = match UnixStream::connect(&place.socket) {
+        Ok(stream) => stream,
+        Err(_) => return Ok(None),
+    };
+    match open(&stream, purpose) {
+        Ok(Opened::Status(status)) => Ok(Some(status)),
+        Ok(Opened::Retired) => Ok(None),
+        Ok(Opened::Refused(failure)) => Err(failure),
+        Ok(Opened::Welcome) | Err(_) => Err(failure(
+            ErrorCode::Internal,
+            "the agent does not answer",
+            "end it by hand: its process is in the file beside its socket",
+        )),
+    }
+}
+
+/// Starts the agent as a process of its own.
+fn launch() -> io::Result<()> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command
+        .args(["agent", "run"])
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    for name in ENVIRONMENT {
+        if let Some(value) = front::env(name) {
+            command.env(name, value);
+        }
+    }
+    let mut child = command.spawn()?;
+    // Only a front end that outlives it sees its end.
+    std::thread::spawn(move || child.wait());
+    Ok(())
+}
+
+/// A connection to an agent that was just started.
+fn wait_for(place: &Place) -> Option<UnixStream> {
+    let begin = Instant::now();
+    let mut pause = Duration::from_micros(500);
+    while begin.elapsed() < START {
+        if let Ok(stream) = UnixStream::connect(&place.socket) {
+            return Some(stream);
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(20));
+    }
+    None
+}
+
+/// Says what a connection is for, and hears the answer.
+fn open(stream: &UnixStream, purpose: Purpose) -> io::Result<Opened> {
+    if !super::server::is_peer_user(stream) {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    stream.set_read_timeout(Some(GREETING))?;
+    stream.set_write_timeout(Some(GREETING))?;
+    let mut stream = stream;
+    let frame = try_frame(&Opening { v: VERSION, purpose }).map_err(io::Error::other)?;
+    stream.write_all(&frame)?;
+    let Frame::Message(message) = read_frame(&mut stream)? else {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    };
+    let opened = Opened::deserialize(&mut Deserializer::from_slice(&message)).map_err(io::Error::other)?;
+    stream.set_read_timeout(None)?;
+    Ok(opened)
+}
+
+/// How a connection is made, and made again.
+struct Link {
+    place: Place,
+    client: Client,
+}
+
+impl Link {
+    fn open(&self) -> Option<UnixStream> {
+        // The second one after the first was retired, or ended between being found and being asked.
+        for _ in 0..2 {
+            let stream = match UnixStream::connect(&self.place.socket) {
+                Ok(stream) => stream,
+                Err(_) => {
+                    launch().ok()?;
+                    wait_for(&self.place)?
+                }
+            };
+            match open(&stream, Purpose::Ask(Box::new(self.client.clone()))) {
+                Ok(Opened::Welcome) => return Some(stream),
+                Ok(Opened::Retired) => {}
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
+                _ => return None,
+            }
+        }
+        None
+    }
+}
+
+/// A request that is not answered yet.
+struct Pending {
+    request: Request,
+    replies: Replies,
+    /// The front end was told of it, or it was asked twice: it is not asked again.
+    told: bool,
+}
+
+struct Shared {
+    link: Link,
+    stream: Mutex<Option<UnixStream>>,
+    pending: Mutex<HashMap<String, Pending>>,
+}
+
+/// The agent as a [`Desk`].
+struct Remote {
+    shared: Arc<Shared>,
+}
+
+impl Shared {
+    fn stream(&self) -> MutexGuard<'_, Option<UnixStream>> {
+        self.stream.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pending(&self) -> MutexGuard<'_, HashMap<String, Pending>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a connection, and hears what comes over it in a thread of its own.
+    fn listen(self: &Arc<Self>, stream: UnixStream) -> io::Result<()> {
+        let mut reader = stream.try_clone()?;
+        *self.stream() = Some(stream);
+        let shared = Arc::downgrade(self);
+        std::thread::Builder::new().name("agent".to_owned()).spawn(move || {
+            while let Ok(Frame::Message(message)) = read_frame(&mut reader) {
+                let Ok(reply) = serde_json::from_slice::<Reply>(&message) else { break };
+                let Some(shared) = shared.upgrade() else { return };
+                shared.dispatch(reply);
+            }
+            if let Some(shared) = shared.upgrade() {
+                shared.lost();
+            }
+        })?;
+        Ok(())
+    }
+
+    fn dispatch(&self, reply: Reply) {
+        let (Reply::Event { id, .. } | Reply::Done { id, .. } | Reply::Failed { id, .. }) = &reply else {
+            return;
+        };
+        let mut pending = self.pending();
+        if matches!(reply, Reply::Event { .. }) {
+            if let Some(asked) = pending.get_mut(id) {
+                asked.told = true;
+                (asked.replies)(reply);
+            }
+        } else if let Some(asked) = pending.remove(id) {
+            drop(pending);
+            (asked.replies)(reply);
+        }
+    }
+
+    /// The agent has ended. What only reads, and has shown nothing yet, is asked again.
+    fn lost(self: &Arc<Self>) {
+        if self.stream().take().is_none() {
+            // We left.
+            return;
+        }
+        let lost: Vec<_> = self.pending().drain().map(|(_, pending)| pending).collect();
+        for Pending { request, replies, told } in lost {
+            if !told && is_shared(&request.op) {
+                self.send(Pending { request, replies, told: true });
+            } else {
+                fail(&request, &replies);
+            }
+        }
+    }
+
+    fn send(self: &Arc<Self>, asked: Pending) {
+        let mut stream = self.stream();
+        if stream.is_none() {
+            drop(stream);
+            let again = self.link.open().and_then(|again| self.listen(again).ok());
+            if again.is_none() {
+                return fail(&asked.request, &asked.replies);
+            }
+            stream = self.stream();
+        }
+        let frame = match try_frame(&asked.request) {
+            Ok(frame) => frame,
+            Err(text) => {
+                let error = failure(ErrorCode::InvalidInput, text, "");
+                return (asked.replies)(Reply::Failed { id: asked.request.id, error });
+            }
+        };
+        let id = asked.request.id.clone();
+        self.pending().insert(id, asked);
+        // A connection that is broken is noticed by the listener.
+        if let Some(stream) = stream.as_mut() {
+            let _ = stream.write_all(&frame);
+        }
+    }
+}
+
+fn fail(request: &Request, replies: &Replies) {
+    let text = "the agent ended before it answered";
+    let hint = "ask again; whether it was done, `keyfob oath list` shows";
+    replies(Reply::Failed { id: request.id.clone(), error: failure(ErrorCode::Internal, text, hint) });
+}
+
+impl Desk for Remote {
+    fn ask(&self, request: Request, replies: Replies) {
+        self.shared.send(Pending { request, replies, told: false });
+    }
+
+    fn leave(&self) {
+        if let Some(stream) = self.shared.stream().take() {
+            let _ = stream.shutdown(std::net::Shutdown::Both);
+        }
+        self.shared.pending().clear();
+    }
+}
+
+impl Drop for Remote {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}

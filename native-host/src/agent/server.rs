@@ -1,0 +1,325 @@
+//! The agent's own side: listens, serves, watches, and ends.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Seek as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use keyfob_core::message::{ErrorCode, Failure, VERSION};
+
+use super::place::Place;
+use super::{Opened, Opening, Purpose, Status};
+use crate::error::failure;
+use crate::front;
+use crate::harden::{self, SleepDetector};
+use crate::holder::Holder;
+use crate::key::watch;
+use crate::paths::Paths;
+use crate::wire::{self, AtEnd, Frame, read_frame, try_frame};
+
+/// How often the agent looks whether it is still wanted.
+const TICK: Duration = Duration::from_secs(2);
+/// How long a front end may take to say what it wants.
+const GREETING: Duration = Duration::from_secs(5);
+/// How many front ends at once: more than a storm of processes, fewer than the system has threads.
+const MAX_CLIENTS: usize = 1000;
+
+/// Is the agent until it is told to end, or nobody has asked anything for `idle`.
+///
+/// # Errors
+/// If it cannot listen. That another one does is none.
+pub fn run(idle: Duration) -> Result<(), Failure> {
+    harden::process();
+    // Not with the terminal, nor with the browser, that it was started from.
+    let _ = rustix::process::setsid();
+    let paths = Paths::resolve(front::env).map_err(|error| failure(error.code(), &error, ""))?;
+    let no_place =
+        || failure(ErrorCode::Io, "there is no folder for the agent's socket that is yours alone", "");
+    let place = Place::of(&paths, front::env).ok_or_else(no_place)?;
+    let cannot = |error: io::Error| {
+        failure(ErrorCode::Io, format!("cannot listen on {}: {error}", place.socket.display()), "")
+    };
+    let Some(listening) = Listening::begin(&place).map_err(cannot)? else { return Ok(()) };
+    let _ = std::env::set_current_dir("/");
+
+    let shared = Arc::new(Shared {
+        holder: Holder::new(front::local_service(&paths)),
+        program: Program::running(),
+        idle,
+        clients: AtomicUsize::new(0),
+        state: Mutex::new(State { listening: Some(listening), ending: false }),
+        turn: Condvar::new(),
+    });
+    let removals = watch::removals({
+        let shared = Arc::clone(&shared);
+        move |reader| shared.holder.removed(reader)
+    });
+    std::thread::spawn({
+        let shared = Arc::clone(&shared);
+        move || accept(&shared)
+    });
+    shared.stay();
+    drop(removals);
+    Ok(())
+}
+
+/// The socket, while it is ours.
+struct Listening {
+    listener: Arc<UnixListener>,
+    socket: PathBuf,
+    /// The socket's file, to know it again.
+    inode: u64,
+    /// Locked as long as it lives.
+    _lock: File,
+}
+
+impl Listening {
+    /// None if another agent listens.
+    fn begin(place: &Place) -> io::Result<Option<Self>> {
+        let mut lock = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&place.lock)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => return Ok(None),
+            Err(fs::TryLockError::Error(error)) => return Err(error),
+        }
+        lock.set_len(0)?;
+        lock.rewind()?;
+        writeln!(lock, "{}", std::process::id())?;
+        // With the lock in hand, whatever is there was left behind by one that was killed.
+        match fs::remove_file(&place.socket) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = Arc::new(UnixListener::bind(&place.socket)?);
+        let inode = fs::symlink_metadata(&place.socket)?.ino();
+        Ok(Some(Self { listener, socket: place.socket.clone(), inode, _lock: lock }))
+    }
+
+    /// Whether the file is still there, and this socket's.
+    fn is_there(&self) -> bool {
+        fs::symlink_metadata(&self.socket).is_ok_and(|metadata| metadata.ino() == self.inode)
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        if self.is_there() {
+            let _ = fs::remove_file(&self.socket);
+        }
+    }
+}
+
+/// The file of a program: another one once it was replaced by another version.
+#[derive(Debug, PartialEq, Eq)]
+struct Program {
+    path: PathBuf,
+    identity: Option<(u64, u64, i64, i64)>,
+}
+
+impl Program {
+    fn running() -> Self {
+        Self::at(&std::env::current_exe().unwrap_or_default())
+    }
+
+    fn at(path: &Path) -> Self {
+        let identity =
+            fs::metadata(path).ok().map(|file| (file.dev(), file.ino(), file.mtime(), file.mtime_nsec()));
+        Self { path: path.to_owned(), identity }
+    }
+
+    fn was_replaced(&self) -> bool {
+        Self::at(&self.path) != *self
+    }
+}
+
+struct Shared {
+    holder: Holder,
+    program: Program,
+    idle: Duration,
+    clients: AtomicUsize,
+    state: Mutex<State>,
+    turn: Condvar,
+}
+
+struct State {
+    /// None once this agent takes no more front ends.
+    listening: Option<Listening>,
+    ending: bool,
+}
+
+impl Shared {
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns when the agent is to end.
+    fn stay(&self) {
+        let mut sleep = SleepDetector::new();
+        let mut locked = false;
+        loop {
+            let state = self.state();
+            let (state, _) = self.turn.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner);
+            // Whoever removed the socket, perhaps with its folder, wants no agent.
+            let gone = state.listening.as_ref().is_some_and(|listening| !listening.is_there());
+            let retired = state.listening.is_none();
+            let ending = state.ending;
+            drop(state);
+            if ending || gone {
+                return;
+            }
+            if sleep.has_slept() {
+                self.holder.lock();
+            }
+            let clients = self.clients.load(Ordering::SeqCst);
+            if self.holder.idle() < self.idle {
+                locked = false;
+            } else if !locked {
+                self.holder.lock();
+                locked = true;
+            }
+            if clients == 0 && (locked || retired) {
+                // From here on nobody finds it.
+                self.state().listening = None;
+                if self.clients.load(Ordering::SeqCst) == 0 {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn status(&self) -> Status {
+        Status {
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            // Who asks this is none.
+            clients: self.clients.load(Ordering::SeqCst).saturating_sub(1),
+            idle: self.holder.idle().as_secs(),
+            idle_limit: self.idle.as_secs(),
+        }
+    }
+
+    /// Takes no more front ends, and lets another agent be started.
+    fn retire(&self) {
+        self.state().listening = None;
+        self.turn.notify_all();
+    }
+
+    fn end(&self) {
+        let mut state = self.state();
+        state.listening = None;
+        state.ending = true;
+        drop(state);
+        self.turn.notify_all();
+    }
+}
+
+fn accept(shared: &Arc<Shared>) {
+    let Some(listener) = shared.state().listening.as_ref().map(|listening| Arc::clone(&listening.listener))
+    else {
+        return;
+    };
+    loop {
+        let stream = match listener.accept() {
+            Ok((stream, _)) => stream,
+            // Too many files are open, perhaps: some will be closed.
+            Err(_) => {
+                std::thread::sleep(Duration::from_millis(50));
+                continue;
+            }
+        };
+        if shared.clients.fetch_add(1, Ordering::SeqCst) >= MAX_CLIENTS || !is_peer_user(&stream) {
+            shared.clients.fetch_sub(1, Ordering::SeqCst);
+            continue;
+        }
+        let connection = Connection { shared: Arc::clone(shared) };
+        // A thread that cannot be had is a connection that is closed.
+        let _ = std::thread::Builder::new().stack_size(512 << 10).spawn(move || connection.serve(&stream));
+        if shared.state().listening.is_none() {
+            return;
+        }
+    }
+}
+
+/// One front end's connection; counted until it is dropped.
+struct Connection {
+    shared: Arc<Shared>,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.shared.clients.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Connection {
+    fn serve(self, stream: &UnixStream) {
+        // Whoever breaks off, or says nothing that can be understood, gets no answer.
+        let _ = self.talk(stream);
+    }
+
+    fn talk(&self, mut stream: &UnixStream) -> io::Result<()> {
+        let shared = &self.shared;
+        stream.set_read_timeout(Some(GREETING))?;
+        let Frame::Message(message) = read_frame(&mut stream)? else { return Ok(()) };
+        let mut answer = |opened: Opened| stream.write_all(&try_frame(&opened).map_err(io::Error::other)?);
+        let opening: Opening = match serde_json::from_slice(&message) {
+            Ok(opening) => opening,
+            Err(_) => {
+                let text = "the agent is of another version and does not understand";
+                return answer(Opened::Refused(failure(ErrorCode::UnsupportedVersion, text, "")));
+            }
+        };
+        match opening.purpose {
+            Purpose::Status => answer(Opened::Status(shared.status())),
+            Purpose::Stop => {
+                let status = shared.status();
+                // When it is answered there is no socket any more.
+                shared.state().listening = None;
+                shared.holder.lock();
+                let answered = answer(Opened::Status(status));
+                shared.end();
+                answered
+            }
+            Purpose::Ask(_) if shared.program.was_replaced() || opening.v > VERSION => {
+                shared.retire();
+                answer(Opened::Retired)
+            }
+            Purpose::Ask(_) if opening.v != VERSION => {
+                let text = "the agent is of a later version";
+                answer(Opened::Refused(failure(ErrorCode::UnsupportedVersion, text, "")))
+            }
+            Purpose::Ask(client) => {
+                answer(Opened::Welcome)?;
+                stream.set_read_timeout(None)?;
+                let seat = shared.holder.seat(*client);
+                let writer = stream.try_clone()?;
+                wire::serve(stream, writer, &seat, AtEnd::Leave);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Whether the process at the other end is this user's.
+pub(super) fn is_peer_user(stream: &UnixStream) -> bool {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        rustix::net::sockopt::socket_peercred(stream).is_ok_and(|peer| peer.uid == rustix::process::geteuid())
+    }
+    // The folder lets nobody else in.
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    {
+        let _ = stream;
+        true
+    }
+}

@@ -1,0 +1,60 @@
+//! What keeps this process's memory its own, as far as the system helps.
+
+use std::time::Duration;
+
+/// Makes this process one that others of the same user can neither trace nor dump, and that leaves no core behind.
+/// What the system does not offer is not done: it is one wall of several.
+pub fn process() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, setrlimit};
+        let none = Rlimit { current: Some(0), maximum: Some(0) };
+        let _ = setrlimit(Resource::Core, none);
+    }
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+        let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    }
+}
+
+/// Notices that the machine was asleep: the clock that goes on meanwhile has got ahead of the one that does not.
+#[derive(Debug)]
+pub struct SleepDetector {
+    last: Duration,
+}
+
+impl SleepDetector {
+    /// Begins now.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { last: asleep() }
+    }
+
+    /// Whether the machine was asleep since this was last asked.
+    pub fn has_slept(&mut self) -> bool {
+        const NOTICEABLE: Duration = Duration::from_secs(1);
+        let now = asleep();
+        let slept = now.saturating_sub(self.last) > NOTICEABLE;
+        self.last = now;
+        slept
+    }
+}
+
+impl Default for SleepDetector {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// How long the machine has been asleep since it was started.
+fn asleep() -> Duration {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::time::{ClockId, clock_gettime};
+        let clock = |id| Duration::try_from(clock_gettime(id)).unwrap_or_default();
+        clock(ClockId::Boottime).saturating_sub(clock(ClockId::Monotonic))
+    }
+    #[cfg(not(target_os = "linux"))]
+    Duration::ZERO
+}

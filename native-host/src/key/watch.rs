@@ -1,0 +1,111 @@
+//! Watches readers: whose card has been removed, its password is forgotten.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::CString;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use pcsc::{Context, PNP_NOTIFICATION, ReaderState, Scope, State};
+
+/// How long to wait before the service is looked for again, when it does not run.
+const PAUSE: Duration = Duration::from_secs(2);
+/// How long one wait lasts, where new readers are not reported.
+const WAIT: Duration = Duration::from_secs(60);
+
+/// The watch; ends when dropped.
+pub struct Watch {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    ending: AtomicBool,
+    context: Mutex<Option<Context>>,
+}
+
+/// Calls `removed` with the name of each reader whose card is taken out, is exchanged, or is lost with the service.
+#[must_use]
+pub fn removals(removed: impl Fn(String) + Send + 'static) -> Watch {
+    let shared = Arc::new(Shared::default());
+    let thread = std::thread::Builder::new().name("readers".to_owned()).spawn({
+        let shared = Arc::clone(&shared);
+        move || {
+            let mut present = HashMap::new();
+            while !shared.ending.load(Ordering::SeqCst) {
+                // Ends with the service, or when the watch is dropped.
+                let _ = watch(&shared, &mut present, &removed);
+                present.drain().for_each(|(reader, _)| removed(reader));
+                for _ in 0..20 {
+                    if shared.ending.load(Ordering::SeqCst) {
+                        return;
+                    }
+                    std::thread::sleep(PAUSE / 20);
+                }
+            }
+        }
+    });
+    Watch { shared, thread: thread.ok() }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.shared.ending.store(true, Ordering::SeqCst);
+        if let Some(context) = &*self.shared.context.lock().unwrap_or_else(PoisonError::into_inner) {
+            let _ = context.cancel();
+        }
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn watch(
+    shared: &Shared,
+    present: &mut HashMap<String, u32>,
+    removed: &impl Fn(String),
+) -> Result<(), pcsc::Error> {
+    let context = Context::establish(Scope::User)?;
+    *shared.context.lock().unwrap_or_else(PoisonError::into_inner) = Some(context.clone());
+    let mut states = vec![ReaderState::new(PNP_NOTIFICATION(), State::UNAWARE)];
+    loop {
+        let names: HashSet<CString> = context.list_readers_owned()?.into_iter().collect();
+        // What is known of a reader that has gone is its card's end.
+        states.retain(|state| state.name() == PNP_NOTIFICATION() || names.contains(state.name()));
+        for name in &names {
+            if !states.iter().any(|state| state.name() == name.as_c_str()) {
+                states.push(ReaderState::new(name.clone(), State::UNAWARE));
+            }
+        }
+        let known = |reader: &String| names.iter().any(|name| name.to_str() == Ok(reader.as_str()));
+        for reader in present.keys().filter(|reader| !known(reader)).cloned().collect::<Vec<_>>() {
+            present.remove(&reader);
+            removed(reader);
+        }
+        states.iter_mut().for_each(ReaderState::sync_current_state);
+        if shared.ending.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        match context.get_status_change(WAIT, &mut states) {
+            Ok(()) | Err(pcsc::Error::Timeout) => {}
+            Err(error) => return Err(error),
+        }
+        for state in &states {
+            let Ok(reader) = state.name().to_str() else { continue };
+            if state.name() == PNP_NOTIFICATION() {
+                continue;
+            }
+            let is_present = state.event_state().contains(State::PRESENT);
+            // The count of events tells a card that was exchanged between two looks.
+            let stayed = is_present && present.get(reader) == Some(&state.event_count());
+            if !stayed && present.remove(reader).is_some() {
+                removed(reader.to_owned());
+            }
+            if is_present {
+                present.insert(reader.to_owned(), state.event_count());
+            }
+        }
+    }
+}

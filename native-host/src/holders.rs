@@ -25,6 +25,7 @@ impl fmt::Display for Holder {
 }
 
 /// A program known to use cards.
+#[cfg(target_os = "linux")]
 struct Known {
     /// Beginning of its name, as `/proc/PID/comm` has it (15 characters of it).
     name: &'static str,
@@ -35,6 +36,7 @@ struct Known {
 }
 
 /// Those that keep a card for themselves first.
+#[cfg(target_os = "linux")]
 const KNOWN: &[Known] = &[
     // Opens the card exclusively, or its USB device past the service (`disable-ccid` in scdaemon.conf).
     Known {
@@ -51,7 +53,11 @@ const KNOWN: &[Known] = &[
         keeps: true,
     },
     Known { name: "pivy-agent", hint: "end it while you use Keyfob", keeps: true },
-    Known { name: "keyfob", hint: "wait until it has finished, or end it", keeps: false },
+    Known {
+        name: "keyfob",
+        hint: "wait until it has finished; an agent ends with `keyfob agent stop`",
+        keeps: false,
+    },
     Known { name: "ykman", hint: "wait until it has ended", keeps: false },
     Known { name: "authenticator", hint: "close Yubico Authenticator", keeps: false },
     Known { name: "yubioath", hint: "close Yubico Authenticator", keeps: false },
@@ -95,7 +101,7 @@ pub fn pcscd_socket() -> PathBuf {
 }
 
 /// Only letters that stand in one place, and not many: the name is whatever a program calls itself.
-#[cfg(any(test, target_os = "linux"))]
+#[cfg(target_os = "linux")]
 fn presentable(name: &str) -> String {
     name.chars().filter(|c| c.is_ascii_graphic()).take(40).collect()
 }

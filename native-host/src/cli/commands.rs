@@ -115,8 +115,11 @@ struct Client<'a> {
 
 impl<'a> Client<'a> {
     fn new(global: &'a Global) -> Result<Self, Failure> {
-        let agent = if global.no_agent { Agent::No } else { Agent::Yes };
-        Ok(Self { desk: front::desk(Caller::CommandLine, agent)?, global, asked: Cell::new(0) })
+        Ok(Self {
+            desk: front::desk(Caller::CommandLine, agent_or_not(global))?,
+            global,
+            asked: Cell::new(0),
+        })
     }
 
     fn ask(&mut self, op: Op) -> Result<Answer, Failure> {
@@ -157,6 +160,10 @@ impl<'a> Client<'a> {
             _ => {}
         })
     }
+}
+
+fn agent_or_not(global: &Global) -> Agent {
+    if global.no_agent { Agent::No } else { Agent::Yes }
 }
 
 /// Nobody is there to give the password.
@@ -318,15 +325,19 @@ fn code(global: &Global, code: args::Code) -> Result<(), Failure> {
 
 fn watch(global: &Global) -> Result<(), Failure> {
     if global.json {
-        return Err(failure(ErrorCode::InvalidInput, "a live view is for people", "leave --json or --watch away"));
+        return Err(failure(
+            ErrorCode::InvalidInput,
+            "a live view is for people",
+            "leave --json or --watch away",
+        ));
     }
-    let key = global.key.clone();
+    let (key, agent) = (global.key.clone(), agent_or_not(global));
     watch::run(move || {
         // The view itself asks for the password.
-        let mut service = front::service(Caller::CommandLine, front::Asking::Nobody)?;
+        let desk = front::desk(Caller::CommandLine, agent)?;
         Ok(move |op, events: &mut dyn FnMut(Event)| {
             let request = Request { v: message::VERSION, id: "watch".to_owned(), key: key.clone(), op };
-            service.handle(request, events)
+            front::ask(&*desk, request, events)
         })
     })
 }

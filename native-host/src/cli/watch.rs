@@ -63,7 +63,7 @@ where
     loop {
         while let Some(news) = host.news()? {
             match news {
-                News::Event(Event::TouchRequired { prompt }) => view.touch = Some(prompt),
+                News::Event(Event::TouchRequired { prompt, .. }) => view.touch = Some(prompt),
                 News::Event(_) => {}
                 News::Answer(result) => {
                     looked = Instant::now();
@@ -99,7 +99,10 @@ where
             Some(_) if host.asked.is_some() => {}
             Some(Wish::Ask(account)) => {
                 view.trouble = None;
-                host.ask(Asked::Code(account.clone()), Op::Code { account, at: None, purpose: None });
+                host.ask(
+                    Asked::Code(account.clone()),
+                    Op::Code { account, at: None, purpose: None, fresh: false },
+                );
             }
             Some(Wish::Unlock) => {
                 drop(screen);
@@ -647,7 +650,12 @@ mod tests {
         assert_eq!(press(&mut view, KeyCode::Char('c'), now), None);
         view.touch = Some("keyfob asks\u{1b}".to_owned());
         assert!(lines(&view, now, 80, 24).contains("Touch your key: keyfob asks\u{fffd}"));
-        let code = Code { value: "654321".to_owned(), valid_from: Some(90), valid_until: Some(120) };
+        let code = Code {
+            value: "654321".to_owned(),
+            valid_from: Some(90),
+            valid_until: Some(120),
+            submitted: false,
+        };
         view.take(
             Some(Asked::Code("Touchy".to_owned())),
             Ok(Answer::Code { account: "Touchy".to_owned(), code }),
@@ -662,7 +670,7 @@ mod tests {
         }
         // A counter's code stays, and the next one can be asked for.
         view.chosen = 2;
-        let code = Code { value: "755224".to_owned(), valid_from: None, valid_until: None };
+        let code = Code { value: "755224".to_owned(), valid_from: None, valid_until: None, submitted: false };
         view.take(None, Ok(Answer::Code { account: "Counter".to_owned(), code }));
         assert!(lines(&view, now, 80, 24).contains("> 3 Counter    755224"));
         assert_eq!(press(&mut view, KeyCode::Enter, now), Some(Wish::Ask("Counter".to_owned())));
@@ -688,7 +696,12 @@ mod tests {
     fn keys_and_accounts_come_and_go() {
         let mut view = view();
         view.chosen = 1;
-        let code = Code { value: "654321".to_owned(), valid_from: Some(90), valid_until: Some(120) };
+        let code = Code {
+            value: "654321".to_owned(),
+            valid_from: Some(90),
+            valid_until: Some(120),
+            submitted: false,
+        };
         view.take(None, Ok(Answer::Code { account: "Touchy".to_owned(), code }));
         // The chosen one moved; its code is still there.
         let accounts = || {

@@ -195,15 +195,17 @@ mod native {
     /// Text, or a picture as PNG, or neither.
     pub(super) fn read() -> Result<Option<Zeroizing<Vec<u8>>>, String> {
         let mut clipboard = Clipboard::new().map_err(|error| error.to_string())?;
-        match clipboard.get_text() {
+        let nothing = |error: &Error| matches!(error, Error::ContentNotAvailable | Error::ConversionFailure);
+        let text = match clipboard.get_text() {
             Ok(text) if !text.trim().is_empty() => return Ok(Some(Zeroizing::new(text.into_bytes()))),
-            Ok(_) | Err(Error::ContentNotAvailable | Error::ConversionFailure) => {}
-            Err(error) => return Err(error.to_string()),
-        }
-        match clipboard.get_image() {
-            Ok(image) => png(image).map(Some).map_err(|error| error.to_string()),
-            Err(Error::ContentNotAvailable | Error::ConversionFailure) => Ok(None),
-            Err(error) => Err(error.to_string()),
+            text => text,
+        };
+        match (clipboard.get_image(), text) {
+            (Ok(image), _) => png(image).map(Some).map_err(|error| error.to_string()),
+            // Some programs answer the question for a text with a picture: wrong is then only what has neither.
+            (Err(error), Ok(_)) if nothing(&error) => Ok(None),
+            (Err(error), Err(other)) if nothing(&error) && nothing(&other) => Ok(None),
+            (Err(error), _) => Err(error.to_string()),
         }
     }
 

@@ -11,9 +11,11 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use keyfob_core::message::Failure;
 use keyfob_core::oath::OathError;
 use serde::Serialize;
 
+use crate::agent;
 use crate::browser::{self, BrowserError, Browsers};
 use crate::config::{Config, ConfigError};
 use crate::error::{Refusal, failure};
@@ -101,6 +103,7 @@ pub fn examine(system: &System, paths: &Paths, choice: Option<&str>) -> Vec<Find
         Ok(slots) => cards(system, &slots, choice.as_deref(), &holders::others()),
         Err(error) => vec![Finding::problem_if(!is_soft(choice.as_deref()), service(system, error))],
     };
+    findings.extend(agent(agent::status(paths)));
     findings.extend(self::config(&paths.config_file(), config));
     findings.extend(software(&files, &paths.soft_keys()));
     findings
@@ -195,6 +198,26 @@ fn cards(system: &System, slots: &[Slot], choice: Option<&str>, holders: &[Holde
         ));
     }
     findings
+}
+
+/// The agent, if there is one.
+fn agent(status: Result<Option<agent::Status>, Failure>) -> Option<Finding> {
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
+    Some(match status {
+        Ok(status) => {
+            let agent::Status { pid, version, clients, .. } = status?;
+            if version == VERSION {
+                Finding::ok("agent", format!("the agent (pid {pid}) runs; front ends connected: {clients}"))
+            } else {
+                Finding::note(
+                    "agent-version",
+                    format!("the agent (pid {pid}) is of version {}, this is {VERSION}", printable(&version)),
+                    "run `keyfob agent stop`: the next command starts one of this version",
+                )
+            }
+        }
+        Err(failure) => Finding::problem("agent", failure.message, failure.hint.unwrap_or_default()),
+    })
 }
 
 fn held(reader: &str, holders: &[Holder]) -> Finding {
@@ -553,6 +576,27 @@ mod tests {
                 "another version's (/home/0) → run `keyfob browser install chromium --dev`",
             )],
         );
+    }
+
+    #[test]
+    fn the_agent_is_judged() {
+        use keyfob_core::message::ErrorCode;
+        #[track_caller]
+        fn check(status: Result<Option<&str>, Failure>, expected: Option<(&str, Level)>) {
+            let running = |version: &str| agent::Status {
+                pid: 7,
+                version: version.to_owned(),
+                clients: 1,
+                idle: 0,
+                idle_limit: 900,
+            };
+            let finding = super::agent(status.map(|version| version.map(running)));
+            assert_eq!(finding.map(|finding| (finding.id, finding.level)), expected);
+        }
+        check(Ok(None), None);
+        check(Ok(Some(env!("CARGO_PKG_VERSION"))), Some(("agent", Level::Ok)));
+        check(Ok(Some("0.0.9")), Some(("agent-version", Level::Note)));
+        check(Err(failure(ErrorCode::Internal, "it hangs", "")), Some(("agent", Level::Problem)));
     }
 
     #[test]

@@ -24,10 +24,11 @@ impl Display {
     fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let number = folder.path().join("number");
-        // The server chooses a number that is free, and says which.
+        // The server chooses a number that is free, and says which. Without -noreset it starts anew, and refuses
+        // clients meanwhile, whenever the last one has gone.
         let mut server = Command::new("sh");
         server
-            .args(["-c", "exec Xvfb -displayfd 3 -screen 0 64x64x24 -nolisten tcp 3>\"$1\"", "sh"])
+            .args(["-c", "exec Xvfb -displayfd 3 -screen 0 64x64x24 -nolisten tcp -noreset 3>\"$1\"", "sh"])
             .arg(&number);
         let server = Leash::start(&server, &folder.path().join("log")).unwrap();
         let number = poll("the X server (Debian's package xvfb)", || {

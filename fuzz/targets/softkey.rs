@@ -34,8 +34,9 @@ fuzz_target!(|bytes: &[u8]| within(1 << 20, || {
     let firmware = Firmware::ALL[usize::from(input.byte() & 3)];
     let mut key = SoftKey::with_firmware(firmware, SERIAL, [1; 8]);
     let mut finger = Finger(false);
+    let mut another = false;
     while !input.is_empty() {
-        step(&mut input, &mut key, &mut finger);
+        step(&mut input, &mut key, &mut finger, &mut another);
     }
     let state = key.to_bytes().expect("a state can be stored");
     let mut again = SoftKey::from_bytes(&state).expect("what was stored can be read");
@@ -49,7 +50,8 @@ fuzz_target!(|bytes: &[u8]| within(1 << 20, || {
     assert_eq!(list(&mut key), list(&mut again));
 }));
 
-fn step(input: &mut Input<'_>, key: &mut SoftKey, finger: &mut Finger) {
+/// `another`: whether another applet than OATH may be selected, which understands our client's requests its own way.
+fn step(input: &mut Input<'_>, key: &mut SoftKey, finger: &mut Finger, another: &mut bool) {
     let algorithm = |byte| match byte & 3 {
         0 | 1 => Algorithm::Sha1,
         2 => Algorithm::Sha256,
@@ -60,7 +62,12 @@ fn step(input: &mut Input<'_>, key: &mut SoftKey, finger: &mut Finger) {
         CredentialId::from_bytes(input.chunk()).or(CredentialId::from_bytes(b"x")).expect("an id")
     };
     let access_key = |byte| AccessKey::from_bytes([byte; 16]);
-    match input.byte() {
+    let which = input.byte();
+    if (3..=12).contains(&which) && core::mem::take(another) {
+        drop(run(key, finger, Session::select()));
+    }
+    *another |= matches!(which, 0 | 14);
+    match which {
         0 => {
             let command = input.chunk();
             let response = key.transmit(command, finger);

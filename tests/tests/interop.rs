@@ -2,7 +2,7 @@
 //! the state of the key as both see it, held against a model that shares no code with them.
 //!
 //! The model's codes follow RFC 4226 and RFC 6238 by other crates. Each transcript runs twice, with the roles swapped, on
-//! each firmware.
+//! each firmware; keyfob asks its agent on some, and the card itself on the others.
 
 use std::collections::BTreeMap;
 use std::process::Output;
@@ -14,7 +14,7 @@ use keyfob_tests::leash::Leash;
 use keyfob_tests::pcscd::{Pcscd, YUBIKEY_READER};
 use keyfob_tests::random::Random;
 use keyfob_tests::ykman::Ykman;
-use keyfob_tests::{terminal, tool};
+use keyfob_tests::{poll, terminal, tool};
 use serde_json::{Value, json};
 
 /// The time of all codes, unless a step says otherwise: one of RFC 6238's.
@@ -28,16 +28,17 @@ const PASSWORD_PROMPT: &str = "Enter the password of the key in";
 #[derive(Debug, Clone, Copy)]
 struct Firmware {
     option: &'static str,
-    slots: usize,
+    /// How many accounts fit; by their lengths where there is none.
+    slots: Option<usize>,
     sha512: bool,
     touch: bool,
     rename: bool,
 }
 
-const NEO: Firmware = Firmware { option: "neo", slots: 32, sha512: false, touch: false, rename: false };
-const V4: Firmware = Firmware { option: "4.3", slots: 32, sha512: true, touch: true, rename: false };
-const V5: Firmware = Firmware { option: "5.2", slots: 32, sha512: true, touch: true, rename: false };
-const V57: Firmware = Firmware { option: "5.7", slots: 64, sha512: true, touch: true, rename: true };
+const NEO: Firmware = Firmware { option: "neo", slots: None, sha512: false, touch: false, rename: false };
+const V4: Firmware = Firmware { option: "4.3", slots: Some(32), sha512: true, touch: true, rename: false };
+const V5: Firmware = Firmware { option: "5.2", slots: Some(32), sha512: true, touch: true, rename: false };
+const V57: Firmware = Firmware { option: "5.7", slots: Some(64), sha512: true, touch: true, rename: true };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -291,7 +292,9 @@ impl Model {
                     (None, true) => return Err(NOT_REPLACED),
                     (None, false) => {}
                 }
-                if !there && self.accounts.len() >= self.firmware.slots {
+                let full = self.firmware.slots.is_some_and(|slots| self.accounts.len() >= slots);
+                // A full NEO replaces nothing either: it does not look what it would be.
+                if full && (!there || self.firmware.option == NEO.option) {
                     return Err(FULL);
                 }
                 self.accounts.insert(account.name.clone(), account.clone());
@@ -345,6 +348,8 @@ impl Model {
 struct Bench {
     model: Model,
     ykman: Ykman,
+    /// Whether keyfob asks its agent, which knows a password until it is told to lock.
+    agent: bool,
     /// Whether ykman's commands run as processes of their own, at the time that it is.
     processes: bool,
     /// As ykman tells it; another one after each reset.
@@ -360,10 +365,13 @@ fn reader() -> String {
 }
 
 impl Bench {
-    fn new(firmware: Firmware) -> Self {
+    fn new(firmware: Firmware, agent: bool) -> Self {
         let pcscd = Pcscd::start(&[YUBIKEY_READER]).unwrap();
         let mut home = Home::new().unwrap();
         home.use_pcscd(&pcscd);
+        if !agent {
+            home.set("KEYFOB_NO_AGENT", "1");
+        }
         // The newest is what there is without asking.
         let option = ["--firmware", firmware.option];
         let option = if firmware.option == V57.option { &[][..] } else { &option };
@@ -374,6 +382,7 @@ impl Bench {
         let mut bench = Self {
             model,
             ykman,
+            agent,
             processes: false,
             device: String::new(),
             was_reset: true,
@@ -419,7 +428,13 @@ impl Bench {
         let Some(password) = password else { return self.home.run(&args, input).unwrap() };
         let mut command = self.home.keyfob().unwrap();
         command.args(args);
-        terminal::run_with_input(&command, input, &[(PASSWORD_PROMPT, password)]).unwrap().output
+        // After a wrong password the agent takes no other for a moment.
+        let answered = || {
+            let answers = [(PASSWORD_PROMPT, password)];
+            let output = terminal::run_with_input(&command, input, &answers).unwrap().output;
+            (!text(&output.stderr).contains("the last passwords were wrong")).then_some(output)
+        };
+        poll("the next password to be taken", answered).unwrap()
     }
 
     fn keyfob(
@@ -468,6 +483,9 @@ impl Bench {
             Step::Reset => arg(&["oath", "reset", "--force"]),
         }
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        if self.agent && matches!(step, Step::Wrong(_) | Step::NoPassword) {
+            self.home.succeed(&["--quiet", "lock"], "").unwrap();
+        }
         // Consent is not asked of a person who is at the terminal for the password alone.
         let password = password.filter(|_| !matches!(step, Step::Delete { consent: false, .. }));
         let output = self.run_keyfob(&args, &input, password);
@@ -859,36 +877,36 @@ fn transcript() -> Vec<Step> {
 
 /// The transcript twice, the second time with the roles swapped, on what the first has left.
 #[track_caller]
-fn both_ways(firmware: Firmware) {
-    let mut bench = Bench::new(firmware);
+fn both_ways(firmware: Firmware, agent: bool) {
+    let mut bench = Bench::new(firmware, agent);
     bench.play(Client::Keyfob, &transcript());
     bench.play(Client::Ykman, &transcript());
 }
 
 #[test]
 fn both_agree_on_a_5_7() {
-    both_ways(V57);
+    both_ways(V57, true);
 }
 
 #[test]
 fn both_agree_on_a_5_2() {
-    both_ways(V5);
+    both_ways(V5, true);
 }
 
 #[test]
 fn both_agree_on_a_4_3() {
-    both_ways(V4);
+    both_ways(V4, false);
 }
 
 #[test]
 fn both_agree_on_a_neo() {
-    both_ways(NEO);
+    both_ways(NEO, false);
 }
 
 /// One step of each kind by the real command, in a process of its own.
 #[test]
 fn the_command_ykman_agrees() {
-    let mut bench = Bench::new(V57);
+    let mut bench = Bench::new(V57, true);
     bench.processes = true;
     let steps = [
         add(Account { hash: Hash::Sha256, digits: 8, ..totp(ALICE) }),
@@ -923,7 +941,7 @@ fn the_command_ykman_agrees() {
 
 /// Steps of all kinds in any order, against the same model: what is refused and what is not is part of it.
 #[track_caller]
-fn at_random(firmware: Firmware, seed: u64, steps: usize) {
+fn at_random(firmware: Firmware, agent: bool, seed: u64, steps: usize) {
     /// A name has one period: two accounts of one name are another test's.
     const NAMES: &[(&str, u32)] = &[
         ("one", 30),
@@ -935,7 +953,7 @@ fn at_random(firmware: Firmware, seed: u64, steps: usize) {
         ("Issuer:seven:7", 45),
     ];
     const PASSWORDS: &[&str] = &["correct horse", "Pässwörd", " with spaces "];
-    let mut bench = Bench::new(firmware);
+    let mut bench = Bench::new(firmware, agent);
     let mut random = Random::new(seed);
     for _ in 0..steps {
         let (name, period) = *random.of(NAMES).unwrap();
@@ -987,59 +1005,66 @@ fn at_random(firmware: Firmware, seed: u64, steps: usize) {
 
 #[test]
 fn both_agree_whatever_comes_on_a_5_7() {
-    at_random(V57, 0x9E37_79B9_7F4A_7C15, 100);
+    at_random(V57, false, 0x9E37_79B9_7F4A_7C15, 100);
 }
 
 #[test]
 fn both_agree_whatever_comes_on_a_5_2() {
-    at_random(V5, 0xD1B5_4A32_D192_ED03, 50);
+    at_random(V5, false, 0xD1B5_4A32_D192_ED03, 50);
 }
 
 #[test]
 fn both_agree_whatever_comes_on_a_4_3() {
-    at_random(V4, 0x8BB8_4B93_962E_ACC9, 50);
+    at_random(V4, true, 0x8BB8_4B93_962E_ACC9, 50);
 }
 
 #[test]
 fn both_agree_whatever_comes_on_a_neo() {
-    at_random(NEO, 0x2545_F491_4F6C_DD1D, 50);
+    at_random(NEO, true, 0x2545_F491_4F6C_DD1D, 50);
 }
 
 #[test]
 fn both_say_when_a_key_is_full() {
-    for (firmware, slots) in [(V57, 64), (V4, 32)] {
-        let mut bench = Bench::new(firmware);
-        for i in 0..slots {
-            let name = format!("Example Company:account number {i}@example.com");
-            let run =
-                bench.ykman.run(&["accounts", "add", "--", &name, &base32(&[i; 20])], "", None).unwrap();
-            assert_eq!(run.status, 0, "{i}: {}", run.err);
-            let id = totp(&name);
-            bench.model.accounts.insert(name, Account { secret: vec![i; 20], ..id });
-        }
+    for (firmware, agent) in [(V57, true), (V5, false), (V4, true), (NEO, false)] {
+        let mut bench = Bench::new(firmware, agent);
+        let name = |i: usize| format!("Example Company:account number {i}@example.com");
+        let full = (0..100).find_map(|i| {
+            let secret = vec![u8::try_from(i).unwrap(); 20];
+            let add = ["accounts", "add", "--", &name(i), &base32(&secret)];
+            let run = bench.ykman.run(&add, "", None).unwrap();
+            if run.status == 0 {
+                let account = Account { secret, ..totp(&name(i)) };
+                bench.model.accounts.insert(name(i), account);
+            }
+            (run.status != 0).then_some(run)
+        });
+        let full = full.unwrap();
+        assert!(full.err.contains(FULL.words), "{}", full.err);
+        let seen = bench.model.accounts.len();
+        // An old one has no slots: it takes what it can list in one answer.
+        assert!(firmware.slots.map_or(30..60, |slots| slots..slots + 1).contains(&seen), "{seen}");
+        bench.model.firmware.slots = Some(seen);
         bench.was_reset = false;
         // Answers of several blocks for both of them.
         bench.compare("a full key");
-        bench.play(
-            Client::Keyfob,
-            &[
-                Step::List,
-                Step::Codes,
-                add(totp("one:too many")),
-                add(totp("one:too many")),
-                over(Account { digits: 8, ..totp("Example Company:account number 7@example.com") }),
-                delete("Example Company:account number 0@example.com"),
-                uri(totp("one:more")),
-                Step::Code("one:more"),
-            ],
-        );
+        let steps = [
+            Step::List,
+            Step::Codes,
+            add(totp("Example Company:account number 101@example.com")),
+            add(totp("Example Company:account number 101@example.com")),
+            over(Account { digits: 8, ..totp("Example Company:account number 7@example.com") }),
+            delete("Example Company:account number 0@example.com"),
+            uri(totp("one:more")),
+            Step::Code("one:more"),
+        ];
+        bench.play(Client::Keyfob, &steps);
     }
 }
 
 /// Names that one of them makes and the other has to cope with.
 #[test]
 fn odd_names_are_read_by_both() {
-    let mut bench = Bench::new(V57);
+    let mut bench = Bench::new(V57, true);
     // To ykman a number and a slash are a period, wherever they come from.
     const AS_IF: &str = "60/looks like a period";
     bench.step(Client::Keyfob, &add(totp(AS_IF)));

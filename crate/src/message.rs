@@ -389,6 +389,10 @@ pub struct Key {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub serial: Option<u32>,
+    /// The key's own firmware, as `5.7.1`, where it tells it; on a YubiKey from 4 on the applet has the same version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub firmware: Option<String>,
     /// What it is built as, for people: `Keychain (USB-C)`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
@@ -556,7 +560,7 @@ pub struct Failure {
     /// What would open the key, where it is locked: [`Op::Unlock`] takes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
-    pub wants: Option<Wants>,
+    pub wants: Option<Box<Wants>>,
 }
 
 /// What a locked key wants.

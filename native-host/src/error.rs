@@ -38,7 +38,7 @@ impl From<KeyError> for Refusal {
             KeyError::Pcsc(PcscError::Busy) => busy(&holders::others()),
             KeyError::Pcsc(error) => pcsc(error),
             KeyError::Soft(SoftError::NeedsPassphrase(name)) => Failure {
-                wants: Some(Wants { key: format!("{SOFT_PREFIX}{name}"), what: soft::passphrase_of(&name) }),
+                wants: Some(Box::new(Wants { key: format!("{SOFT_PREFIX}{name}"), what: soft::passphrase_of(&name) })),
                 ..failure(ErrorCode::Locked, SoftError::NeedsPassphrase(name), "")
             },
             KeyError::Soft(error) => failure(error.code(), &error, ""),
@@ -48,7 +48,7 @@ impl From<KeyError> for Refusal {
             KeyError::NoKey => failure(
                 ErrorCode::NoKey,
                 &error,
-                "plug in a key, or choose a software key with --key soft:NAME",
+                "plug in a key (`keyfob doctor` finds out why one is not seen), or choose a software key with --key soft:NAME",
             ),
             KeyError::NoSoftKey => {
                 failure(ErrorCode::NotFound, &error, "`keyfob soft create NAME` makes one")
@@ -139,8 +139,8 @@ fn pcsc(error: PcscError) -> Failure {
         PcscError::NoService(_) => (
             ErrorCode::NoPcsc,
             if cfg!(target_os = "linux") {
-                "start it (`sudo systemctl start pcscd.socket`; Debian's package is pcscd), and see that you are \
-                 logged in at this machine: polkit lets no other session use it"
+                "start it (`sudo systemctl start pcscd.socket`; Debian's package is pcscd); `keyfob doctor` finds out why \
+                 it does not answer"
             } else {
                 "start the Smart Card service"
             },

@@ -236,7 +236,7 @@ fn a_key_tells_what_it_is_and_is_asked_once() {
         serde_json::from_str(&home.succeed(&["--no-agent", "--json", "list"], "").unwrap()).unwrap();
     let expected = json!([{
         "id": "263", "kind": "smart-card", "label": format!("{YUBIKEY_READER} 00 00"), "version": "5.4.3",
-        "locked": false, "serial": 263, "form_factor": "Keychain (USB-A)",
+        "locked": false, "serial": 263, "firmware": "5.4.3", "form_factor": "Keychain (USB-A)",
         "enabled": ["Yubico OTP", "OATH"], "slots": 32,
     }]);
     assert_eq!(keys, expected);

@@ -283,6 +283,10 @@ locked: boolean,
  */
 serial?: number, 
 /**
+ * The key's own firmware, as `5.7.1`, where it tells it; on a YubiKey from 4 on the applet has the same version.
+ */
+firmware?: string, 
+/**
  * What it is built as, for people: `Keychain (USB-C)`.
  */
 form_factor?: string, 

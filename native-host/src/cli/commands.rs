@@ -237,6 +237,9 @@ fn info(global: &Global) -> Result<(), Failure> {
     output::line(&format!("key         {}", prompt::printable(&key.id)))?;
     output::line(&format!("reader      {}", prompt::printable(&key.label)))?;
     output::line(&format!("OATH        {}", key.version))?;
+    if let Some(firmware) = &key.firmware {
+        output::line(&format!("firmware    {}", prompt::printable(firmware)))?;
+    }
     if let Some(form_factor) = &key.form_factor {
         output::line(&format!("form        {}", prompt::printable(form_factor)))?;
     }

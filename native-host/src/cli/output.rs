@@ -102,7 +102,7 @@ pub(super) fn keys(keys: &[Key]) -> Result<(), Failure> {
         vec![
             printable(&key.id).into_owned(),
             kind.to_owned(),
-            key.version.clone(),
+            printable(key.firmware.as_ref().unwrap_or(&key.version)).into_owned(),
             printable(form_factor).into_owned(),
             printable(&key.label).into_owned(),
             printable(&key.enabled.join(", ")).into_owned(),

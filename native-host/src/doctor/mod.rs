@@ -145,7 +145,11 @@ fn cards(system: &System, slots: &[Slot], choice: Option<&str>, holders: &[Holde
             Some(Ok(key)) => {
                 let form = key.form_factor.as_deref().map(|form| format!(", {form}")).unwrap_or_default();
                 let locked = if key.locked { ", locked with a password" } else { "" };
-                let title = format!("key {}: OATH {}{form}{locked}, in {reader}", key.id, key.version);
+                let version = match &key.firmware {
+                    Some(firmware) => format!("firmware {firmware}"),
+                    None => format!("OATH {}", key.version),
+                };
+                let title = format!("key {}: {version}{form}{locked}, in {reader}", key.id);
                 findings.push(Finding::ok("key", printable(&title)));
             }
             Some(Err(KeyError::Oath(OathError::NoApplet))) => {
@@ -385,6 +389,7 @@ mod tests {
             version: "5.7.1".to_owned(),
             locked: false,
             serial: None,
+            firmware: None,
             form_factor: Some("Nano (USB-C)".to_owned()),
             enabled: Vec::new(),
             slots: None,

@@ -11,12 +11,13 @@ pub(super) fn read(card: &mut dyn Card) -> Result<Option<DeviceInfo>, KeyError> 
     run(card, ReadDeviceInfo::new())
 }
 
-/// Writes what is known of a key into its description, whose reader and whose applet's version are there already.
+/// Writes what is known of a key into its description, whose reader is there already. `version` is the applet's.
 pub(super) fn describe(key: &mut message::Key, info: &DeviceInfo, version: Version) {
     key.serial = info.serial;
+    key.firmware = info.version.map(|version| version.to_string());
     key.form_factor = (info.form_factor != FormFactor::Unknown).then(|| info.form_factor.to_string());
     key.enabled = enabled(info, &key.label).names().map(str::to_owned).collect();
-    key.slots = slots(version);
+    key.slots = slots(info.version.unwrap_or(version));
 }
 
 /// What is switched on over the interface that leads through this reader.
@@ -71,6 +72,7 @@ mod tests {
             version: String::new(),
             locked: false,
             serial: None,
+            firmware: None,
             form_factor: None,
             enabled: Vec::new(),
             slots: None,

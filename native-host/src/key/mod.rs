@@ -207,6 +207,7 @@ impl<'a> Conversation<'a> {
             version: self.selected().version.to_string(),
             locked: self.is_locked(),
             serial: None,
+            firmware: None,
             form_factor: None,
             enabled: Vec::new(),
             slots: None,
@@ -274,8 +275,7 @@ impl Keys {
     /// # Errors
     /// PC/SC's.
     pub fn several(&mut self) -> Result<Vec<String>, KeyError> {
-        // Without a service there is nothing to choose from: what is asked of it next says so.
-        if self.readers().is_ok_and(|readers| readers.len() > 1) {
+        if self.readers()?.len() > 1 {
             let (cards, _) = self.describe(None)?;
             if cards.len() > 1 {
                 return Ok(cards.into_iter().map(|card| card.key.id).collect());

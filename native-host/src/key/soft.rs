@@ -155,6 +155,7 @@ impl SoftKeys {
             version: String::new(),
             locked: !self.opened.contains_key(&parsed),
             serial: None,
+            firmware: None,
             form_factor: None,
             enabled: Vec::new(),
             slots: None,

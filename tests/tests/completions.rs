@@ -178,8 +178,10 @@ fn nothing_is_asked_or_said() {
     assert_eq!(complete(&home, &["aws", "delete", ""]), format!("={IDENTITY}\n"));
     // A password that nobody has given.
     home.succeed(&["oath", "access", "change"], "password\n").unwrap();
+    home.succeed(&["lock"], "").unwrap();
     assert_eq!(complete(&home, &["code", ""]), "");
     // A passphrase likewise.
+    home.succeed(&["lock"], "").unwrap();
     home.set("KEYFOB_PASSPHRASE_FILE", "");
     assert_eq!(complete(&home, &["code", ""]), "");
     assert_eq!(complete(&home, &["--key", "soft:n"]), "=soft:demo\n");

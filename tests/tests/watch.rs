@@ -119,15 +119,18 @@ fn codes_are_seen_and_asked_for() {
 fn a_key_that_goes_and_comes_back_is_survived() {
     let mut home = home();
     home.succeed(&["oath", "access", "change"], "hunter2\n").unwrap();
+    home.succeed(&["lock"], "").unwrap();
     let file = home.path().join(".local/share/keyfob/soft/demo.key");
     let moved = home.path().join("moved");
     let result = watch(
         &home,
         &["code", "--watch"],
         &json!([
-            ["wait", "Enter the password of the key: "],
+            ["wait", "Enter the password of .*: "],
             ["type", "wrong\r"],
-            ["wait", "wrong.*Enter the password of the key: "],
+            ["wait", "wrong.*Enter the password of .*: "],
+            // Wrong ones are answered later and later.
+            ["run", ["sleep", "1.5", ""]],
             ["type", "hunter2\r"],
             ["wait", "> 1 AWS:alice +[0-9]{6}"],
             ["run", ["mv", &file, &moved, ""]],

@@ -134,7 +134,7 @@ impl<'a> Client<'a> {
                 Err(Failure { code: ErrorCode::Locked, wants: Some(wants), .. }) => {
                     let password = prompt::typed_secret(&wants.what).map_err(|error| locked(&error))?;
                     let password = text_as_it_is(&password, "the password")?;
-                    self.ask_once(Some(wants.key), Op::Unlock { password })?;
+                    self.ask_once(Some(wants.key.clone()), Op::Unlock { password })?;
                 }
                 result => return result,
             }
@@ -181,7 +181,7 @@ fn locked(error: &PromptError) -> Failure {
 }
 
 /// A secret that is text. Not trimmed: a space may belong to it.
-fn text_as_it_is(secret: &Secret, what: &str) -> Result<Password, Failure> {
+pub(super) fn text_as_it_is(secret: &Secret, what: &str) -> Result<Password, Failure> {
     match str::from_utf8(secret.expose()) {
         Ok(text) => Ok(Password(text.to_owned())),
         Err(_) => Err(failure(ErrorCode::InvalidInput, format!("{what} is not UTF-8 text"), "")),
@@ -338,8 +338,9 @@ fn watch(global: &Global) -> Result<(), Failure> {
     watch::run(move || {
         // The view itself asks for the password.
         let desk = front::desk(Caller::CommandLine, agent)?;
-        Ok(move |op, events: &mut dyn FnMut(Event)| {
-            let request = Request { v: message::VERSION, id: "watch".to_owned(), key: key.clone(), op };
+        Ok(move |other: Option<String>, op, events: &mut dyn FnMut(Event)| {
+            let key = other.or_else(|| key.clone());
+            let request = Request { v: message::VERSION, id: "watch".to_owned(), key, op };
             front::ask(&*desk, request, events)
         })
     })

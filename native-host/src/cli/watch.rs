@@ -17,15 +17,14 @@ use crossterm::terminal::{
     self, Clear, ClearType, DisableLineWrap, EnableLineWrap, EnterAlternateScreen, LeaveAlternateScreen,
 };
 use crossterm::{execute, queue};
-use keyfob_core::message::{
-    Account, AccountKind, Answer, Code, ErrorCode, Event, Failure, Key, KeyKind, Op, Password,
-};
+use keyfob_core::message::{Account, AccountKind, Answer, Code, ErrorCode, Event, Failure, Key, KeyKind, Op};
 
 use super::clip;
 use crate::error::failure;
 use crate::front;
 use crate::prompt::{self, printable};
 use crate::service::unix_time;
+use crate::touch;
 
 /// How often the key is looked at, so that what others add to it is seen, and that it is there.
 const LOOK: Duration = Duration::from_secs(3);
@@ -35,17 +34,18 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 const TICK: Duration = Duration::from_millis(100);
 /// How often a password may be wrong before the view begins.
 const ATTEMPTS: usize = 3;
+const LOOK_AT_ALL: Op = Op::Accounts { codes: true, at: None };
 /// Width of a bar.
 const BAR: u64 = 10;
 
 /// Shows the view until the person leaves it. `connect` is run in a thread of its own and gives what asks the host:
-/// an operation and a taker of its progress events.
+/// it gets the key, none for the chosen one, an operation, and a taker of its progress events.
 ///
 /// # Errors
 /// If there is no terminal, or the key cannot be asked at all; one that is not plugged in is waited for.
 pub(super) fn run<A>(connect: impl FnOnce() -> Result<A, Failure> + Send + 'static) -> Result<(), Failure>
 where
-    A: FnMut(Op, &mut dyn FnMut(Event)) -> Result<Answer, Failure>,
+    A: FnMut(Option<String>, Op, &mut dyn FnMut(Event)) -> Result<Answer, Failure>,
 {
     if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
         return Err(failure(
@@ -60,20 +60,34 @@ where
     let broken = |error: io::Error| failure(ErrorCode::Io, format!("the terminal: {error}"), "");
     let mut screen = Screen::enter().map_err(broken)?;
     let mut looked = Instant::now();
+    // What the key is about to do, and when that is worth telling.
+    let mut progress = None;
     loop {
         while let Some(news) = host.news()? {
             match news {
-                News::Event(Event::TouchRequired { prompt, .. }) => view.touch = Some(prompt),
+                News::Event(Event::TouchRequired { prompt, maybe }) => {
+                    let delay = if maybe { touch::UNCERTAIN } else { Duration::ZERO };
+                    view.progress = None;
+                    progress = Some((Instant::now() + delay, format!("Touch your key: {prompt}")));
+                }
+                News::Event(Event::Waiting { why }) => {
+                    view.progress = None;
+                    progress = Some((Instant::now(), format!("Waiting: {why}")));
+                }
                 News::Event(_) => {}
                 News::Answer(result) => {
                     looked = Instant::now();
+                    progress = None;
                     view.take(host.asked.take(), result);
                 }
             }
         }
+        if let Some((_, text)) = progress.take_if(|(when, _)| *when <= Instant::now()) {
+            view.progress = Some(text);
+        }
         let now = unix_time();
         if host.asked.is_none() && looked.elapsed() >= view.pause(now) {
-            host.ask(Asked::Accounts, Op::Accounts { codes: true, at: None });
+            host.ask(Asked::Accounts, None, LOOK_AT_ALL);
         }
         view.asked = match &host.asked {
             Some(Asked::Code(account)) => Some(account.clone()),
@@ -99,17 +113,15 @@ where
             Some(_) if host.asked.is_some() => {}
             Some(Wish::Ask(account)) => {
                 view.trouble = None;
-                host.ask(
-                    Asked::Code(account.clone()),
-                    Op::Code { account, at: None, purpose: None, fresh: false },
-                );
+                let op = Op::Code { account: account.clone(), at: None, purpose: None, fresh: false };
+                host.ask(Asked::Code(account), None, op);
             }
             Some(Wish::Unlock) => {
                 drop(screen);
-                let unlock = unlock();
+                let unlock = unlock(view.absent.as_ref());
                 screen = Screen::enter().map_err(broken)?;
                 match unlock {
-                    Ok(unlock) => host.ask(Asked::Unlock, unlock),
+                    Ok((key, op)) => host.ask(Asked::Unlock, key, op),
                     Err(failure) => view.trouble = Some(failure),
                 }
             }
@@ -122,14 +134,14 @@ where
 fn first_look(host: &mut Host, view: &mut View) -> Result<(), Failure> {
     let mut attempts = 0;
     loop {
-        let result = host.wait(Asked::Accounts, Op::Accounts { codes: true, at: None })?;
+        let result = host.wait(Asked::Accounts, None, LOOK_AT_ALL)?;
         match &result {
             Err(failure) if failure.code == ErrorCode::Locked && attempts < ATTEMPTS => {
                 attempts += 1;
-                match host.wait(Asked::Unlock, unlock()?)? {
-                    Err(failure) if failure.code == ErrorCode::WrongPassword && attempts < ATTEMPTS => {
-                        super::output::note(false, &failure.message);
-                    }
+                let (key, op) = unlock(Some(failure))?;
+                match host.wait(Asked::Unlock, key, op)? {
+                    // Wrong, or too soon after a wrong one.
+                    Err(failure) if attempts < ATTEMPTS => super::output::note(false, &failure.message),
                     Err(failure) => return Err(failure),
                     Ok(_) => {}
                 }
@@ -149,11 +161,13 @@ fn is_absence(code: ErrorCode) -> bool {
     matches!(code, ErrorCode::NoKey | ErrorCode::KeyRemoved | ErrorCode::NoPcsc)
 }
 
-fn unlock() -> Result<Op, Failure> {
-    let secret =
-        prompt::typed_secret("the password of the key").map_err(|error| front::prompt_failure(&error))?;
-    let password = Password(String::from_utf8_lossy(secret.expose()).into_owned());
-    Ok(Op::Unlock { password })
+/// What unlocks the key, and which it is; the password is asked for on the terminal.
+fn unlock(locked: Option<&Failure>) -> Result<(Option<String>, Op), Failure> {
+    let wants = locked.and_then(|failure| failure.wants.as_deref());
+    let what = wants.map_or("the password of the key", |wants| &wants.what);
+    let secret = prompt::typed_secret(what).map_err(|error| front::prompt_failure(&error))?;
+    let password = super::commands::text_as_it_is(&secret, what)?;
+    Ok((wants.map(|wants| wants.key.clone()), Op::Unlock { password }))
 }
 
 /// Whether the terminal shows more than ASCII.
@@ -178,7 +192,7 @@ enum News {
 
 /// The thread that asks the host.
 struct Host {
-    questions: Sender<Op>,
+    questions: Sender<(Option<String>, Op)>,
     news: Receiver<News>,
     asked: Option<Asked>,
 }
@@ -186,9 +200,9 @@ struct Host {
 impl Host {
     fn start<A>(connect: impl FnOnce() -> Result<A, Failure> + Send + 'static) -> Result<Self, Failure>
     where
-        A: FnMut(Op, &mut dyn FnMut(Event)) -> Result<Answer, Failure>,
+        A: FnMut(Option<String>, Op, &mut dyn FnMut(Event)) -> Result<Answer, Failure>,
     {
-        let (questions, asked) = mpsc::channel::<Op>();
+        let (questions, asked) = mpsc::channel::<(Option<String>, Op)>();
         let (sender, news) = mpsc::channel();
         thread::Builder::new()
             .name("host".to_owned())
@@ -198,8 +212,8 @@ impl Host {
                     // Nobody listens any more where a send fails: the view was left.
                     Err(failure) => return drop(sender.send(News::Answer(Err(failure)))),
                 };
-                for op in asked {
-                    let result = host(op, &mut |event| drop(sender.send(News::Event(event))));
+                for (key, op) in asked {
+                    let result = host(key, op, &mut |event| drop(sender.send(News::Event(event))));
                     if sender.send(News::Answer(result)).is_err() {
                         return;
                     }
@@ -209,15 +223,20 @@ impl Host {
         Ok(Self { questions, news, asked: None })
     }
 
-    fn ask(&mut self, asked: Asked, op: Op) {
+    fn ask(&mut self, asked: Asked, key: Option<String>, op: Op) {
         self.asked = Some(asked);
         // A thread that has ended is noticed where its news are read.
-        let _ = self.questions.send(op);
+        let _ = self.questions.send((key, op));
     }
 
     /// Asks and waits.
-    fn wait(&mut self, asked: Asked, op: Op) -> Result<Result<Answer, Failure>, Failure> {
-        self.ask(asked, op);
+    fn wait(
+        &mut self,
+        asked: Asked,
+        key: Option<String>,
+        op: Op,
+    ) -> Result<Result<Answer, Failure>, Failure> {
+        self.ask(asked, key, op);
         loop {
             match self.news.recv() {
                 Ok(News::Answer(result)) => {
@@ -280,8 +299,8 @@ struct View {
     number: usize,
     /// The account whose code is being asked for.
     asked: Option<String>,
-    /// What the key waits for a touch for.
-    touch: Option<String>,
+    /// What the key waits for.
+    progress: Option<String>,
     /// Why the key could not be looked at.
     absent: Option<Failure>,
     /// Why what was asked for did not come; stands until something else is asked for.
@@ -293,7 +312,7 @@ struct View {
 impl View {
     /// Takes an answer.
     fn take(&mut self, asked: Option<Asked>, result: Result<Answer, Failure>) {
-        self.touch = None;
+        self.progress = None;
         match result {
             Ok(Answer::Accounts { key, accounts }) => {
                 let name = self.accounts.get(self.chosen).map(|account| account.name.clone());
@@ -457,8 +476,8 @@ impl View {
             Some(hint) => format!("{}: {hint}", failure.message),
             None => failure.message.clone(),
         };
-        let text = match (&self.touch, &self.asked, &self.absent, &self.trouble) {
-            (Some(prompt), ..) => format!("Touch your key: {prompt}"),
+        let text = match (&self.progress, &self.asked, &self.absent, &self.trouble) {
+            (Some(progress), ..) => progress.clone(),
             (_, Some(account), ..) => format!("Asking for the code of {account}"),
             (_, _, Some(absent), trouble) if self.is_locked() => {
                 let wrong = trouble.as_ref().filter(|failure| failure.code == ErrorCode::WrongPassword);
@@ -648,7 +667,7 @@ mod tests {
         assert_eq!(press(&mut view, KeyCode::Down, now), None);
         assert_eq!(press(&mut view, KeyCode::Enter, now), Some(Wish::Ask("Touchy".to_owned())));
         assert_eq!(press(&mut view, KeyCode::Char('c'), now), None);
-        view.touch = Some("keyfob asks\u{1b}".to_owned());
+        view.progress = Some("Touch your key: keyfob asks\u{1b}".to_owned());
         assert!(lines(&view, now, 80, 24).contains("Touch your key: keyfob asks\u{fffd}"));
         let code = Code {
             value: "654321".to_owned(),

@@ -281,7 +281,8 @@ pub fn shown(text: &str) -> String {
 }
 
 /// A real terminal device for tests: a pseudo-terminal.
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 pub(crate) mod pseudo_terminal {
     use std::fs::{File, OpenOptions};
     use std::io::Read as _;

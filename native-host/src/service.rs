@@ -317,14 +317,15 @@ impl Service {
                 continue;
             }
             let Refusal(failure) = OathError::Locked.into();
-            return Err(Failure { wants: Some(wants), ..failure }.into());
+            return Err(Failure { wants: Some(Box::new(wants)), ..failure }.into());
         }
     }
 
     /// Unlocks until [`Service::lock`]. After wrong passwords the next may be tried later and later: the key itself
     /// counts none.
     fn unlock(&mut self, choice: Option<&str>, password: &Secret) -> Result<Answer, Refusal> {
-        const FIRST: Duration = Duration::from_millis(250);
+        const FREE: u32 = 3;
+        const FIRST: Duration = Duration::from_millis(500);
         const LONGEST: Duration = Duration::from_secs(10);
         if let Some(pause) =
             self.wrong_passwords.next.and_then(|next| next.checked_duration_since(Instant::now()))
@@ -342,9 +343,12 @@ impl Service {
             Ok(_) => self.wrong_passwords = WrongPasswords::default(),
             Err(Refusal(failure)) if failure.code == ErrorCode::WrongPassword => {
                 let wrong = &mut self.wrong_passwords;
-                let pause = FIRST.saturating_mul(1 << wrong.count.min(10)).min(LONGEST);
-                wrong.next = Instant::now().checked_add(pause);
                 wrong.count += 1;
+                // Everybody mistypes; from the third on it is somebody who guesses.
+                if let Some(more) = wrong.count.checked_sub(FREE) {
+                    let pause = FIRST.saturating_mul(1 << more.min(10)).min(LONGEST);
+                    wrong.next = Instant::now().checked_add(pause);
+                }
             }
             Err(_) => {}
         }

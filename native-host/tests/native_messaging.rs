@@ -317,14 +317,16 @@ fn wrong_passwords_are_answered_later_and_later() {
     command.env_remove("KEYFOB_PASSPHRASE_FILE").arg(format!("chrome-extension://{DEVELOPMENT_ID}/"));
     let mut host = Host::start(command);
     host.refused(&json!({ "name": "accounts" }), "locked");
-    host.refused(&json!({ "name": "unlock", "password": "wrong" }), "wrong-password");
+    for _ in 0..3 {
+        host.refused(&json!({ "name": "unlock", "password": "wrong" }), "wrong-password");
+    }
     // Too early, even for the right one.
     host.refused(&json!({ "name": "unlock", "password": "correct horse" }), "busy");
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    std::thread::sleep(std::time::Duration::from_millis(600));
     host.refused(&json!({ "name": "unlock", "password": "wrong" }), "wrong-password");
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    std::thread::sleep(std::time::Duration::from_millis(600));
     host.refused(&json!({ "name": "unlock", "password": "correct horse" }), "busy");
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    std::thread::sleep(std::time::Duration::from_millis(600));
     assert_eq!(host.ask(&json!({ "name": "unlock", "password": "correct horse" })).0["type"], "done");
     assert_eq!(host.ask(&json!({ "name": "accounts" })).0["type"], "done");
 }

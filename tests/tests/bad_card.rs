@@ -794,7 +794,8 @@ fn a_service_that_hangs() {
     assert_eq!(host.ask(&code).unwrap()["error"]["code"], "no-pcsc");
     let took = start.elapsed();
     kill_process(pcscd, Signal::CONT).unwrap();
-    assert!(took < Duration::from_secs(20), "{took:?}");
+    // Either answer in its time.
+    assert!(took < NO_HANG * 2, "{took:?}");
     assert_eq!(host.ask(&code).unwrap()["answer"]["account"], ALICE);
 }
 
@@ -852,13 +853,18 @@ fn two_keys_are_told_apart_by_serial_number() {
     let _first = insert(0, 90_000_001, [1; 8], "first");
     let second = insert(1, 90_000_002, [2; 8], "second");
     let run = |args: &[&str]| Run::of(&home, &[&["--json"], args].concat(), "");
-    for args in [CODE.0, LIST.0, PRESIGN.0, &["oath", "delete", "first", "--force"]] {
-        let run = run(args);
+    for args in [LIST.0, &["oath", "add", "third"], &["oath", "reset", "--force"]] {
+        let run = Run::of(&home, &[&["--json"], args].concat(), SECRET);
         run.failed(4, "ambiguous");
         let error = run.json();
         assert_eq!(error["error"]["candidates"], json!(["90000001", "90000002"]), "{}", run.said());
         assert!(run.said().contains("--key SERIAL"), "{}", run.said());
     }
+    // Where an account is named, the key that has it is found.
+    for name in ["first", "second"] {
+        assert_eq!(Run::of(&home, &["code", name, "--at", "59"], "").succeeded(), ALICE_AT_59);
+    }
+    run(CODE.0).failed(7, "not-found");
     assert!(run(&["--key", "90000001", "oath", "list"]).succeeded().contains("first"));
     assert!(run(&["--key", "90000002", "oath", "list"]).succeeded().contains("second"));
     assert_eq!(
@@ -910,7 +916,13 @@ fn a_locked_key_wants_its_password() {
     let error: Value = serde_json::from_slice(&wrong.output.stderr).unwrap();
     assert_eq!(error["error"]["code"], "wrong-password", "{error}");
     assert!(bench.state() == before);
-    let right = at_terminal(CODE.0, PASSWORD);
+    // After a wrong one the agent takes no other for a moment.
+    let taken = || {
+        let session = at_terminal(CODE.0, PASSWORD);
+        (!String::from_utf8_lossy(&session.output.stderr).contains("the last passwords were wrong"))
+            .then_some(session)
+    };
+    let right = poll("the next password to be taken", taken).unwrap();
     assert_eq!(String::from_utf8(right.output.stdout).unwrap(), ALICE_AT_59, "{}", right.screen);
     assert!(!right.screen.contains("horse"), "{}", right.screen);
     // Its serial number is asked for in between, which locks it again.
@@ -920,9 +932,11 @@ fn a_locked_key_wants_its_password() {
         assert!(listed.output.status.success() && !listed.output.stdout.is_empty(), "{args:?}: {error}");
     }
 
-    // Over native messaging.
+    // Over native messaging; what was unlocked is so for every front end, until it is locked.
     let mut host = Host::start(&bench.home).unwrap();
     let code = json!({ "name": "code", "account": ALICE });
+    assert_eq!(host.ask(&code).unwrap()["answer"]["account"], ALICE);
+    bench.home.succeed(&["--quiet", "lock"], "").unwrap();
     let accounts = json!({ "name": "accounts", "codes": true });
     let error = host.ask(&code).unwrap()["error"].clone();
     assert_eq!(error["code"], "locked");
@@ -930,7 +944,8 @@ fn a_locked_key_wants_its_password() {
     let unlock = |password: &str| json!({ "name": "unlock", "password": password });
     assert_eq!(host.ask(&unlock("wrong horse")).unwrap()["error"]["code"], "wrong-password");
     assert_eq!(host.ask(&code).unwrap()["error"]["code"], "locked");
-    assert_eq!(host.ask(&unlock(PASSWORD)).unwrap()["answer"]["name"], "unlocked");
+    let unlocked = || (host.ask(&unlock(PASSWORD)).unwrap()["answer"]["name"] == "unlocked").then_some(());
+    poll("the next password to be taken", unlocked).unwrap();
     assert_eq!(host.ask(&code).unwrap()["answer"]["account"], ALICE);
     let listed = host.ask(&accounts).unwrap();
     assert_eq!(listed["answer"]["key"]["locked"], false, "{listed}");
@@ -977,7 +992,9 @@ fn unknown_accounts_and_touches_that_never_come() {
             let run = run(args);
             assert_eq!(run.output.status.code(), Some(6), "{}", run.said());
             assert!(
-                run.output.stdout.is_empty() && run.said().contains("Touch your key: keyfob asks"),
+                run.output.stdout.is_empty()
+                    && run.said().contains("Touch your key: ")
+                    && run.said().contains(" asks "),
                 "{}",
                 run.said()
             );

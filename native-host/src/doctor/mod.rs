@@ -605,6 +605,23 @@ mod tests {
     }
 
     #[test]
+    fn every_finding_is_described() {
+        const DOCUMENT: &str = include_str!("../../../docs/doctor.md");
+        let sources = [include_str!("mod.rs"), include_str!("linux.rs"), include_str!("clock.rs")];
+        // What follows `Finding::problem(` and its like, on this line or the next.
+        let ids: HashSet<_> = sources
+            .iter()
+            .flat_map(|source| source.split("#[cfg(test)]\nmod tests").next())
+            .flat_map(|source| source.split("Finding::").skip(1))
+            .filter_map(|call| call.split_once('(')?.1.trim_start().strip_prefix('"')?.split('"').next())
+            .collect();
+        assert!(ids.len() > 20, "{ids:?}");
+        for id in ids {
+            assert!(DOCUMENT.contains(&format!("`{id}`")), "docs/doctor.md does not tell of {id}");
+        }
+    }
+
+    #[test]
     fn paths_can_be_pasted() {
         assert_eq!(quoted(Path::new("/home/ä/x.key")), "/home/ä/x.key");
         assert_eq!(quoted(Path::new("/a b/it's $x")), r"'/a b/it'\''s $x'");

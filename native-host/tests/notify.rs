@@ -1,5 +1,5 @@
 //! The notice on the desktop, for real: on a session bus of the test's own, with a service that takes notifications.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 #![cfg(all(feature = "notify", target_os = "linux"))]
 
 use std::process::{Command, Stdio};

@@ -38,7 +38,10 @@ impl From<KeyError> for Refusal {
             KeyError::Pcsc(PcscError::Busy) => busy(&holders::others()),
             KeyError::Pcsc(error) => pcsc(error),
             KeyError::Soft(SoftError::NeedsPassphrase(name)) => Failure {
-                wants: Some(Box::new(Wants { key: format!("{SOFT_PREFIX}{name}"), what: soft::passphrase_of(&name) })),
+                wants: Some(Box::new(Wants {
+                    key: format!("{SOFT_PREFIX}{name}"),
+                    what: soft::passphrase_of(&name),
+                })),
                 ..failure(ErrorCode::Locked, SoftError::NeedsPassphrase(name), "")
             },
             KeyError::Soft(error) => failure(error.code(), &error, ""),

@@ -77,16 +77,16 @@ impl Home {
                 command.env_remove(name);
             }
         }
+        // No desktop, no keychain, no terminal of the user's.
+        for name in ["DBUS_SESSION_BUS_ADDRESS", "SSH_AUTH_SOCK"] {
+            command.env_remove(name);
+        }
         command
             .env("HOME", self.path())
             .env("PCSCLITE_CSOCK_NAME", &self.pcsc_socket)
             .env("KEYFOB_PASSPHRASE_FILE", self.path().join(PASSPHRASE_FILE))
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .current_dir(self.path());
-        // No desktop, no keychain, no terminal of the user's.
-        for name in ["DBUS_SESSION_BUS_ADDRESS", "SSH_AUTH_SOCK"] {
-            command.env_remove(name);
-        }
         command
     }
 

@@ -5,6 +5,7 @@
 
 pub mod home;
 pub mod host;
+pub mod keychain;
 pub mod leash;
 pub mod pcscd;
 pub mod random;

@@ -10,6 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use hmac::{Hmac, KeyInit, Mac};
 use keyfob_tests::home::Home;
+use keyfob_tests::keychain::Keychain;
 use keyfob_tests::leash::Leash;
 use keyfob_tests::pcscd::{Pcscd, YUBIKEY_READER};
 use keyfob_tests::random::Random;
@@ -356,6 +357,8 @@ struct Bench {
     device: String,
     was_reset: bool,
     _card: Leash,
+    /// Before the home that it is in.
+    keychain: Option<Keychain>,
     home: Home,
     _pcscd: Pcscd,
 }
@@ -366,8 +369,11 @@ fn reader() -> String {
 
 impl Bench {
     fn new(firmware: Firmware, agent: bool) -> Self {
+        Self::in_home(Home::new().unwrap(), None, firmware, agent)
+    }
+
+    fn in_home(mut home: Home, keychain: Option<Keychain>, firmware: Firmware, agent: bool) -> Self {
         let pcscd = Pcscd::start(&[YUBIKEY_READER]).unwrap();
-        let mut home = Home::new().unwrap();
         home.use_pcscd(&pcscd);
         if !agent {
             home.set("KEYFOB_NO_AGENT", "1");
@@ -387,6 +393,7 @@ impl Bench {
             device: String::new(),
             was_reset: true,
             _card: card,
+            keychain,
             home,
             _pcscd: pcscd,
         };
@@ -1114,4 +1121,58 @@ fn odd_names_are_read_by_both() {
     let output = bench.run_keyfob(&["oath", "add", "--period", "60", "twin"], &base32(&[1; 20]), None);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
     bench.compare("another twin was refused");
+}
+
+/// Where there is a keychain, each remembers for itself; a password that the other has changed is asked for again.
+#[test]
+fn a_remembered_password_is_forgotten_when_the_other_changes_it() {
+    let mut home = Home::new().unwrap();
+    let keychain = Keychain::start(&mut home).unwrap();
+    let mut bench = Bench::in_home(home, Some(keychain), V57, false);
+    assert!(bench.keychain.is_some());
+    /// Whether accounts are listed where nobody can be asked for the password.
+    #[track_caller]
+    fn opens(bench: &mut Bench, keyfob: bool, ykman: bool) {
+        let output = bench.run_keyfob(&["oath", "list"], "", None);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(if keyfob { 0 } else { 5 }), "keyfob: {said}");
+        let (status, _, said) = bench.run_ykman(&["accounts", "list"], "");
+        assert_eq!(status, i64::from(!ykman), "ykman: {said}");
+    }
+    let remember = |bench: &mut Bench, client: Client| {
+        let password = bench.model.password.unwrap();
+        match client {
+            Client::Keyfob => {
+                let output = bench.run_keyfob(&["oath", "access", "remember"], "", Some(password));
+                assert!(output.status.success(), "{}", text(&output.stderr));
+            }
+            Client::Ykman => {
+                let (status, out, said) =
+                    bench.run_ykman(&["access", "remember", "--password", password], "");
+                assert!(status == 0 && out.contains("Password remembered."), "{out}{said}");
+            }
+        }
+    };
+    bench.step(Client::Ykman, &add(totp(ALICE)));
+    bench.step(Client::Keyfob, &Step::Password(Some("correct horse")));
+    opens(&mut bench, false, false);
+    remember(&mut bench, Client::Keyfob);
+    opens(&mut bench, true, false);
+    remember(&mut bench, Client::Ykman);
+    opens(&mut bench, true, true);
+    // Who changes it keeps or forgets it; to the other what it has is wrong.
+    bench.step(Client::Ykman, &Step::Password(Some("battery staple")));
+    opens(&mut bench, false, false);
+    remember(&mut bench, Client::Ykman);
+    remember(&mut bench, Client::Keyfob);
+    opens(&mut bench, true, true);
+    bench.step(Client::Keyfob, &Step::Password(Some("again")));
+    opens(&mut bench, true, false);
+    bench.step(Client::Keyfob, &Step::Forget);
+    opens(&mut bench, false, false);
+    remember(&mut bench, Client::Keyfob);
+    bench.step(Client::Ykman, &Step::Password(None));
+    opens(&mut bench, true, true);
+    bench.step(Client::Keyfob, &Step::Reset);
+    opens(&mut bench, true, true);
 }

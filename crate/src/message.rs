@@ -73,6 +73,10 @@ pub enum Op {
         #[serde(default)]
         #[cfg_attr(test, ts(optional, as = "Option<bool>"))]
         fresh: bool,
+        /// The code after that, as for a server whose clock is ahead. Nothing of a counter-based account.
+        #[serde(default)]
+        #[cfg_attr(test, ts(optional, as = "Option<bool>"))]
+        next: bool,
     },
     /// A code was given to AWS: none will take it again. [`Answer::Noted`].
     Submitted {
@@ -654,7 +658,7 @@ mod tests {
         check(r#"{"v":1,"id":"a","op":{"name":"hello"}}"#, Some(Op::Hello {}));
         check(
             r#"{"v":1,"id":"a","op":{"name":"code","account":"x"}}"#,
-            Some(Op::Code { account: "x".into(), at: None, purpose: None, fresh: false }),
+            Some(Op::Code { account: "x".into(), at: None, purpose: None, fresh: false, next: false }),
         );
         check(r#"{"v":1,"id":"a","op":{"name":"code"}}"#, None);
         check(r#"{"v":1,"id":"a","op":{"name":"code","account":"x","when":1}}"#, None);

@@ -93,12 +93,13 @@ mod ancestors {
             let program = this.exe.as_deref().map_or(this.comm.as_str(), file_name);
             let of = |names: &[&str]| names.contains(&program);
             if of(SHELLS) {
-                if this.leads_terminal {
-                    return None;
-                }
                 // A script that names its shell in its first line.
                 if !SHELLS.contains(&this.comm.as_str()) {
                     return Some(this.comm);
+                }
+                // What a terminal started: a person types here. (Its arguments are settings, often files.)
+                if this.leads_terminal {
+                    return None;
                 }
                 if let Some(script) = script(&this.args) {
                     return Some(script);
@@ -191,7 +192,10 @@ mod ancestors {
                 &[("bash", "/bin/bash", "bash -ec keyfob"), ("make", "/usr/bin/make", "make"), shell],
                 Some("make"),
             );
+            let settings = ("bash", "/bin/bash", "$bash --init-file /usr/share/code/integration.sh");
+            check(&[settings, ("code", "/usr/share/code/code", "code")], None);
             // Scripts.
+            check(&[("deploy.sh", "/bin/bash", "$/bin/bash ./deploy.sh")], Some("deploy.sh"));
             check(&[("deploy.sh", "/bin/bash", "/bin/bash ./deploy.sh"), shell], Some("deploy.sh"));
             check(&[("bash", "/bin/bash", "bash -e ci/deploy.sh x"), shell], None);
             check(&[("bash", "/bin/bash", "bash ci/deploy.sh -c"), shell], Some("deploy.sh"));

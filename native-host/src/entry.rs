@@ -121,6 +121,11 @@ impl Entry {
         }
     }
 
+    /// Without what CALCULATE ALL has calculated, which is for now.
+    pub(crate) fn at_another_time(&self) -> Self {
+        Self { state: State::Unknown, id: self.id.clone(), ..*self }
+    }
+
     /// The first second of the code for a time; none where a counter moves it.
     pub(crate) fn valid_from(&self, now: u64) -> Option<u64> {
         let period = u64::from(self.id.parts(self.kind).period.max(1));

@@ -2,9 +2,10 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Instant;
 
-use keyfob_core::message::{Answer, ErrorCode, Event, Failure, Reply, Request};
+use keyfob_core::message::{self, Answer, ErrorCode, Event, Failure, Op, Reply, Request};
 
 use crate::agent;
 use crate::client::Client;
@@ -52,22 +53,52 @@ pub fn config(paths: &Paths) -> Result<Config, Failure> {
     Config::load(&paths.config_file(), env).map_err(|error| failure(error.code(), &error, ""))
 }
 
-/// Asks, and waits for the answer; events go to `events`.
+/// Asks, and waits for the answer, until the deadline if there is one; events go to `events`.
 ///
 /// # Errors
-/// Those of the answer.
-pub fn ask(desk: &dyn Desk, request: Request, mut events: impl FnMut(Event)) -> Result<Answer, Failure> {
+/// Those of the answer; [`ErrorCode::TouchTimeout`] if nobody has touched the key by then, or [`ErrorCode::Busy`].
+pub fn ask(
+    desk: &dyn Desk,
+    request: Request,
+    deadline: Option<Instant>,
+    mut events: impl FnMut(Event),
+) -> Result<Answer, Failure> {
     let (sender, replies) = channel();
+    let id = request.id.clone();
     desk.ask(request, Box::new(move |reply| drop(sender.send(reply))));
-    for reply in replies {
+    let mut touch = false;
+    loop {
+        let reply = match deadline {
+            Some(deadline) => replies.recv_timeout(deadline.saturating_duration_since(Instant::now())),
+            None => replies.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
         match reply {
-            Reply::Event { event, .. } => events(event),
-            Reply::Done { answer, .. } => return Ok(answer),
-            Reply::Failed { error, .. } => return Err(error),
-            _ => break,
+            Ok(Reply::Event { event, .. }) => {
+                touch |= matches!(event, Event::TouchRequired { .. });
+                events(event);
+            }
+            Ok(Reply::Done { answer, .. }) => return Ok(answer),
+            Ok(Reply::Failed { error, .. }) => return Err(error),
+            Err(RecvTimeoutError::Timeout) => {
+                let cancel = Op::Cancel { request: id };
+                let request = Request { v: message::VERSION, id: "cancel".to_owned(), key: None, op: cancel };
+                desk.ask(request, Box::new(|_| ()));
+                return Err(if touch {
+                    failure(
+                        ErrorCode::TouchTimeout,
+                        "nobody touched the key in time",
+                        "ask again, and touch it while it blinks",
+                    )
+                } else {
+                    failure(ErrorCode::Busy, "the key has not answered in time", "give a longer --timeout")
+                });
+            }
+            Ok(_) | Err(RecvTimeoutError::Disconnected) => {
+                let text = "whoever holds the key broke off";
+                return Err(failure(ErrorCode::Internal, text, "please report this"));
+            }
         }
     }
-    Err(failure(ErrorCode::Internal, "whoever holds the key broke off", "please report this"))
 }
 
 /// Whether the agent is asked, or this process holds the keys.

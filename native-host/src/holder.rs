@@ -31,6 +31,11 @@ pub trait Desk: Send + Sync {
 
     /// Nobody waits for any answer any more.
     fn leave(&self);
+
+    /// Who it is, for people who want to know.
+    fn describe(&self) -> String {
+        "this process holds the keys".to_owned()
+    }
 }
 
 /// What a [`Holder`] asks, one question at a time.
@@ -657,7 +662,7 @@ mod tests {
     }
 
     fn code(account: &str) -> Op {
-        Op::Code { account: account.to_owned(), at: None, purpose: None, fresh: false }
+        Op::Code { account: account.to_owned(), at: None, purpose: None, fresh: false, next: false }
     }
 
     fn all(replies: &Receiver<String>) -> Vec<String> {

@@ -64,8 +64,8 @@ pub fn check(client: &Client, op: &Op) -> Result<(), Failure> {
         Op::Submitted { .. } => {
             Err(forbidden("a browser submits codes of the accounts that it may see", "use the command line"))
         }
-        Op::Accounts { at: None, .. } | Op::Code { at: None, .. } => Ok(()),
-        Op::Accounts { at: Some(_), .. } | Op::Code { at: Some(_), .. } => Err(forbidden(
+        Op::Accounts { at: None, .. } | Op::Code { at: None, next: false, .. } => Ok(()),
+        Op::Accounts { .. } | Op::Code { .. } => Err(forbidden(
             "a browser gets codes for now only, by this computer's clock",
             "use `keyfob code --at` for another time",
         )),

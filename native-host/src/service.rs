@@ -20,7 +20,7 @@ use keyfob_core::sigv4::DateKey;
 use subtle::ConstantTimeEq as _;
 
 use crate::client::{Cancel, Client};
-use crate::entry::{Entry, Match, State, accounts_only, find, fitting, only, stored};
+use crate::entry::{Entry, Match, accounts_only, find, fitting, only, stored};
 use crate::error::{Refusal, failure};
 use crate::key::{Conversation, KeyError, Keys, SOFT_PREFIX};
 use crate::passwords::{Passwords, PasswordsError};
@@ -171,8 +171,8 @@ impl Service {
             }
             Op::Info {} => self.open(choice, false, |key| Ok(Answer::Info { key: key.describe()? }))?,
             Op::Accounts { codes, at } => self.accounts(client, choice, *codes, *at)?,
-            Op::Code { account, at, purpose, fresh } => {
-                return self.code(client, choice, account, *at, purpose.as_deref(), *fresh, events);
+            Op::Code { account, .. } => {
+                return self.code(client, choice, account, op, events);
             }
             Op::Identities {} => self.identities(client, choice)?,
             Op::Presign { canonical_request, scheme } => {
@@ -505,18 +505,17 @@ impl Service {
         })
     }
 
-    #[allow(clippy::too_many_arguments, reason = "as many as the operation has")]
+    /// Answers an [`Op::Code`].
     fn code(
         &mut self,
         client: &Client,
         choice: Option<&str>,
         account: &str,
-        at: Option<u64>,
-        purpose: Option<&str>,
-        fresh: bool,
+        op: &Op,
         events: Events<'_>,
     ) -> Result<Outcome, Refusal> {
-        let now = self.now(at);
+        let Op::Code { at, purpose, fresh, next, .. } = op else { return Err(OathError::OutOfOrder.into()) };
+        let now = self.now(*at);
         let submitted = self.submitted.clone();
         self.open(choice, true, |key| {
             let entries: Vec<_> = stored(key, now)?
@@ -528,9 +527,13 @@ impl Service {
             let remaining = entry.remaining(now);
             let is_submitted =
                 |valid_from: Option<u64>| valid_from.is_some() && valid_from <= submitted.get(&name).copied();
-            if at.is_none() {
+            if *next && entry.kind == Kind::Hotp {
+                let text = "the next code of a counter-based account would use up the one before it";
+                return Err(failure(ErrorCode::Unsupported, text, "ask for its code twice").into());
+            }
+            if at.is_none() && !next {
                 // The key is let go of meanwhile.
-                if fresh && is_submitted(entry.valid_from(now)) {
+                if *fresh && is_submitted(entry.valid_from(now)) {
                     let why = format!("this code of {} was used already", shown(&name));
                     return Ok(Outcome::Later { seconds: remaining, why });
                 }
@@ -541,10 +544,15 @@ impl Service {
                 }
             }
             touch(entry, events, || {
-                let what = purpose.map(|purpose| format!(" for {}", shown(purpose))).unwrap_or_default();
+                let what =
+                    purpose.as_ref().map(|purpose| format!(" for {}", shown(purpose))).unwrap_or_default();
                 format!("{} asks for the code of {}{what}", client.asker, shown(&name))
             });
-            let mut code = entry.code(key, now)?;
+            let mut code = if *next {
+                entry.at_another_time().code(key, now.saturating_add(remaining))?
+            } else {
+                entry.code(key, now)?
+            };
             code.submitted = is_submitted(code.valid_from);
             Ok(Answer::Code { account: name, code }.into())
         })
@@ -586,7 +594,7 @@ impl Service {
                 // What CALCULATE ALL calculated is for now.
                 let right = match steps {
                     0 => entry.code(key, at)?,
-                    _ => Entry { state: State::Unknown, id: entry.id.clone(), ..*entry }.code(key, at)?,
+                    _ => entry.at_another_time().code(key, at)?,
                 };
                 if bool::from(right.value.as_bytes().ct_eq(code.as_bytes())) {
                     return Ok(Answer::Verified { steps: Some(steps) });

@@ -709,7 +709,7 @@ mod tests {
         let json = r#"{"v":1,"id":"a","key":"soft:x","op":{"name":"code","account":"y","at":59}}"#;
         let request = parse(json.as_bytes()).unwrap();
         assert_eq!(request.key.as_deref(), Some("soft:x"));
-        assert_eq!(request.op, Op::Code { account: "y".into(), at: Some(59), purpose: None, fresh: false });
+        assert_eq!(request.op, Op::Code { account: "y".into(), at: Some(59), purpose: None, fresh: false, next: false });
     }
 
     proptest::proptest! {

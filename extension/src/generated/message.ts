@@ -44,7 +44,11 @@ purpose?: string,
 /**
  * Not one that was submitted already ([`Op::Submitted`]): the next step is waited for.
  */
-fresh?: boolean, } | { "name": "submitted", 
+fresh?: boolean, 
+/**
+ * The code after that, as for a server whose clock is ahead. Nothing of a counter-based account.
+ */
+next?: boolean, } | { "name": "submitted", 
 /**
  * Full name of the account.
  */

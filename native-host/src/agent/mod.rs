@@ -17,9 +17,11 @@ mod without;
 
 use std::time::Duration;
 
+#[cfg(unix)]
 use keyfob_core::message::Failure;
 use serde::{Deserialize, Serialize};
 
+#[cfg(unix)]
 use crate::client::Client;
 
 #[cfg(unix)]
@@ -32,6 +34,7 @@ pub use self::without::{connect, run, start, status, stop};
 /// After so long without a request passwords are forgotten, where the configuration says nothing else.
 pub const IDLE: Duration = Duration::from_secs(15 * 60);
 
+#[cfg(unix)]
 /// The first message of a connection.
 #[derive(Debug, Serialize, Deserialize)]
 struct Opening {
@@ -40,6 +43,7 @@ struct Opening {
     purpose: Purpose,
 }
 
+#[cfg(unix)]
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Purpose {
@@ -51,6 +55,7 @@ enum Purpose {
     Stop,
 }
 
+#[cfg(unix)]
 /// The agent's answer to an [`Opening`].
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -309,6 +309,10 @@ impl Desk for Remote {
         }
         self.shared.pending().clear();
     }
+
+    fn describe(&self) -> String {
+        format!("the agent at {} holds the keys", self.shared.link.place.socket.display())
+    }
 }
 
 impl Drop for Remote {

@@ -35,15 +35,25 @@ pub(super) struct Cli {
 
 #[derive(Debug, Args)]
 pub(super) struct Global {
-    /// Key to use: its serial number, or soft:NAME for a software key. Needed when there are several
-    #[arg(short, long, global = true, env = crate::config::KEY_ENV, value_name = "SERIAL|soft:NAME", add = complete::keys())]
-    pub(super) key: Option<String>,
+    /// Key to use: its serial number, a name from config.toml, or soft:NAME for a software key. Needed when there are
+    /// several; more than once to put an account on several
+    #[arg(short, long, global = true, env = crate::config::KEY_ENV, value_name = "SERIAL|NAME|soft:NAME", action = ArgAction::Append, add = complete::keys())]
+    pub(super) key: Vec<String>,
     /// Print JSON
     #[arg(long, global = true)]
     pub(super) json: bool,
     /// Do not use the agent: this process alone holds the key
     #[arg(long, global = true, env = "KEYFOB_NO_AGENT", value_parser = clap::builder::FalseyValueParser::new())]
     pub(super) no_agent: bool,
+    /// Wait for a key to be plugged in, if there is none
+    #[arg(long, global = true)]
+    pub(super) wait: bool,
+    /// Give up after so long, also with waiting for a touch or a key: 5s, 1m
+    #[arg(long, global = true, value_name = "DURATION", value_parser = time::duration)]
+    pub(super) timeout: Option<Duration>,
+    /// Say who holds the key, and how long it took
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    pub(super) verbose: bool,
     /// Say nothing on stderr but errors and the touch prompt
     #[arg(short, long, global = true)]
     pub(super) quiet: bool,
@@ -118,6 +128,9 @@ pub(super) struct Code {
     /// Accounts: full names, or the beginning of a name or issuer if only one fits
     #[arg(add = complete::accounts())]
     pub(super) accounts: Vec<String>,
+    /// The code after this one
+    #[arg(long, conflicts_with_all = ["at", "fresh", "watch"])]
+    pub(super) next: bool,
     /// A code that AWS has not seen yet: waits for the next one if it has
     #[arg(long, conflicts_with = "at")]
     pub(super) fresh: bool,
@@ -260,6 +273,15 @@ pub(super) struct Write {
     /// Replace an account of the same name
     #[arg(short, long)]
     pub(super) force: bool,
+    #[command(flatten)]
+    pub(super) copies: Copies,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Copies {
+    /// On so many keys: those that are plugged in, or one after another
+    #[arg(long = "copies", value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=20))]
+    pub(super) number: u8,
 }
 
 #[derive(Debug, Args)]
@@ -310,6 +332,8 @@ pub(super) struct AwsAdd {
     /// Replace the secret that is there
     #[arg(short, long)]
     pub(super) force: bool,
+    #[command(flatten)]
+    pub(super) copies: Copies,
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,5 @@
 //! What each command does.
 
-use std::cell::Cell;
 use std::fs::File;
 use std::io::Read as _;
 use std::net::TcpStream;
@@ -19,24 +18,24 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::args::{self, Aws, Browser, Cli, Command, Global, Oath, Soft};
+use super::client::{Client, text_as_it_is};
 use super::clip;
 use super::complete::{self, Dialect};
+use super::copies;
 use super::output;
 use super::watch;
 use crate::agent;
 use crate::browser::{Browsers, State};
 use crate::error::failure;
 use crate::exit::Exit;
-use crate::front::{self, Agent};
-use crate::holder::Desk;
-use crate::import;
+use crate::front;
+use crate::import::{self, Imported};
 use crate::keychain;
 use crate::paths::Paths;
 use crate::policy::Caller;
-use crate::prompt::{self, PromptError};
+use crate::prompt;
 use crate::service;
 use crate::soft::{Name, SoftError, Unlock};
-use crate::touch::{self, TouchNotice};
 use crate::vpcd;
 
 pub(super) fn run(cli: Cli) -> Result<Exit, Failure> {
@@ -63,7 +62,10 @@ pub(super) fn run(cli: Cli) -> Result<Exit, Failure> {
             deleted(&global, Op::DeleteAccount { account: delete.name })
         }
         Command::Oath(Oath::Rename { name, to }) => {
-            written(&global, "Renamed to", Op::RenameAccount { account: name, to })
+            let op = Op::RenameAccount { account: name, to };
+            global
+                .one_key()
+                .and_then(|key| written(&mut Client::new(&global)?, &global, key, "Renamed to", op))
         }
         Command::Oath(Oath::Verify(verify)) => self::verify(&global, verify),
         Command::Oath(Oath::Hmac(hmac)) => {
@@ -106,90 +108,8 @@ pub(super) fn run(cli: Cli) -> Result<Exit, Failure> {
     done.map(|()| Exit::Ok)
 }
 
-/// Asks whoever holds the keys, in the name of a person at the terminal.
-struct Client<'a> {
-    desk: Box<dyn Desk>,
-    global: &'a Global,
-    asked: Cell<u64>,
-}
-
-impl<'a> Client<'a> {
-    fn new(global: &'a Global) -> Result<Self, Failure> {
-        Ok(Self {
-            desk: front::desk(Caller::CommandLine, agent_or_not(global))?,
-            global,
-            asked: Cell::new(0),
-        })
-    }
-
-    fn ask(&mut self, op: Op) -> Result<Answer, Failure> {
-        self.ask_key(self.global.key.clone(), op)
-    }
-
-    /// Asks; where a password is wanted, asks the person for it, and again.
-    fn ask_key(&mut self, key: Option<String>, op: Op) -> Result<Answer, Failure> {
-        // A software key may want two: its file's, and that of the applet in it.
-        for _ in 0..2 {
-            match self.ask_once(key.clone(), op.clone()) {
-                Err(Failure { code: ErrorCode::Locked, wants: Some(wants), .. }) => {
-                    let password = prompt::typed_secret(&wants.what).map_err(|error| locked(&error))?;
-                    let password = text_as_it_is(&password, "the password")?;
-                    self.ask_once(Some(wants.key.clone()), Op::Unlock { password })?;
-                }
-                result => return result,
-            }
-        }
-        self.ask_once(key, op)
-    }
-
-    fn ask_once(&self, key: Option<String>, op: Op) -> Result<Answer, Failure> {
-        let number = self.asked.get() + 1;
-        self.asked.set(number);
-        let request = Request { v: message::VERSION, id: format!("cli-{number}"), key, op };
-        // Gone from the terminal once there is something else to say.
-        let mut notice = None;
-        front::ask(&*self.desk, request, |event| match event {
-            Event::TouchRequired { prompt, maybe } => {
-                let delay = if maybe { touch::UNCERTAIN } else { Duration::ZERO };
-                drop(notice.replace(TouchNotice::show(&format!("Touch your key: {prompt}"), delay)));
-            }
-            Event::Waiting { why } => {
-                drop(notice.take());
-                output::note(self.global.quiet, &format!("Waiting: {why}."));
-            }
-            _ => {}
-        })
-    }
-}
-
-fn agent_or_not(global: &Global) -> Agent {
-    if global.no_agent { Agent::No } else { Agent::Yes }
-}
-
-/// Nobody is there to give the password.
-fn locked(error: &PromptError) -> Failure {
-    match error {
-        // Only a person knows a card's password; a software key's may be in a file.
-        PromptError::NoTerminal(_) => failure(
-            error.code(),
-            format!("the key is locked: {error}"),
-            "run it in a terminal, or put a software key's passphrase into a file and name that in \
-             KEYFOB_PASSPHRASE_FILE",
-        ),
-        error => front::prompt_failure(error),
-    }
-}
-
-/// A secret that is text. Not trimmed: a space may belong to it.
-pub(super) fn text_as_it_is(secret: &Secret, what: &str) -> Result<Password, Failure> {
-    match str::from_utf8(secret.expose()) {
-        Ok(text) => Ok(Password(text.to_owned())),
-        Err(_) => Err(failure(ErrorCode::InvalidInput, format!("{what} is not UTF-8 text"), "")),
-    }
-}
-
 /// An answer of another kind than its request's is a fault of ours, never the user's.
-fn unexpected<T>(_answer: Answer) -> Result<T, Failure> {
+pub(super) fn unexpected<T>(_answer: Answer) -> Result<T, Failure> {
     Err(failure(
         ErrorCode::Internal,
         "the service answered something else than it was asked",
@@ -294,13 +214,24 @@ fn code(global: &Global, code: args::Code) -> Result<(), Failure> {
     let mut client = Client::new(global)?;
     let mut codes = Vec::new();
     for account in code.accounts {
-        match client.ask(Op::Code { account, at: code.at, purpose: None, fresh: code.fresh })? {
+        match client.ask(Op::Code {
+            account,
+            at: code.at,
+            purpose: None,
+            fresh: code.fresh,
+            next: code.next,
+        })? {
             Answer::Code { account, code: calculated } => {
                 let late = calculated.valid_until.is_some_and(|until| until <= service::unix_time());
                 if code.at.is_none() && late {
                     let text =
                         format!("The code of {account} has run out while the key waited: ask for another.");
                     output::note(false, &text);
+                } else if calculated.submitted {
+                    let text = format!(
+                        "AWS has had this code of {account}, and takes none twice: --fresh waits for the next."
+                    );
+                    output::note(global.quiet, &text);
                 }
                 codes.push((account, calculated));
             }
@@ -334,14 +265,14 @@ fn watch(global: &Global) -> Result<(), Failure> {
             "leave --json or --watch away",
         ));
     }
-    let (key, agent) = (global.key.clone(), agent_or_not(global));
+    let (key, agent) = (global.one_key()?, global.agent());
     watch::run(move || {
         // The view itself asks for the password.
         let desk = front::desk(Caller::CommandLine, agent)?;
         Ok(move |other: Option<String>, op, events: &mut dyn FnMut(Event)| {
             let key = other.or_else(|| key.clone());
             let request = Request { v: message::VERSION, id: "watch".to_owned(), key, op };
-            front::ask(&*desk, request, events)
+            front::ask(&*desk, request, None, events)
         })
     })
 }
@@ -432,7 +363,10 @@ fn oath_add(global: &Global, add: &args::Add) -> Result<(), Failure> {
 
 fn add_account(global: &Global, uri: Zeroizing<String>, write: &args::Write) -> Result<(), Failure> {
     let uri = Password(uri.as_str().to_owned());
-    written(global, "Added", Op::AddAccount { uri, touch: write.touch, overwrite: write.force })
+    let op = Op::AddAccount { uri, touch: write.touch, overwrite: write.force };
+    copies::to_each(global, write.copies.number, |client, key| {
+        written(client, global, key, "Added", op.clone())
+    })
 }
 
 /// A file, or stdin for `-`; a little more than an import takes at most, so that too large is seen to be so.
@@ -469,20 +403,33 @@ fn import(global: &Global, args: &args::Import) -> Result<(), Failure> {
             .add(&bytes, &mut |what| prompt::typed_secret(what).ok())
             .map_err(|error| broken(&format!("{}: {error}", path.display())))?;
     }
-    let mut accounts = import.finish().map_err(|error| broken(&error))?;
+    let accounts = import.finish().map_err(|error| broken(&error))?;
+    // Those that are on one key already may not be on another.
+    copies::to_each(global, args.write.copies.number, |client, key| {
+        import_to(client, global, key, args, &accounts)
+    })
+}
+
+/// Puts accounts on one key.
+fn import_to(
+    client: &mut Client<'_>,
+    global: &Global,
+    key: Option<String>,
+    args: &args::Import,
+    accounts: &[Imported],
+) -> Result<(), Failure> {
     let name = |account: &OtpAuth| account.id().map(|id| id.name(account.kind)).unwrap_or_default();
 
-    let mut client = Client::new(global)?;
-    let (key, there) = match client.ask(Op::Accounts { codes: false, at: None })? {
+    let (key, there) = match client.ask_key(key, Op::Accounts { codes: false, at: None })? {
         Answer::Accounts { key, accounts } => (key, accounts),
         other => return unexpected(other),
     };
     let is_there = |account: &OtpAuth| there.iter().any(|other| other.name == name(account));
     let double: Vec<String> =
         accounts.iter().filter(|imported| is_there(&imported.account)).map(|i| name(&i.account)).collect();
-    if args.skip {
-        accounts.retain(|imported| !is_there(&imported.account));
-    } else if !double.is_empty() && !args.write.force {
+    let accounts: Vec<_> =
+        accounts.iter().filter(|imported| !(args.skip && is_there(&imported.account))).collect();
+    if !args.skip && !double.is_empty() && !args.write.force {
         return Err(Failure {
             candidates: double,
             ..failure(
@@ -526,20 +473,25 @@ fn aws_add(global: &Global, add: args::AwsAdd) -> Result<(), Failure> {
     let what = format!("the secret access key of {}", add.access_key_id);
     let secret = text(ask(&what)?, "the secret access key")?;
     let secret_access_key = Password(secret.as_str().to_owned());
-    written(
-        global,
-        "Added",
-        Op::AddIdentity {
-            access_key_id: add.access_key_id,
-            secret_access_key,
-            touch: !add.no_touch,
-            overwrite: add.force,
-        },
-    )
+    let op = Op::AddIdentity {
+        access_key_id: add.access_key_id,
+        secret_access_key,
+        touch: !add.no_touch,
+        overwrite: add.force,
+    };
+    copies::to_each(global, add.copies.number, |client, key| {
+        written(client, global, key, "Added", op.clone())
+    })
 }
 
-fn written(global: &Global, done: &str, op: Op) -> Result<(), Failure> {
-    match Client::new(global)?.ask(op)? {
+fn written(
+    client: &mut Client<'_>,
+    global: &Global,
+    key: Option<String>,
+    done: &str,
+    op: Op,
+) -> Result<(), Failure> {
+    match client.ask_key(key, op)? {
         Answer::Written { written, replaced } if global.json => {
             output::json(&json!({ "written": written, "replaced": replaced }))
         }

@@ -220,7 +220,7 @@ fn ask_names(kind: Names, key: Option<String>) -> Option<Vec<String>> {
 fn ask(key: Option<String>, op: Op) -> Option<Answer> {
     let request = Request { v: message::VERSION, id: "complete".to_owned(), key, op };
     let desk = front::desk(Caller::CommandLine, Agent::Yes).ok()?;
-    front::ask(&*desk, request, |_| ()).ok()
+    front::ask(&*desk, request, None, |_| ()).ok()
 }
 
 /// What was typed in bash, whose readline replaces less than the word: it breaks words at colons and other characters

@@ -15,7 +15,7 @@ use crate::prompt::printable;
 /// Prints the findings: one a line, each with its fix below. [`Exit::Other`] if one of them is a problem.
 pub(super) fn run(global: &Global, options: &Doctor) -> Result<Exit, Failure> {
     let paths = Paths::resolve(front::env).map_err(|error| failure(error.code(), &error, ""))?;
-    let mut findings = doctor::examine(&System::this(), &paths, global.key.as_deref());
+    let mut findings = doctor::examine(&System::this(), &paths, global.one_key()?.as_deref());
     if let Some(url) = &options.clock {
         findings.push(clock::check(url));
     }

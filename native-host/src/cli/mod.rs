@@ -4,9 +4,11 @@
 //! machine see those.
 
 mod args;
+mod client;
 mod clip;
 mod commands;
 mod complete;
+mod copies;
 mod doctor;
 mod output;
 pub(crate) mod time;

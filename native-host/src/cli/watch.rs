@@ -113,7 +113,8 @@ where
             Some(_) if host.asked.is_some() => {}
             Some(Wish::Ask(account)) => {
                 view.trouble = None;
-                let op = Op::Code { account: account.clone(), at: None, purpose: None, fresh: false };
+                let op =
+                    Op::Code { account: account.clone(), at: None, purpose: None, fresh: false, next: false };
                 host.ask(Asked::Code(account), None, op);
             }
             Some(Wish::Unlock) => {
@@ -166,7 +167,7 @@ fn unlock(locked: Option<&Failure>) -> Result<(Option<String>, Op), Failure> {
     let wants = locked.and_then(|failure| failure.wants.as_deref());
     let what = wants.map_or("the password of the key", |wants| &wants.what);
     let secret = prompt::typed_secret(what).map_err(|error| front::prompt_failure(&error))?;
-    let password = super::commands::text_as_it_is(&secret, what)?;
+    let password = super::client::text_as_it_is(&secret, what)?;
     Ok((wants.map(|wants| wants.key.clone()), Op::Unlock { password }))
 }
 

@@ -3,11 +3,11 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::home::Home;
 use crate::leash::Leash;
-use crate::poll;
+use crate::{poll, tool};
 
 /// Bus and keyring of a home; both end when dropped.
 pub struct Keychain {
@@ -42,21 +42,30 @@ impl Keychain {
                       --control-directory=\"$XDG_RUNTIME_DIR\" <\"$1\"";
         daemon.args(["-c", script, "sh"]).arg(password);
         let keyring = Leash::start(&daemon, &home.path().join("keyring.log"))?;
-        let send = |args: &[&str]| {
-            let mut send = home.command("dbus-send");
-            let output = send.args(["--session", "--print-reply"]).args(args).output();
-            output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
-        };
-        // Who asks it before it is there has the bus start another one, which stays locked.
-        let is_there =
-            ["--dest=org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus.NameHasOwner"];
-        let is_there = [&is_there[..], &["string:org.freedesktop.secrets"]].concat();
-        poll("the keyring", || send(&is_there).contains("boolean true").then_some(()))?;
-        // It runs before it has made and opened the collection that it keeps things in.
-        let collection = ["--dest=org.freedesktop.secrets", "/org/freedesktop/secrets/aliases/default"];
-        let locked = ["string:org.freedesktop.Secret.Collection", "string:Locked"];
-        let is_open = [&collection[..], &["org.freedesktop.DBus.Properties.Get"], &locked].concat();
-        poll("the keyring's collection", || send(&is_open).contains("boolean false").then_some(()))?;
+        let ready = home.command(tool("KEYFOB_PYTHON")?).args(["-c", READY]).output()?;
+        ensure!(ready.status.success(), "no keyring: {}", String::from_utf8_lossy(&ready.stderr));
         Ok(Self { _keyring: keyring, _bus: bus })
     }
 }
+
+/// Waits until the keyring has made and opened the collection that it keeps things in. Who asks it before it is on the bus
+/// has the bus start another one, which stays locked.
+const READY: &str = r#"
+import time
+from jeepney.bus_messages import message_bus
+from jeepney.io.blocking import Proxy, open_dbus_connection
+from secretstorage import Collection
+connection = open_dbus_connection()
+def ready():
+    if not Proxy(message_bus, connection).NameHasOwner("org.freedesktop.secrets")[0]:
+        return False
+    try:
+        return not Collection(connection, "/org/freedesktop/secrets/aliases/default").is_locked()
+    except Exception:
+        return False
+end = time.monotonic() + 10
+while not ready():
+    if time.monotonic() > end:
+        raise SystemExit("it does not open within 10 s")
+    time.sleep(0.01)
+"#;

@@ -77,6 +77,7 @@ fn home() -> Home {
     let mut home = Home::new().unwrap();
     home.succeed(&["soft", "create", "demo"], "").unwrap();
     home.set("KEYFOB_KEY", "soft:demo");
+    home.set("KEYFOB_SOFT_TOUCH", "700");
     home.succeed(&["oath", "add", "AWS:alice"], SECRET).unwrap();
     home.succeed(&["oath", "add", "Touchy", "--touch"], SECRET).unwrap();
     home.succeed(&["oath", "add", "Counter", "--hotp"], SECRET).unwrap();
@@ -98,6 +99,7 @@ fn codes_are_seen_and_asked_for() {
             ["type", "2"],
             ["wait", "> 2 Touchy"],
             ["type", "\r"],
+            ["wait", "Touch your key: .* asks for the code of Touchy"],
             ["wait", "> 2 Touchy +[0-9]{6} .*[█░]{10}"],
             // RFC 4226's first codes.
             ["type", "3\r"],

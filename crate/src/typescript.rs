@@ -54,6 +54,7 @@ mod tests {
             declaration::<Identity>(&config),
             declaration::<SignatureVersion>(&config),
             declaration::<Failure>(&config),
+            declaration::<Wants>(&config),
             declaration::<ErrorCode>(&config),
         ] {
             text.push_str(&declaration);

@@ -312,27 +312,38 @@ fn output_that_nobody_takes() {
 #[test]
 fn a_kill_loses_nothing_that_was_acknowledged() {
     let home = home();
-    // How long it takes undisturbed, so that the kills fall all over it.
-    let start = Instant::now();
-    home.succeed(&["oath", "add", "first"], SECRET).unwrap();
-    let whole = start.elapsed();
-    let mut acknowledged = BTreeSet::from(["first".to_owned()]);
-    let (mut killed, rounds) = (0, 40);
-    for round in 0..rounds {
-        let name = format!("account {round}");
-        let mut add = home.keyfob().unwrap();
-        add.args(["oath", "add", &name]).stdin(Stdio::piped()).stderr(Stdio::null());
-        let mut child = add.spawn().unwrap();
-        let _ = child.stdin.take().unwrap().write_all(SECRET.as_bytes());
-        std::thread::sleep(whole * (round + 1) / rounds);
-        child.kill().unwrap();
-        if child.wait().unwrap().success() {
+    let mut acknowledged = BTreeSet::new();
+    // Whoever writes the file is killed, or whoever asks the agent to.
+    for way in [&["--no-agent"][..], &[]] {
+        let add = |name: &str| {
+            let mut add = home.keyfob().unwrap();
+            add.args(way).args(["oath", "add", name]).stdin(Stdio::piped()).stderr(Stdio::null());
+            let mut child = add.spawn().unwrap();
+            let _ = child.stdin.take().unwrap().write_all(SECRET.as_bytes());
+            child
+        };
+        // How long it takes undisturbed, so that the kills fall all over it. The first one starts the agent.
+        let mut whole = Duration::ZERO;
+        for name in [format!("first {way:?}"), format!("second {way:?}")] {
+            let start = Instant::now();
+            assert!(add(&name).wait().unwrap().success());
+            whole = start.elapsed();
             acknowledged.insert(name);
-        } else {
-            killed += 1;
         }
+        let (mut killed, rounds) = (0, 20);
+        for round in 0..rounds {
+            let name = format!("account {round} {way:?}");
+            let mut child = add(&name);
+            std::thread::sleep(whole * round / rounds);
+            child.kill().unwrap();
+            if child.wait().unwrap().success() {
+                acknowledged.insert(name);
+            } else {
+                killed += 1;
+            }
+        }
+        assert!(killed > 2, "{way:?}: {killed}");
     }
-    assert!(killed > 5, "{killed}");
     let there = names(&home);
     assert!(there.is_superset(&acknowledged), "{acknowledged:?} {there:?}");
     for name in there {
@@ -410,8 +421,12 @@ fn secrets_are_seen_nowhere() {
         keyfob.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = keyfob.spawn().unwrap();
         let pid = child.id();
-        poll("the program", || (!fs::read(format!("/proc/{pid}/cmdline")).ok()?.is_empty()).then_some(()))
-            .unwrap();
+        // One that has ended has no arguments any more.
+        poll("the program", || {
+            let runs = !fs::read(format!("/proc/{pid}/cmdline")).ok()?.is_empty();
+            (runs || child.try_wait().unwrap().is_some()).then_some(())
+        })
+        .unwrap();
         hidden(&visible(pid));
         let mut stdin = child.stdin.take().unwrap();
         stdin.write_all(input.as_bytes()).unwrap();
@@ -453,8 +468,16 @@ fn secrets_are_seen_nowhere() {
         assert_eq!(watched(&[json, &["aws", "add", IDENTITY]].concat(), SECRET_ACCESS_KEY), Some(1));
     }
     home.write("passphrase", "MARKER\n").unwrap();
+    // The agent knows the right one until it is told to forget it.
+    home.succeed(&["lock"], "").unwrap();
     assert_eq!(watched(&["code"], ""), Some(5));
+    assert_eq!(watched(&["--no-agent", "code"], ""), Some(5));
     home.write("passphrase", &format!("{PASSPHRASE}\n")).unwrap();
+    assert_eq!(watched(&["code"], ""), Some(0));
+    let agent: Value =
+        serde_json::from_str(&home.succeed(&["--json", "agent", "status"], "").unwrap()).unwrap();
+    hidden(&visible(u32::try_from(agent["pid"].as_u64().unwrap()).unwrap()));
+    home.succeed(&["lock"], "").unwrap();
 
     // A host that was told a passphrase, and one that was told nonsense.
     home.set("KEYFOB_PASSPHRASE_FILE", "");
@@ -488,10 +511,16 @@ fn a_passphrase_is_asked_for_at_the_terminal() {
         keyfob.env_remove("KEYFOB_PASSPHRASE_FILE").args(["code", "a", "--at", "59"]);
         keyfob
     };
+    let lock = || home.succeed(&["lock"], "").unwrap();
+    lock();
     let prompt = "Enter the passphrase of the software key demo";
     let right = terminal::run(&keyfob(), &[(prompt, "a passphrase for a test")]).unwrap();
     assert_eq!(text(&right.output.stdout), "287082\n", "{}", right.screen);
     assert!(!right.screen.contains("passphrase for"), "{}", right.screen);
+    // Nor again, until it is locked.
+    let known = terminal::run(&keyfob(), &[]).unwrap();
+    assert_eq!((text(&known.output.stdout).as_str(), known.screen.as_str()), ("287082\n", ""));
+    lock();
     for (answer, code) in [("wrong", 5), ("", 5)] {
         let wrong = terminal::run(&keyfob(), &[(prompt, answer)]).unwrap();
         assert_eq!(wrong.output.status.code(), Some(code), "{}", wrong.screen);

@@ -153,7 +153,9 @@ fn without_a_desktop_that_is_said() {
     poll("the holder's end", || holders(&home).is_empty().then_some(())).unwrap();
     let (exit, _, stderr) = said(&home.run(&["oath", "import", "--clipboard"], "").unwrap());
     assert_eq!(exit, Some(1), "{stderr}");
-    // What cannot be copied is said before the key is asked.
+    // Said before the key is asked.
+    let (exit, _, stderr) = said(&home.run(&["code", "nobody", "--clip"], "").unwrap());
+    assert!(exit == Some(1) && stderr.contains("there is no desktop"), "{stderr}");
     let (exit, _, stderr) = said(&home.run(&["code", "--clip"], "").unwrap());
     assert!(exit == Some(2) && stderr.contains("name one account with --clip"), "{stderr}");
 }
@@ -168,12 +170,16 @@ fn accounts_come_from_the_clipboard() {
 
     let uri = format!("otpauth://totp/AWS:bob?secret={SECRET}&issuer=AWS\n");
     display.copy(&home.write("uri", &uri).unwrap(), "UTF8_STRING");
-    assert_eq!(run(&["oath", "uri", "--clipboard"]), (Some(0), String::new(), "Added AWS:bob.\n".to_owned()));
+    let note = "The secret is still on the clipboard: copy something else afterwards.\n";
+    assert_eq!(
+        run(&["oath", "uri", "--clipboard"]),
+        (Some(0), String::new(), format!("{note}Added AWS:bob.\n"))
+    );
     // A picture of a QR code, as a screenshot brings it.
     let picture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../native-host/tests/data/import/one.png");
     display.copy(&picture, "image/png");
     let (exit, _, stderr) = run(&["oath", "import", "--clipboard"]);
-    assert!(exit == Some(0) && stderr.starts_with("Added "), "{stderr}");
+    assert!(exit == Some(0) && stderr.starts_with(&format!("{note}Added ")), "{stderr}");
     display.copy(&home.write("nonsense", "nonsense").unwrap(), "UTF8_STRING");
     let (exit, _, stderr) = run(&["oath", "uri", "--clipboard"]);
     assert!(exit == Some(2) && stderr.starts_with("keyfob: the clipboard: "), "{stderr}");

@@ -185,6 +185,10 @@ fn nothing_is_asked_or_said() {
     home.set("KEYFOB_PASSPHRASE_FILE", "");
     assert_eq!(complete(&home, &["code", ""]), "");
     assert_eq!(complete(&home, &["--key", "soft:n"]), "=soft:demo\n");
+    // Names that the user gave to keys.
+    std::fs::create_dir_all(home.path().join(".config/keyfob")).unwrap();
+    home.write(".config/keyfob/config.toml", "[keys]\nwork = \"12345678\"\n").unwrap();
+    assert_eq!(complete(&home, &["--key", "w"]), "=soft:demo\n=work\n");
     // Broken settings, hostile words.
     home.set("KEYFOB_KEY", "soft:../x");
     assert_eq!(complete(&home, &["code", "\u{1b}[2J"]), "");

@@ -19,6 +19,8 @@ use crate::front;
 
 /// How long a code stays on the clipboard.
 pub(super) const CLEAR_AFTER: Duration = Duration::from_secs(30);
+/// What is said when an account was taken from the clipboard.
+pub(super) const STILL_THERE: &str = "The secret is still on the clipboard: copy something else afterwards.";
 /// The hidden subcommand that holds it.
 pub(super) const HOLD: &str = "hold-clipboard";
 /// What the child says once it holds the code; anything else is why it does not.
@@ -63,6 +65,18 @@ pub(super) fn copy(code: &str) -> Result<(), Failure> {
         Ok(Ok(line)) if !line.trim().is_empty() => Err(no_clipboard(line.trim())),
         _ => Err(no_clipboard("its holder does not answer")),
     }
+}
+
+/// Says early, before a key is touched for nothing, that there is no clipboard.
+///
+/// # Errors
+/// If there is no desktop.
+pub(super) fn check() -> Result<(), Failure> {
+    let set = |name| front::env(name).is_some_and(|value| !value.is_empty());
+    if cfg!(any(windows, target_os = "macos")) || set("DISPLAY") || set("WAYLAND_DISPLAY") {
+        return Ok(());
+    }
+    Err(no_clipboard("there is no desktop"))
 }
 
 /// This program's file. After an upgrade the path leads to another one, or nowhere.

@@ -45,11 +45,13 @@ pub(super) fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::List => list(&global),
         Command::Info => info(&global),
         Command::Code(code) | Command::Oath(Oath::Code(code)) => self::code(&global, code),
-        Command::Oath(Oath::List) => oath_list(&global),
+        Command::Oath(Oath::List) => accounts(&global, false, None),
         Command::Oath(Oath::Add(add)) => oath_add(&global, &add),
         Command::Oath(Oath::Uri(uri)) => {
             let text = if uri.clipboard {
-                clipboard_uri()?
+                let uri = clipboard_uri()?;
+                output::note(global.quiet, clip::STILL_THERE);
+                uri
             } else {
                 text(ask("the otpauth:// URI")?, "the otpauth:// URI")?
             };
@@ -129,9 +131,18 @@ fn list(global: &Global) -> Result<(), Failure> {
     }
 }
 
-fn accounts(global: &Global, codes: bool, at: Option<u64>) -> Result<(message::Key, Vec<Account>), Failure> {
-    match Client::new(global)?.ask(Op::Accounts { codes, at })? {
-        Answer::Accounts { key, accounts } => Ok((key, accounts)),
+/// Prints the accounts. The key is asked what it is where that is printed, too.
+fn accounts(global: &Global, codes: bool, at: Option<u64>) -> Result<(), Failure> {
+    let op = if global.json { Op::Accounts { codes, at } } else { Op::Listing { codes, at } };
+    match Client::new(global)?.ask(op)? {
+        Answer::Accounts { key, accounts } => output::json(&json!({ "key": key, "accounts": accounts })),
+        Answer::Listing { accounts } => {
+            if accounts.is_empty() {
+                let text = "There are no accounts on this key. `keyfob oath add` puts one there.";
+                output::note(global.quiet, text);
+            }
+            output::accounts(&accounts, codes)
+        }
         other => unexpected(other),
     }
 }
@@ -175,17 +186,6 @@ fn info(global: &Global) -> Result<(), Failure> {
     }
 }
 
-fn oath_list(global: &Global) -> Result<(), Failure> {
-    let (key, accounts) = accounts(global, false, None)?;
-    if global.json {
-        return output::json(&json!({ "key": key, "accounts": accounts }));
-    }
-    if accounts.is_empty() {
-        output::note(global.quiet, "There are no accounts on this key. `keyfob oath add` puts one there.");
-    }
-    output::accounts(&accounts, false)
-}
-
 fn code(global: &Global, code: args::Code) -> Result<(), Failure> {
     if code.watch {
         return watch(global);
@@ -198,18 +198,11 @@ fn code(global: &Global, code: args::Code) -> Result<(), Failure> {
             "name one account with --clip",
         ));
     }
+    if clip {
+        clip::check()?;
+    }
     if code.accounts.is_empty() {
-        let (key, accounts) = accounts(global, true, code.at)?;
-        if global.json {
-            return output::json(&json!({ "key": key, "accounts": accounts }));
-        }
-        if accounts.is_empty() {
-            output::note(
-                global.quiet,
-                "There are no accounts on this key. `keyfob oath add` puts one there.",
-            );
-        }
-        return output::accounts(&accounts, true);
+        return accounts(global, true, code.at);
     }
     let mut client = Client::new(global)?;
     let mut codes = Vec::new();
@@ -404,6 +397,9 @@ fn import(global: &Global, args: &args::Import) -> Result<(), Failure> {
             .map_err(|error| broken(&format!("{}: {error}", path.display())))?;
     }
     let accounts = import.finish().map_err(|error| broken(&error))?;
+    if args.clipboard {
+        output::note(global.quiet, clip::STILL_THERE);
+    }
     // Those that are on one key already may not be on another.
     copies::to_each(global, args.write.copies.number, |client, key| {
         import_to(client, global, key, args, &accounts)

@@ -18,6 +18,7 @@ use keyfob_core::message::{self, Answer, Key, Op, Request};
 
 use super::args::Cli;
 use crate::front::{self, Agent};
+use crate::paths::Paths;
 use crate::policy::Caller;
 use crate::prompt::printable;
 
@@ -187,8 +188,8 @@ fn ask_names(kind: Names, key: Option<String>) -> Option<Vec<String>> {
         Some(front::soft_files().ok()?.list().ok()?.iter().map(ToString::to_string).collect())
     };
     Some(match kind {
-        Names::Accounts => match ask(key, Op::Accounts { codes: false, at: None })? {
-            Answer::Accounts { accounts, .. } => accounts.into_iter().map(|account| account.name).collect(),
+        Names::Accounts => match ask(key, Op::Listing { codes: false, at: None })? {
+            Answer::Listing { accounts } => accounts.into_iter().map(|account| account.name).collect(),
             _ => return None,
         },
         Names::Identities => match ask(key, Op::Identities {})? {
@@ -206,7 +207,10 @@ fn ask_names(kind: Names, key: Option<String>) -> Option<Vec<String>> {
                 Some(Answer::Keys { keys }) => keys,
                 _ => Vec::new(),
             };
-            let mut ids: Vec<String> = cards.into_iter().map(|key| key.id).chain(soft).collect();
+            let paths = Paths::resolve(front::env).ok();
+            let names = paths.and_then(|paths| front::config(&paths).ok()).map(|config| config.keys);
+            let names = names.unwrap_or_default().into_keys();
+            let mut ids: Vec<String> = cards.into_iter().map(|key| key.id).chain(soft).chain(names).collect();
             ids.sort();
             ids.dedup();
             ids

@@ -418,7 +418,7 @@ impl View {
         let digits = self.accounts.len().to_string().len();
         let width = |account: &Account| printable(&account.name).chars().count();
         // Marker, number, code, bar and seconds stand beside the name.
-        let beside = 2 + digits + 1 + 2 + 8 + 2 + 10 + 6;
+        let beside = 2 + digits + 1 + 2 + 8 + 2 + 10 + 6 + 6;
         let longest = self.accounts.iter().map(width).max().unwrap_or(0);
         let wide = longest.min(columns.saturating_sub(beside).max(10));
         for (place, account) in self.accounts.iter().enumerate().skip(above).take(room) {
@@ -469,7 +469,9 @@ impl View {
         let full = left.saturating_mul(BAR).div_ceil(period).min(BAR);
         let (on, off) = if self.plain { ("#", ".") } else { ("█", "░") };
         let times = |text: &str, n: u64| text.repeat(usize::try_from(n).unwrap_or(0));
-        format!("{:<8}  {}{} {left:>3} s", code.value, times(on, full), times(off, BAR - full))
+        // AWS takes no code twice.
+        let used = if code.submitted { "  used" } else { "" };
+        format!("{:<8}  {}{} {left:>3} s{used}", code.value, times(on, full), times(off, BAR - full))
     }
 
     fn status(&self) -> String {
@@ -636,6 +638,11 @@ mod tests {
         check(&view, 90, &expected("123456    ##########  30 s"));
         check(&view, 93, &expected("123456    #########.  27 s"));
         check(&view, 119, &expected("123456    #.........   1 s"));
+        let mut used = self::view();
+        if let Some(code) = &mut used.accounts[0].code {
+            code.submitted = true;
+        }
+        check(&used, 90, &expected("123456    ##########  30 s  used"));
         // What has run out is not shown.
         check(&view, 120, expected("").replace("alice  \n", "alice\n").as_str());
         assert_eq!((view.pause(119), view.pause(120)), (LOOK, LOOK_AGAIN));
@@ -656,7 +663,7 @@ mod tests {
             }
         }
         let narrow = lines(&view, 0, 50, 24);
-        assert!(narrow.contains("> 40 An account with ~"), "{narrow}");
+        assert!(narrow.contains("> 40 An account~"), "{narrow}");
     }
 
     #[test]

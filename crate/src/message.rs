@@ -57,6 +57,17 @@ pub enum Op {
         #[cfg_attr(test, ts(optional, type = "number"))]
         at: Option<u64>,
     },
+    /// As [`Op::Accounts`], without a word on the key, which is not asked for it: two commands, however many accounts there
+    /// are. [`Answer::Listing`].
+    Listing {
+        /// Also calculate the codes of those that want no touch.
+        #[serde(default)]
+        codes: bool,
+        /// For which time.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional, type = "number"))]
+        at: Option<u64>,
+    },
     /// The code of one account. [`Answer::Code`].
     Code {
         /// Full name of the account, exactly as [`Account::name`] gives it.
@@ -305,6 +316,11 @@ pub enum Answer {
     Accounts {
         /// The key that was asked.
         key: Key,
+        /// In the key's order.
+        accounts: Vec<Account>,
+    },
+    /// To [`Op::Listing`].
+    Listing {
         /// In the key's order.
         accounts: Vec<Account>,
     },

@@ -144,6 +144,7 @@ pub(crate) fn is_shared(op: &Op) -> bool {
 
 /// Whether several may have it. A counter's code is used up by the first who gets it.
 fn may_be_shared(result: &Result<Answer, Failure>) -> bool {
+            | Op::Listing { .. }
     !matches!(result, Ok(Answer::Code { code, .. }) if code.valid_from.is_none())
 }
 

@@ -64,8 +64,9 @@ pub fn check(client: &Client, op: &Op) -> Result<(), Failure> {
         Op::Submitted { .. } => {
             Err(forbidden("a browser submits codes of the accounts that it may see", "use the command line"))
         }
-        Op::Accounts { at: None, .. } | Op::Code { at: None, next: false, .. } => Ok(()),
-        Op::Accounts { .. } | Op::Code { .. } => Err(forbidden(
+        Op::Accounts { at: None, .. } | Op::Listing { at: None, .. } => Ok(()),
+        Op::Code { at: None, next: false, .. } => Ok(()),
+        Op::Accounts { .. } | Op::Listing { .. } | Op::Code { .. } => Err(forbidden(
             "a browser gets codes for now only, by this computer's clock",
             "use `keyfob code --at` for another time",
         )),

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use keyfob_core::identity::{IdentityError, IdentityName};
 use keyfob_core::message::{
-    self, Answer, ErrorCode, Event, Failure, Identity, Op, Password, Request, Scheme, SignatureVersion, Wants,
+    self, Account, Answer, ErrorCode, Event, Failure, Identity, Op, Password, Request, Scheme,
+    SignatureVersion, Wants,
 };
 use keyfob_core::oath::{
     AccessKey, CalculateFull, CredentialId, Delete, Kind, List, ListEntry, OathError, OtpAuth, Put, Rename,
@@ -170,7 +171,14 @@ impl Service {
                 self.verify(client, choice, account, &code.0, *window, *at, events)?
             }
             Op::Info {} => self.open(choice, false, |key| Ok(Answer::Info { key: key.describe()? }))?,
-            Op::Accounts { codes, at } => self.accounts(client, choice, *codes, *at)?,
+            Op::Accounts { codes, at } => {
+                let (key, accounts) = self.accounts(client, choice, *codes, *at, |key| key.describe())?;
+                Answer::Accounts { key, accounts }
+            }
+            Op::Listing { codes, at } => {
+                let ((), accounts) = self.accounts(client, choice, *codes, *at, |_| Ok(()))?;
+                Answer::Listing { accounts }
+            }
             Op::Code { account, .. } => {
                 return self.code(client, choice, account, op, events);
             }
@@ -477,7 +485,8 @@ impl Service {
         at.unwrap_or_else(self.clock)
     }
 
-    fn accounts(
+    /// The accounts, and what `describe` makes of the key.
+    fn accounts<T>(
         &mut self,
         client: &Client,
         choice: Option<&str>,
@@ -487,7 +496,7 @@ impl Service {
         let now = self.now(at);
         let submitted = self.submitted.clone();
         self.open(choice, true, |key| {
-            let described = key.describe()?;
+            let described = describe(key)?;
             let mut accounts = Vec::new();
             for entry in stored(key, now)? {
                 let Some(mut account) = entry.account() else { continue };
@@ -501,7 +510,7 @@ impl Service {
                 }
                 accounts.push(account);
             }
-            Ok(Answer::Accounts { key: described, accounts })
+            Ok((described, accounts))
         })
     }
 
@@ -568,7 +577,8 @@ impl Service {
         window: u8,
         at: Option<u64>,
         events: Events<'_>,
-    ) -> Result<Answer, Refusal> {
+        describe: impl FnOnce(&mut Conversation<'_>) -> Result<T, KeyError>,
+    ) -> Result<(T, Vec<Account>), Refusal> {
         const WIDEST: u8 = 10;
         let now = self.now(at);
         // Now first, then further and further away.

@@ -28,6 +28,14 @@ codes: boolean,
 /**
  * For which time.
  */
+at?: number, } | { "name": "listing", 
+/**
+ * Also calculate the codes of those that want no touch.
+ */
+codes: boolean, 
+/**
+ * For which time.
+ */
 at?: number, } | { "name": "code", 
 /**
  * Full name of the account, exactly as [`Account::name`] gives it.
@@ -209,6 +217,10 @@ key: Key, } | { "name": "accounts",
  * The key that was asked.
  */
 key: Key, 
+/**
+ * In the key's order.
+ */
+accounts: Array<Account>, } | { "name": "listing", 
 /**
  * In the key's order.
  */
@@ -405,4 +417,13 @@ candidates?: Array<string>,
  * What would open the key, where it is locked: [`Op::Unlock`] takes it.
  */
 wants?: Wants, };
+export type Wants = { 
+/**
+ * Which key: [`Request::key`] of the [`Op::Unlock`].
+ */
+key: string, 
+/**
+ * What a person is to give: completes "enter …".
+ */
+what: string, };
 export type ErrorCode = "no-key" | "ambiguous" | "locked" | "wrong-password" | "touch-timeout" | "cancelled" | "not-found" | "exists" | "no-space" | "unsupported" | "key-removed" | "busy" | "no-pcsc" | "bad-answer" | "bad-request" | "unsupported-version" | "forbidden" | "invalid-input" | "io" | "aws-refused" | "internal";

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::CommandFactory as _;
 use keyfob_core::message::{
-    self, Account, Answer, ErrorCode, Event, Failure, Op, Password, Request, Scheme, SignatureVersion,
+    self, Answer, ErrorCode, Event, Failure, Op, Password, Request, Scheme, SignatureVersion,
 };
 use keyfob_core::oath::{DigitCount, Kind, OtpAuth, OtpAuthError};
 use keyfob_core::s3::{Endpoint, EndpointError, PresignRequest};

@@ -16,7 +16,7 @@ use keyfob_core::message::{Answer, ErrorCode, Event, Failure, Op, Reply, Request
 
 use crate::client::{Cancel, Client};
 use crate::error::failure;
-use crate::service::{self, Events, Outcome, Service};
+use crate::service::{self, Events, Outcome, Service, UnlockCache};
 
 /// How many questions of one front end may wait. A touch blocks the key for up to 15 s, in which a person causes a few.
 pub(crate) const MAX_WAITING: usize = 64;
@@ -57,6 +57,11 @@ pub trait Answers: Send + 'static {
 
     /// Forgets the password of the card that was in a reader.
     fn removed(&mut self, reader: &str);
+
+    /// What is erased at once when the keys are locked, whatever is being answered.
+    fn unlock_cache(&self) -> UnlockCache {
+        UnlockCache::default()
+    }
 }
 
 impl Answers for Service {
@@ -76,6 +81,10 @@ impl Answers for Service {
 
     fn removed(&mut self, reader: &str) {
         self.removed(reader);
+    }
+
+    fn unlock_cache(&self) -> UnlockCache {
+        self.unlock_cache()
     }
 }
 
@@ -135,6 +144,7 @@ pub(crate) fn is_shared(op: &Op) -> bool {
         Op::Keys {}
             | Op::Info {}
             | Op::Accounts { .. }
+            | Op::Listing { .. }
             | Op::Code { .. }
             | Op::Identities {}
             | Op::Presign { .. }
@@ -144,7 +154,6 @@ pub(crate) fn is_shared(op: &Op) -> bool {
 
 /// Whether several may have it. A counter's code is used up by the first who gets it.
 fn may_be_shared(result: &Result<Answer, Failure>) -> bool {
-            | Op::Listing { .. }
     !matches!(result, Ok(Answer::Code { code, .. }) if code.valid_from.is_none())
 }
 
@@ -189,6 +198,7 @@ struct Shared {
     state: Mutex<State>,
     turn: Condvar,
     last: Mutex<Instant>,
+    unlocked: UnlockCache,
 }
 
 impl Shared {
@@ -215,6 +225,7 @@ impl Holder {
             state: Mutex::default(),
             turn: Condvar::new(),
             last: Mutex::new(Instant::now()),
+            unlocked: service.unlock_cache(),
         });
         let thread = std::thread::spawn({
             let shared = Arc::clone(&shared);
@@ -233,6 +244,7 @@ impl Holder {
 
     /// Forgets all passwords, and answers whoever waits with [`ErrorCode::Cancelled`].
     pub fn lock(&self) {
+        self.shared.unlocked.clear();
         let mut state = self.shared.state();
         state.lock = true;
         let askers = state.take_askers(|_| true);
@@ -338,6 +350,7 @@ impl Desk for Seat {
                 return asker.finish(Ok(Answer::Withdrawn {}));
             }
             Op::Lock {} => {
+                self.shared.unlocked.clear();
                 let cancelled = state.take_askers(|_| true);
                 state.lock = true;
                 state.waiting.push_front(self.question(request, asker));

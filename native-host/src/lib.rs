@@ -28,6 +28,7 @@ pub mod holders;
 pub mod import;
 pub mod key;
 pub mod keychain;
+pub mod locked;
 pub mod native_messaging;
 pub mod notify;
 pub mod passwords;

@@ -9,6 +9,7 @@ use keyfob::front::{self, Agent};
 use keyfob::holder::Closed;
 use keyfob::native_messaging::{self, browser_caller};
 use keyfob::policy::Caller;
+use keyfob::touch::OnDesktop;
 use keyfob::wire::{self, AtEnd, End};
 
 fn main() -> ExitCode {
@@ -28,7 +29,7 @@ fn native_messaging_host(caller: native_messaging::Caller) -> ExitCode {
     // A broken configuration is told to who asks, not to a log.
     let desk = front::desk(Caller::Browser { extension: caller.extension }, Agent::Yes)
         .unwrap_or_else(|failure| Box::new(Closed(failure)));
-    match wire::serve(io::stdin().lock(), io::stdout(), &*desk, AtEnd::Finish) {
+    match wire::serve(io::stdin().lock(), io::stdout(), &OnDesktop(desk), AtEnd::Finish) {
         End::Finished | End::Abandoned => Exit::Ok.into(),
         end => {
             eprintln!("keyfob: {end:?}");

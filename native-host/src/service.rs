@@ -4,6 +4,7 @@
 //! `policy` lets them.
 
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use keyfob_core::identity::{IdentityError, IdentityName};
@@ -24,6 +25,7 @@ use crate::client::{Cancel, Client};
 use crate::entry::{Entry, Match, accounts_only, find, fitting, only, stored};
 use crate::error::{Refusal, failure};
 use crate::key::{Conversation, KeyError, Keys, SOFT_PREFIX};
+use crate::locked::Locked;
 use crate::passwords::{Passwords, PasswordsError};
 use crate::policy;
 use crate::prompt::shown;
@@ -54,11 +56,46 @@ impl From<Answer> for Outcome {
 /// The key of a password, and the card that it opens.
 struct Unlocked {
     salt: Vec<u8>,
-    key: AccessKey,
+    key: Locked<AccessKey>,
     /// The reader that it was in.
     label: String,
     /// It came from the keychain, and may be out of date.
     remembered: bool,
+}
+
+/// Keys of passwords: kept until they are locked, or until the card is removed. Shared, so that they can be erased while
+/// the key waits for a touch.
+#[derive(Clone, Default)]
+pub struct UnlockCache(Arc<Mutex<Vec<Unlocked>>>);
+
+impl UnlockCache {
+    /// Erases all.
+    pub fn clear(&self) {
+        self.entries().clear();
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Vec<Unlocked>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes one in, in the place of what was known of that card.
+    fn put(&self, new: Unlocked) {
+        let mut entries = self.entries();
+        entries.retain(|known| known.salt != new.salt);
+        entries.push(new);
+    }
+
+    /// The key for a card, and whether it came from the keychain.
+    fn get(&self, salt: &[u8]) -> Option<(AccessKey, bool)> {
+        self.entries()
+            .iter()
+            .find(|known| known.salt == salt)
+            .map(|known| ((*known.key).clone(), known.remembered))
+    }
+
+    fn forget(&self, salt: &[u8]) {
+        self.entries().retain(|known| known.salt != salt);
+    }
 }
 
 /// How often in a row a password was wrong, and when the next may be tried.
@@ -71,8 +108,7 @@ struct WrongPasswords {
 /// The keys, and what is known of them.
 pub struct Service {
     keys: Keys,
-    /// Keys of passwords: kept until [`Service::lock`], or until the card is removed.
-    unlocked: Vec<Unlocked>,
+    unlocked: UnlockCache,
     wrong_passwords: WrongPasswords,
     /// Those that the user had remembered.
     passwords: Passwords,
@@ -88,12 +124,18 @@ impl Service {
     pub fn new(keys: Keys, passwords: Passwords) -> Self {
         Self {
             keys,
-            unlocked: Vec::new(),
+            unlocked: UnlockCache::default(),
             wrong_passwords: WrongPasswords::default(),
             passwords,
             submitted: HashMap::new(),
             clock: unix_time,
         }
+    }
+
+    /// The keys of passwords, to be erased at any time.
+    #[must_use]
+    pub fn unlock_cache(&self) -> UnlockCache {
+        self.unlocked.clone()
     }
 
     /// Forgets all passwords and passphrases.
@@ -104,7 +146,7 @@ impl Service {
 
     /// Forgets the password of the card that was in a reader.
     pub fn removed(&mut self, reader: &str) {
-        self.unlocked.retain(|known| known.label != reader);
+        self.unlocked.entries().retain(|known| known.label != reader);
     }
 
     /// Answers one request of a front end.
@@ -290,14 +332,12 @@ impl Service {
             let locked = keys.with(choice, |key| -> Result<_, Refusal> {
                 if unlock && key.is_locked() {
                     let salt = key.selected().salt.clone();
-                    let known = unlocked.iter().find(|known| known.salt == salt);
-                    if let Some(known) = known {
-                        let remembered = known.remembered;
-                        match key.unlock(known.key.clone()) {
+                    if let Some((known, remembered)) = unlocked.get(&salt) {
+                        match key.unlock(known) {
                             Ok(()) => {}
                             // It was changed meanwhile.
                             Err(KeyError::Oath(OathError::WrongPassword)) => {
-                                unlocked.retain(|known| known.salt != salt);
+                                unlocked.forget(&salt);
                                 asked_keychain |= remembered;
                             }
                             Err(error) => return Err(error.into()),
@@ -321,7 +361,7 @@ impl Service {
             };
             if !asked_keychain && let Some(key) = self.passwords.get(&salt) {
                 asked_keychain = true;
-                self.unlocked.push(Unlocked { salt, key, label, remembered: true });
+                self.unlocked.put(Unlocked { salt, key: Locked::new(key), label, remembered: true });
                 continue;
             }
             let Refusal(failure) = OathError::Locked.into();
@@ -379,11 +419,10 @@ impl Service {
             let access_key = access_key(password, &salt)?;
             key.unlock(access_key.clone())?;
             let label = key.label().to_owned();
-            Ok(Some(Unlocked { salt, key: access_key, label, remembered: false }))
+            Ok(Some(Unlocked { salt, key: Locked::new(access_key), label, remembered: false }))
         })?;
         if let Some(known) = known {
-            self.unlocked.retain(|other| other.salt != known.salt);
-            self.unlocked.push(known);
+            self.unlocked.put(known);
         }
         Ok(Answer::Unlocked {})
     }
@@ -408,8 +447,12 @@ impl Service {
             }
             .map_err(passwords_failure)?;
         }
-        self.unlocked.retain(|known| known.salt != salt);
-        self.unlocked.extend(access_key.map(|key| Unlocked { salt, key, label, remembered: false }));
+        match access_key {
+            Some(key) => {
+                self.unlocked.put(Unlocked { salt, key: Locked::new(key), label, remembered: false });
+            }
+            None => self.unlocked.forget(&salt),
+        }
         Ok(Answer::PasswordChanged {})
     }
 
@@ -417,9 +460,9 @@ impl Service {
         let (salt, wanted) = self.open(choice, true, |key| {
             Ok((key.selected().salt.clone(), key.selected().challenge.is_some()))
         })?;
-        match self.unlocked.iter().find(|known| known.salt == salt) {
-            Some(known) if wanted => {
-                self.passwords.remember(&salt, &known.key).map_err(passwords_failure)?;
+        match self.unlocked.get(&salt) {
+            Some((known, _)) if wanted => {
+                self.passwords.remember(&salt, &known).map_err(passwords_failure)?;
             }
             _ => return Err(failure(ErrorCode::NotFound, "this key has no password", "").into()),
         }
@@ -492,7 +535,8 @@ impl Service {
         choice: Option<&str>,
         codes: bool,
         at: Option<u64>,
-    ) -> Result<Answer, Refusal> {
+        describe: impl FnOnce(&mut Conversation<'_>) -> Result<T, KeyError>,
+    ) -> Result<(T, Vec<Account>), Refusal> {
         let now = self.now(at);
         let submitted = self.submitted.clone();
         self.open(choice, true, |key| {
@@ -577,8 +621,7 @@ impl Service {
         window: u8,
         at: Option<u64>,
         events: Events<'_>,
-        describe: impl FnOnce(&mut Conversation<'_>) -> Result<T, KeyError>,
-    ) -> Result<(T, Vec<Account>), Refusal> {
+    ) -> Result<Answer, Refusal> {
         const WIDEST: u8 = 10;
         let now = self.now(at);
         // Now first, then further and further away.

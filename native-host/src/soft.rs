@@ -18,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use crate::keychain::{Keychain, KeychainError};
+use crate::locked::Locked;
 use crate::paths::{Lock, PathError, create_atomically, write_atomically};
 
 /// First bytes of every software key's file.
@@ -502,7 +503,7 @@ impl SoftKeys {
             });
         }
         let state = Zeroizing::new(state.to_owned());
-        Ok(Opened { keys: self.clone(), name: name.clone(), source, key, state })
+        Ok(Opened { keys: self.clone(), name: name.clone(), source, key: Locked::new(*key), state })
     }
 
     /// Opens the software key of that name.
@@ -536,7 +537,7 @@ impl SoftKeys {
             Unlock::Passphrase(_) => SoftError::WrongPassphrase(name.clone()),
             Unlock::Keychain(_) => SoftError::WrongKey(name.clone()),
         })?;
-        Ok(Opened { keys: self.clone(), name: name.clone(), source, key, state })
+        Ok(Opened { keys: self.clone(), name: name.clone(), source, key: Locked::new(*key), state })
     }
 
     /// Deletes the software key of that name for good, and its key in the keychain if it has one there.
@@ -570,7 +571,7 @@ pub struct Opened {
     keys: SoftKeys,
     name: Name,
     source: KeySource,
-    key: Zeroizing<[u8; 32]>,
+    key: Locked<[u8; 32]>,
     state: Zeroizing<Vec<u8>>,
 }
 
@@ -591,6 +592,11 @@ impl Opened {
     #[must_use]
     pub fn state(&self) -> &[u8] {
         &self.state
+    }
+
+    /// Erases the state; the next use reads the file again.
+    pub fn forget_state(&mut self) {
+        self.state = Zeroizing::default();
     }
 
     /// Reads the file again, for what other processes wrote.

@@ -6,10 +6,14 @@ use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use keyfob_core::message::{Event, Reply, Request};
+
 use crate::front;
+use crate::holder::{Desk, Replies};
 use crate::notify::{self, Notification};
 use crate::prompt::{TERMINAL, printable};
 
@@ -56,6 +60,37 @@ impl TouchNotice {
             Later::start(delay.saturating_add(DESKTOP_AFTER), DESKTOP_PATIENCE, show)
         });
         Self { _terminal: None, _desktop: desktop }
+    }
+}
+
+/// A desk for a front end without a terminal: what it asks of the key's holder is shown on the desktop when a touch is
+/// wanted for it.
+pub struct OnDesktop(pub Box<dyn Desk>);
+
+impl Desk for OnDesktop {
+    fn ask(&self, request: Request, replies: Replies) {
+        let notice = Mutex::new(None);
+        let replies = move |reply: Reply| {
+            let new = match &reply {
+                Reply::Event { event: Event::TouchRequired { prompt, maybe }, .. } => {
+                    let delay = if *maybe { UNCERTAIN } else { Duration::ZERO };
+                    Some(TouchNotice::on_desktop(prompt, delay))
+                }
+                _ => None,
+            };
+            // First, for to hide a notice may take a moment.
+            replies(reply);
+            drop(std::mem::replace(&mut *notice.lock().unwrap_or_else(PoisonError::into_inner), new));
+        };
+        self.0.ask(request, Box::new(replies));
+    }
+
+    fn leave(&self) {
+        self.0.leave();
+    }
+
+    fn describe(&self) -> String {
+        self.0.describe()
     }
 }
 

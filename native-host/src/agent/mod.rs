@@ -12,6 +12,8 @@ mod place;
 mod remote;
 #[cfg(unix)]
 mod server;
+#[cfg(unix)]
+mod sleep;
 #[cfg(not(unix))]
 mod without;
 

@@ -35,6 +35,7 @@ const ENVIRONMENT: &[&str] = &[
     "XDG_CACHE_HOME",
     "XDG_RUNTIME_DIR",
     "DBUS_SESSION_BUS_ADDRESS",
+    "DBUS_SYSTEM_BUS_ADDRESS",
     "PCSCLITE_CSOCK_NAME",
     crate::paths::CONFIG_ENV,
 ];

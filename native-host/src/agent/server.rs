@@ -12,6 +12,7 @@ use std::time::Duration;
 use keyfob_core::message::{ErrorCode, Failure, VERSION};
 
 use super::place::Place;
+use super::sleep;
 use super::{Opened, Opening, Purpose, Status};
 use crate::error::failure;
 use crate::front;
@@ -57,6 +58,10 @@ pub fn run(idle: Duration) -> Result<(), Failure> {
     let removals = watch::removals({
         let shared = Arc::clone(&shared);
         move |reader| shared.holder.removed(reader)
+    });
+    sleep::before({
+        let shared = Arc::clone(&shared);
+        move || shared.holder.lock()
     });
     std::thread::spawn({
         let shared = Arc::clone(&shared);
@@ -164,7 +169,7 @@ impl Shared {
 
     /// Returns when the agent is to end.
     fn stay(&self) {
-        let mut sleep = SleepDetector::new();
+        let mut detector = SleepDetector::new();
         let mut locked = false;
         loop {
             let state = self.state();
@@ -177,7 +182,7 @@ impl Shared {
             if ending || gone {
                 return;
             }
-            if sleep.has_slept() {
+            if detector.has_slept() {
                 self.holder.lock();
             }
             let clients = self.clients.load(Ordering::SeqCst);

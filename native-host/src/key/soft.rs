@@ -196,6 +196,7 @@ impl SoftKeys {
             let result = talk(&mut conversation).map_err(Failed::Talk)?;
             Ok((result, changed(&mut card.key).map_err(Failed::Key)?))
         });
+        opened.forget_state();
         result.map_err(|failed| match failed {
             Failed::Talk(error) => error,
             Failed::Key(error) => error.into(),

@@ -16,6 +16,7 @@ const PASSPHRASE_FILE: &str = "passphrase";
 pub struct Home {
     folder: TempDir,
     pcsc_socket: PathBuf,
+    program: Option<PathBuf>,
     variables: Vec<(String, String)>,
 }
 
@@ -44,7 +45,7 @@ impl Home {
             .permissions(std::fs::Permissions::from_mode(0o700))
             .tempdir()?;
         let pcsc_socket = folder.path().join("no-pcscd");
-        let home = Self { folder, pcsc_socket, variables: Vec::new() };
+        let home = Self { folder, pcsc_socket, program: None, variables: Vec::new() };
         home.write(PASSPHRASE_FILE, "a passphrase for a test\n")?;
         Ok(home)
     }
@@ -62,6 +63,11 @@ impl Home {
     /// As [`Home::use_pcscd`], by the socket's path.
     pub fn use_pcsc_socket(&mut self, socket: &Path) {
         socket.clone_into(&mut self.pcsc_socket);
+    }
+
+    /// Takes that `keyfob` rather than the one that was built.
+    pub fn use_program(&mut self, program: &Path) {
+        self.program = Some(program.to_owned());
     }
 
     /// Sets an environment variable of this home's programs.
@@ -90,13 +96,19 @@ impl Home {
         command
     }
 
-    /// `keyfob`, as built by `cargo xtask`.
+    /// `keyfob`, as built by `cargo xtask` unless [`Home::use_program`] says otherwise.
     ///
     /// # Errors
     ///
     /// As [`tool`].
     pub fn keyfob(&self) -> Result<Command> {
-        Ok(self.command(tool("KEYFOB_BIN")?))
+        let program = self.program.clone().map_or_else(|| tool("KEYFOB_BIN"), Ok)?;
+        Ok(self.command(program))
+    }
+
+    /// The folder of the agent's socket.
+    pub fn agent_folder(&self) -> PathBuf {
+        self.path().join(".cache/keyfob/run")
     }
 
     /// Runs `keyfob` with these arguments, and with a secret on its standard input.

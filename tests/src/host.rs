@@ -43,20 +43,38 @@ impl Host {
     ///
     /// If the host has ended, or speaks no JSON.
     pub fn ask(&mut self, op: &Value) -> Result<Value> {
-        let message = json!({ "v": 1, "id": "x", "op": op }).to_string();
-        let input = self.input.as_mut().context("the host's input is closed")?;
-        input.write_all(&u32::try_from(message.len())?.to_ne_bytes())?;
-        input.write_all(message.as_bytes())?;
+        self.send("x", op)?;
         loop {
-            let mut length = [0; 4];
-            self.output.read_exact(&mut length).context("the host has ended")?;
-            let mut reply = vec![0; usize::try_from(u32::from_ne_bytes(length))?];
-            self.output.read_exact(&mut reply)?;
-            let reply: Value = serde_json::from_slice(&reply)?;
+            let reply = self.receive()?;
             if reply["type"] != "event" {
                 return Ok(reply);
             }
         }
+    }
+
+    /// Sends a request, and waits for nothing.
+    ///
+    /// # Errors
+    ///
+    /// If the host has ended.
+    pub fn send(&mut self, id: &str, op: &Value) -> Result<()> {
+        let message = json!({ "v": 1, "id": id, "op": op }).to_string();
+        let input = self.input.as_mut().context("the host's input is closed")?;
+        input.write_all(&u32::try_from(message.len())?.to_ne_bytes())?;
+        Ok(input.write_all(message.as_bytes())?)
+    }
+
+    /// The next message from the host.
+    ///
+    /// # Errors
+    ///
+    /// If the host has ended, or speaks no JSON.
+    pub fn receive(&mut self) -> Result<Value> {
+        let mut length = [0; 4];
+        self.output.read_exact(&mut length).context("the host has ended")?;
+        let mut reply = vec![0; usize::try_from(u32::from_ne_bytes(length))?];
+        self.output.read_exact(&mut reply)?;
+        Ok(serde_json::from_slice(&reply)?)
     }
 }
 

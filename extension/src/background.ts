@@ -1,10 +1,10 @@
 // Between the pages, the popup and the host. Pages are hostile until shown to be AWS's, the host is fallible.
 
 import { choose_accounts, ready, signin_flow } from "./core.js";
-import type { Account } from "./generated/message.js";
+import type { Account, Op } from "./generated/message.js";
 import { Host, nonsense, TroubleError } from "./host.js";
 import type { Candidate, ChipAsk, FieldAsk, FieldTell, FillCommand, PopupAsk, PopupTell, Trouble } from "./internal.js";
-import { delayBeforeTouch, delayForNext, hasRunOut, ranOut, unixNow } from "./step.js";
+import { delayForNext, hasRunOut, ranOut, unixNow } from "./step.js";
 
 const host = new Host();
 
@@ -69,49 +69,66 @@ async function checkPage(port: chrome.runtime.Port, ancestors: unknown): Promise
 }
 
 function serveField(port: chrome.runtime.Port): void {
-  const gone = new AbortController();
+  // The question that is open: one at a time.
+  let asking = new AbortController();
   port.onDisconnect.addListener(() => {
     void chrome.runtime.lastError;
-    gone.abort();
+    asking.abort();
   });
-  const tell = (message: FieldTell) => {
-    if (!gone.signal.aborted) port.postMessage(message);
-  };
   // A page is given the codes of the accounts that were found to fit it, and of no others.
   let offered: Candidate[] = [];
+  // What to note of the code that was given last, once it is in the field.
+  let given: { n: number; op: Extract<Op, { name: "submitted" }>; key: string | undefined } | undefined;
 
-  const answer = async (ask: FieldAsk) => {
+  const answer = async (
+    ask: Extract<FieldAsk, { ask: "candidates" | "code" }>,
+    tell: (message: FieldTell) => void,
+    signal: AbortSignal,
+  ) => {
     const url = await checkPage(port, ask.ancestors);
     const key = await chosenKey();
     if (ask.ask === "candidates") {
-      const answer = await host.ask({ name: "accounts", codes: false }, { key, signal: gone.signal });
+      const answer = await host.ask({ name: "accounts", codes: false }, { key, signal });
       offered = choose_accounts(answer.accounts, url).map(candidate);
       tell({ n: ask.n, tell: "candidates", candidates: offered, software: answer.key.kind === "software" });
       return;
     }
     const account = offered.find(({ name }) => name === ask.account);
     if (!account) throw new TroubleError(nonsense());
-    const delay = ask.waited ? 0 : delayBeforeTouch(account, unixNow());
-    // Whoever waits has to want the touch then too, so it is the asker who waits.
-    if (delay > 0) return tell({ n: ask.n, tell: "next-step", seconds: delay });
     const { code } = await host.ask(
-      { name: "code", account: account.name, purpose: new URL(url).hostname },
+      // AWS takes no code twice.
+      { name: "code", account: account.name, purpose: new URL(url).hostname, fresh: true },
       {
         key,
-        signal: gone.signal,
-        onEvent: (event) => {
-          if (event.name === "touch-required") tell({ n: ask.n, tell: "touch" });
-        },
+        signal,
+        onEvent: (event) =>
+          tell({ n: ask.n, ...(event.name === "waiting" ? { tell: "waiting", why: event.why } : { tell: "touch" }) }),
       },
     );
     const next = ask.waited ? 0 : delayForNext(account, code, unixNow());
     if (next > 0) return tell({ n: ask.n, tell: "next-step", seconds: next });
     if (hasRunOut(code, unixNow())) throw new TroubleError(ranOut("Click to try again."));
+    const { valid_from } = code;
+    given = valid_from === undefined ? undefined
+      : { n: ask.n, op: { name: "submitted", account: account.name, valid_from }, key };
     tell({ n: ask.n, tell: "code", value: code.value });
   };
 
   port.onMessage.addListener((ask: FieldAsk) => {
-    answer(ask).catch((error: unknown) => tell({ n: ask.n, tell: "trouble", trouble: troubleOf(error) }));
+    asking.abort();
+    asking = new AbortController();
+    const { signal } = asking;
+    const tell = (message: FieldTell) => {
+      if (!signal.aborted) port.postMessage(message);
+    };
+    if (ask.ask === "stop") return;
+    if (ask.ask === "filled") {
+      // The code is in the page all the same, if the host cannot note it.
+      if (given?.n === ask.n) host.ask(given.op, { key: given.key }).catch(() => undefined);
+      given = undefined;
+      return;
+    }
+    answer(ask, tell, signal).catch((error: unknown) => tell({ n: ask.n, tell: "trouble", trouble: troubleOf(error) }));
   });
 }
 
@@ -121,7 +138,6 @@ function candidate(account: Account): Candidate {
     label: account.aws?.device ?? account.name,
     detail: account.aws?.account ?? "",
     touch: account.touch === true,
-    period: account.period,
   };
 }
 
@@ -158,6 +174,7 @@ const POPUP_OPS: ReadonlySet<string> = new Set<PopupAsk["op"]["name"]>([
   "identities",
   "presign",
   "unlock",
+  "lock",
 ]);
 
 function servePopup(port: chrome.runtime.Port): void {
@@ -177,9 +194,7 @@ function servePopup(port: chrome.runtime.Port): void {
       .ask(op, {
         key,
         signal: gone.signal,
-        onEvent: (event) => {
-          if (event.name === "touch-required") tell({ n, tell: "touch", prompt: event.prompt });
-        },
+        onEvent: (event) => tell({ n, tell: "event", event }),
       })
       .then(
         (answer) => tell({ n, tell: "answer", answer }),

@@ -72,6 +72,15 @@
 
   let port: chrome.runtime.Port | undefined;
 
+  /** Says something that gets no answer. */
+  function say(message: FieldAsk): void {
+    try {
+      port?.postMessage(message);
+    } catch {
+      // The extension was updated: nobody is there.
+    }
+  }
+
   function ask(message: { ask: "candidates" } | { ask: "code"; account: string; waited: boolean }): void {
     asked = { n: ++lastNumber, ask: message.ask };
     try {
@@ -103,7 +112,10 @@
         else offer();
         break;
       case "touch":
-        show("touch", "Touch your key", choice);
+      case "waiting":
+        if (!stillWanted()) break;
+        if (tell.tell === "touch") show("touch", "Touch your key", choice);
+        else show("busy", "Waiting…", sentence(tell.why));
         break;
       case "next-step":
         show("busy", "Waiting for the next code…", choice);
@@ -111,7 +123,7 @@
         break;
       case "code":
         asked = undefined;
-        fill(tell.value);
+        if (fill(tell.value)) say({ n: tell.n, ask: "filled" });
         break;
       case "trouble":
         failed(tell.trouble);
@@ -190,10 +202,16 @@
   /** The step that question `n` had to wait for has begun. The key blinks only if the code is still wanted. */
   function askAgain(n: number): void {
     if (n !== asked?.n) return;
-    const because = changedBecause();
-    if (because !== undefined) return notFilled(because);
+    if (!stillWanted()) return;
     show("busy", "Asking the key…", choice);
     ask({ ask: "code", account, waited: true });
+  }
+
+  /** Whether the code that was asked for may still be filled; if not, the question is taken back. */
+  function stillWanted(): boolean {
+    const because = changedBecause();
+    if (because !== undefined) notFilled(because);
+    return because === undefined;
   }
 
   /** What to do, for a person who sees the chip: the host's hints are for a terminal, or longer than there is room for. */
@@ -202,6 +220,7 @@
     "no-pcsc": "Open Keyfob from the toolbar to see what to do.",
     locked: "Open Keyfob from the toolbar and enter the password.",
     ambiguous: "Open Keyfob from the toolbar and choose one.",
+    cancelled: "Click to try again.",
   };
 
   /** The host's sentences begin small. */
@@ -230,21 +249,24 @@
   }
 
   function notFilled(because: string): void {
+    if (asked) say({ n: asked.n, ask: "stop" });
     asked = undefined;
     show("trouble", "Not filled", `${sentence(because)}. Click to try again.`);
   }
 
-  function fill(code: string): void {
+  /** Whether the code is in the field now. */
+  function fill(code: string): boolean {
     const because = changedBecause() ?? (field && (watch.hiddenBecause(field) ?? coveredBecause(field)));
     if (because !== undefined || !field) {
       notFilled(because ?? "the field is gone");
-      return;
+      return false;
     }
     // React tracks `value` on the element itself: only the prototype's setter makes it notice.
     Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value")?.set?.call(field, code);
     field.dispatchEvent(new Event("input", { bubbles: true }));
     field.dispatchEvent(new Event("change", { bubbles: true }));
     show("done", "Code filled");
+    return true;
   }
 
   // ---- the chip
@@ -466,6 +488,19 @@
     if (state === "trouble" && candidates === undefined && !asked && attended()) state = "idle";
     consider();
   }
+
+  /**
+   * The person left the field, or wrote into it: nobody waits for a touch. While it blinks, a window that only is no longer in
+   * front may be so again in time; but the key never begins to blink for one.
+   */
+  function left({ type }: Event): void {
+    if (asked?.ask === "code" && (type !== "blur" || state === "busy")) stillWanted();
+  }
+  for (const type of ["focusin", "input", "visibilitychange"]) document.addEventListener(type, left, { capture: true });
+  addEventListener("blur", (event) => setTimeout(left, 0, event));
+  addEventListener("keydown", (event) => {
+    if (event.isTrusted && event.key === "Escape" && asked?.ask === "code") notFilled("you pressed Escape");
+  }, { capture: true, passive: true });
 
   addEventListener("scroll", () => field && watch.soon(), { capture: true, passive: true });
   addEventListener("resize", () => field && watch.soon(), { passive: true });

@@ -12,8 +12,11 @@ const HOST_NAME = "dev.keyfob.host";
  */
 const TIMEOUT = { hello: 5_000, default: 60_000, touch: 90_000 };
 
-/** After so long without a request, in ms, the port is closed: the host then forgets an unlocked key's password. */
+/** After so long without a request, in ms, the port is closed: a host that holds the key itself then forgets its password. */
 const IDLE = 5 * 60_000;
+
+/** So long, in ms, an answer may take before a touch that is only perhaps waited for is worth showing. */
+const MAYBE = 700;
 
 type Unknown = Record<string, unknown>;
 const isObject = (value: unknown): value is Unknown => typeof value === "object" && value !== null;
@@ -34,6 +37,8 @@ const ANSWERS = {
   identities: { name: "identities", fits: ({ key, identities }) => isKey(key) && isList(identities, isIdentity) },
   presign: { name: "presigned", fits: ({ url, expires_at }) => isText(url) && typeof expires_at === "number" },
   unlock: { name: "unlocked", fits: () => true },
+  lock: { name: "locked", fits: () => true },
+  submitted: { name: "noted", fits: () => true },
 } as const satisfies Partial<Record<Op["name"], { name: Answer["name"]; fits: (answer: Unknown) => boolean }>>;
 
 /** The operations that the extension uses. */
@@ -63,7 +68,7 @@ interface Pending {
 export interface AskOptions {
   key?: string | undefined;
   onEvent?: (event: Event) => void;
-  /** Aborted when nobody waits for the answer any more: it is then dropped. */
+  /** Aborted when nobody waits for the answer any more: the host is told so, and what it still says is dropped. */
   signal?: AbortSignal;
 }
 
@@ -77,6 +82,7 @@ export class Host {
   async ask<N extends Asked>(op: OpNamed<N>, options: AskOptions = {}): Promise<AnswerTo<N>> {
     const port = this.#connect();
     await this.#greeting;
+    if (options.signal?.aborted) throw new TroubleError(withdrawn());
     return (await this.#send(port, op, options)) as AnswerTo<N>;
   }
 
@@ -130,7 +136,7 @@ export class Host {
       clearTimeout(this.#idle);
       pending.restartTimer();
       this.#pending.set(id, pending);
-      options.signal?.addEventListener("abort", () => this.#take(id));
+      options.signal?.addEventListener("abort", () => this.#withdraw(id, withdrawn()), { once: true });
       try {
         port.postMessage({ v: VERSION, id, op, ...(options.key === undefined ? {} : { key: options.key }) });
       } catch {
@@ -152,6 +158,19 @@ export class Host {
     return pending;
   }
 
+  /** Takes a request back that is still open. Its answer, and that to this, come for nobody. */
+  #withdraw(id: string, trouble: Trouble): void {
+    const pending = this.#take(id);
+    if (!pending) return;
+    try {
+      const op: Op = { name: "cancel", request: id };
+      this.#port?.postMessage({ v: VERSION, id: crypto.randomUUID(), op });
+    } catch {
+      // The host has gone, and the request with it.
+    }
+    pending.reject(new TroubleError(trouble));
+  }
+
   #receive(message: unknown): void {
     if (!isReply(message)) return;
     const pending = this.#pending.get(message.id);
@@ -166,7 +185,11 @@ export class Host {
     switch (message.type) {
       case "event":
         pending.restartTimer();
-        pending.onEvent(message.event);
+        if (message.event.name === "touch-required" && message.event.maybe) {
+          setTimeout(() => this.#pending.has(message.id) && pending.onEvent(message.event), MAYBE);
+        } else {
+          pending.onEvent(message.event);
+        }
         break;
       case "done":
         this.#take(message.id);
@@ -181,13 +204,11 @@ export class Host {
   }
 
   #timedOut(id: string, name: Asked): void {
-    this.#take(id)?.reject(
-      new TroubleError({
-        code: "host-timeout",
-        message: "The Keyfob program did not answer in time",
-        hint: "Try again. If it goes on, run `keyfob browser status` in a terminal.",
-      }),
-    );
+    this.#withdraw(id, {
+      code: "host-timeout",
+      message: "The Keyfob program did not answer in time",
+      hint: "Try again. If it goes on, run `keyfob browser status` in a terminal.",
+    });
     // A host that does not even greet is not one: the next request starts another.
     if (name === "hello") this.#close(crashed());
   }
@@ -221,7 +242,7 @@ function isReply(message: unknown): message is Reply {
   const { type, event, answer, error } = message;
   switch (type) {
     case "event":
-      return isObject(event) && isText(event["name"]);
+      return isObject(event) && (isText(event["prompt"]) || isText(event["why"]));
     case "done":
       return isObject(answer) && isText(answer["name"]);
     case "failed":
@@ -256,6 +277,11 @@ function crashed(): Trouble {
     message: "The Keyfob program ended unexpectedly",
     hint: "Try again. If it goes on, run `keyfob browser status` in a terminal.",
   };
+}
+
+/** Nobody sees it: whoever asked has gone. */
+function withdrawn(): Trouble {
+  return { code: "cancelled", message: "Nobody waits for that answer any more" };
 }
 
 export function nonsense(): Trouble {

@@ -1,6 +1,6 @@
 // What the extension's own parts say to each other, over ports of `chrome.runtime`. Types only.
 
-import type { Answer, ErrorCode, Failure, Op } from "./generated/message.js";
+import type { Answer, ErrorCode, Event, Failure, Op } from "./generated/message.js";
 
 /** Failures that the host cannot report: it is the one that is missing, or they are only seen here. */
 export type LocalCode = "no-host" | "host-crashed" | "host-timeout" | "host-version" | "bad-page" | "code-expired";
@@ -21,8 +21,6 @@ export interface Candidate {
   detail: string;
   /** Whether its code is known to want a touch. */
   touch: boolean;
-  /** Seconds a code lasts, 0 for HOTP. */
-  period: number;
 }
 
 /** A field that may be for an MFA code. */
@@ -43,16 +41,25 @@ export interface ChipAsk {
   ask: "chip";
 }
 
-/** From a content script. `n` is the asker's own number, repeated in every answer. */
+/**
+ * From a content script. `n` is the asker's own number, repeated in every answer. Whatever it says takes an earlier
+ * question back.
+ */
 export type FieldAsk =
   | { n: number; ask: "candidates"; ancestors: string[] }
   /** `waited`: a former answer was `next-step`; the next one is not. */
-  | { n: number; ask: "code"; account: string; waited: boolean; ancestors: string[] };
+  | { n: number; ask: "code"; account: string; waited: boolean; ancestors: string[] }
+  /** The code that answered question `n` is in the field: AWS will take it once. */
+  | { n: number; ask: "filled" }
+  /** The answer is not wanted any more. */
+  | { n: number; ask: "stop" };
 
 /** To a content script. */
 export type FieldTell =
   | { n: number; tell: "candidates"; candidates: Candidate[]; software: boolean }
   | { n: number; tell: "touch" }
+  /** Something else has to come first; for what, in the host's words. */
+  | { n: number; tell: "waiting"; why: string }
   /** Little is left of this step: to be asked again in so many seconds, if it is still wanted. */
   | { n: number; tell: "next-step"; seconds: number }
   | { n: number; tell: "code"; value: string }
@@ -66,7 +73,7 @@ export interface FillCommand {
 /** What the popup may ask the host. */
 export type PopupOp = Extract<
   Op,
-  { name: "hello" | "keys" | "accounts" | "code" | "identities" | "presign" | "unlock" }
+  { name: "hello" | "keys" | "accounts" | "code" | "identities" | "presign" | "unlock" | "lock" }
 >;
 
 /** From the popup. */
@@ -78,6 +85,6 @@ export interface PopupAsk {
 
 /** To the popup. */
 export type PopupTell =
-  | { n: number; tell: "touch"; prompt: string }
+  | { n: number; tell: "event"; event: Event }
   | { n: number; tell: "answer"; answer: Answer }
   | { n: number; tell: "trouble"; trouble: Trouble };

@@ -9,9 +9,9 @@ import {
   type CoreError,
   type PresignPreview,
 } from "./core.js";
-import type { Account, Answer, Code, Key } from "./generated/message.js";
+import type { Account, Answer, Code, Event, Key, Wants } from "./generated/message.js";
 import type { PopupAsk, PopupOp, PopupTell, Trouble } from "./internal.js";
-import { delayBeforeTouch, hasRunOut, ranOut, unixNow } from "./step.js";
+import { hasRunOut, ranOut, unixNow } from "./step.js";
 
 function byId<K extends keyof HTMLElementTagNameMap>(id: string, tag: K): HTMLElementTagNameMap[K] {
   const found = document.getElementById(id);
@@ -24,7 +24,7 @@ function byId<K extends keyof HTMLElementTagNameMap>(id: string, tag: K): HTMLEl
 interface Waiting {
   resolve(answer: Answer): void;
   reject(error: TroubleError): void;
-  touch(prompt: string): void;
+  onEvent(event: Event): void;
 }
 
 class TroubleError extends Error {
@@ -43,8 +43,8 @@ function connect(): chrome.runtime.Port {
   const made = chrome.runtime.connect({ name: "popup" });
   made.onMessage.addListener((tell: PopupTell) => {
     const asker = waiting.get(tell.n);
-    if (tell.tell === "touch") {
-      asker?.touch(tell.prompt);
+    if (tell.tell === "event") {
+      asker?.onEvent(tell.event);
       return;
     }
     waiting.delete(tell.n);
@@ -60,24 +60,30 @@ function connect(): chrome.runtime.Port {
   return made;
 }
 
-/** Asks the host. What a touch will do is shown as long as it may be given. Throws `TroubleError`. */
+/** What a question waits for: a row's or a button's state, and what it says. */
+type Pending = { state: "wait" | "touch"; text: string };
+
+/**
+ * Asks the host: the key that was chosen, or `key`. What a touch will do, or what else is waited for, is shown as long as it
+ * lasts; `waits` is told of it in short. Throws `TroubleError`.
+ */
 function ask<N extends Answer["name"]>(
   op: PopupOp,
   expected: N,
-  touch: () => void = () => undefined,
+  { key = chosen, waits = () => undefined }: { key?: string | undefined; waits?: (pending: Pending) => void } = {},
 ): Promise<Extract<Answer, { name: N }>> {
   const n = ++lastNumber;
   return new Promise<Answer>((resolve, reject) => {
-    const touchWanted = (prompt: string) => {
-      prompts.set(n, prompt);
+    const onEvent = (event: Event) => {
+      const touch = event.name === "touch-required";
+      prompts.set(n, touch ? event.prompt : `Waiting: ${event.why}`);
       showStatus();
-      touch();
+      waits(touch ? { state: "touch", text: "Touch your key" } : { state: "wait", text: "Waiting…" });
     };
-    waiting.set(n, { resolve, reject, touch: touchWanted });
+    waiting.set(n, { resolve, reject, onEvent });
     port ??= connect();
-    // The answer is every card and the software key that is configured: the choice is between them.
-    const key = op.name === "keys" || chosen === undefined ? {} : { key: chosen };
-    port.postMessage({ n, op, ...key } satisfies PopupAsk);
+    // `keys` is answered by every card and the software key that is configured: the choice is between them.
+    port.postMessage({ n, op, ...(op.name === "keys" || key === undefined ? {} : { key }) } satisfies PopupAsk);
   }).then((answer) => {
     if (answer.name !== expected) {
       throw new TroubleError({ code: "bad-answer", message: "The Keyfob program answered something else than was asked" });
@@ -93,20 +99,22 @@ function ask<N extends Answer["name"]>(
 
 const trouble = byId("trouble", "section");
 const unlock = byId("unlock", "form");
+/** The key that is locked: it need not be the one that was chosen. */
+let wants: Wants | undefined;
 
 /** Whether choosing a key may help. */
 const wantsChoice = (code?: string) => code === "ambiguous" || code === "no-key" || code === "not-found";
 
 /**
- * Shows a failure in the one place for it; a locked key gets the form that unlocks it. What is wrong with one account does
- * not keep the others from being refreshed.
+ * Shows a failure in the one place for it; a locked key gets the form that unlocks it, and keeps it where that may be tried
+ * again. What is wrong with one account does not keep the others from being refreshed.
  */
-function report(error: unknown, about: "key" | "account" = "key"): void {
-  const { code, message, hint, candidates }: Trouble =
+function report(error: unknown, about: "key" | "account" | "unlock" = "key"): void {
+  const { code, message, hint, candidates, wants: opens }: Trouble =
     error instanceof TroubleError
       ? error.trouble
       : { code: "internal", message: "Something in the extension broke", hint: "Close this window and open it again." };
-  const locked = code === "locked" || code === "wrong-password";
+  const locked = code === "locked" || code === "wrong-password" || (about === "unlock" && code === "busy");
   unlock.hidden = !locked;
   trouble.hidden = code === "locked";
   trouble.dataset["code"] = code;
@@ -116,7 +124,12 @@ function report(error: unknown, about: "key" | "account" = "key"): void {
   byId("trouble-code", "code").textContent = code;
   // To read the key again brings no code that ran out.
   byId("retry", "button").hidden = locked || code === "code-expired";
-  if (code === "locked") prose(byId("unlock-message", "h2"), message);
+  if (code === "locked") {
+    wants = opens;
+    prose(byId("unlock-message", "h2"), message);
+    prose(byId("unlock-what", "label"), wants?.what ?? "its password or passphrase");
+  }
+  if (code === "wrong-password") byId("password", "input").value = "";
   if (locked) byId("password", "input").focus();
   if (wantsChoice(code)) void listKeys();
 }
@@ -172,15 +185,22 @@ async function copy(text: string, what: string): Promise<void> {
 unlock.addEventListener("submit", (event) => {
   event.preventDefault();
   const field = byId("password", "input");
-  const password = field.value;
-  field.value = "";
   const submit = byId("unlock-submit", "button");
   submit.disabled = true;
-  ask({ name: "unlock", password }, "unlocked")
-    .then(() => load(), report)
+  ask({ name: "unlock", password: field.value }, "unlocked", { key: wants?.key ?? chosen })
+    .then(
+      () => {
+        field.value = "";
+        return load();
+      },
+      (error: unknown) => report(error, "unlock"),
+    )
     .finally(() => (submit.disabled = false));
 });
 byId("retry", "button").addEventListener("click", () => void load());
+byId("lock", "button").addEventListener("click", () => {
+  ask({ name: "lock" }, "locked").then(() => load(), report);
+});
 
 // ---- the key
 
@@ -224,7 +244,7 @@ interface Row {
   button: HTMLButtonElement;
   code?: Code | undefined;
   /** What the row says while its code is asked for. */
-  pending?: { state: "wait" | "touch"; text: string } | undefined;
+  pending?: Pending | undefined;
 }
 
 /** The key that was read last, and its rows by account: a reload takes no touched code and no waiting touch away. */
@@ -248,10 +268,12 @@ async function load(refreshing = false): Promise<void> {
     const before = known.key === key.id ? known.rows : new Map<string, Row>();
     known = { key: key.id, rows: new Map(accounts.map((each) => [each.name, rowOf(each, before.get(each.name))])) };
     showRows([...known.rows.values()]);
+    byId("lock", "button").hidden = false;
     byId("no-codes", "p").hidden = rows.length > 0;
   } catch (error) {
     if (mine !== generation) return;
     showRows([]);
+    byId("lock", "button").hidden = true;
     byId("no-codes", "p").hidden = true;
     report(error);
   } finally {
@@ -304,8 +326,9 @@ function part(button: HTMLElement, name: string): HTMLElement {
 
 function showCode({ button, code, pending, account }: Row): void {
   const shown = part(button, "code");
-  button.dataset["state"] = code ? "code" : (pending?.state ?? "ask");
-  if (code) {
+  button.dataset["state"] = pending?.state ?? (code ? "code" : "ask");
+  button.toggleAttribute("data-used", code?.submitted === true && !pending);
+  if (code && !pending) {
     const half = Math.ceil(code.value.length / 2);
     shown.textContent = `${code.value.slice(0, half)} ${code.value.slice(half)}`;
     shown.dataset["value"] = code.value;
@@ -315,26 +338,20 @@ function showCode({ button, code, pending, account }: Row): void {
   }
 }
 
-/** A code that is there is copied; one that is not is asked for. */
+/** A code that is there is copied; one that is not, or was used already, is asked for. */
 async function press(row: Row): Promise<void> {
-  if (row.code) return copy(row.code.value, "Code");
   if (row.pending) return;
-  const pending = (state: "wait" | "touch", text: string) => {
-    row.pending = { state, text };
+  if (row.code && !row.code.submitted) return copy(row.code.value, "Code");
+  const waits = (pending: Pending) => {
+    row.pending = pending;
     showCode(row);
   };
   const { account } = row;
   // Another key may be chosen meanwhile: then nobody waits for this one's code.
   const wanted = () => known.rows.get(account.name) === row;
   try {
-    const delay = delayBeforeTouch(account, unixNow());
-    if (delay > 0) {
-      pending("wait", "Next code…");
-      await new Promise((resolve) => setTimeout(resolve, delay * 1000));
-      if (!wanted()) return;
-    }
-    pending("wait", "…");
-    const { code } = await ask({ name: "code", account: account.name }, "code", () => pending("touch", "Touch your key"));
+    waits({ state: "wait", text: "…" });
+    const { code } = await ask({ name: "code", account: account.name, fresh: true }, "code", { waits });
     if (hasRunOut(code, unixNow())) throw new TroubleError(ranOut("Click the account again."));
     row.code = code;
     if (wanted()) clearTrouble();
@@ -357,6 +374,7 @@ function tick(): void {
     const left = until - now;
     row.button.style.setProperty("--left", String(Math.max(0, left / (row.account.period || 30))));
     row.button.toggleAttribute("data-ending", left < 5);
+    part(row.button, "used").textContent = row.code?.submitted ? `Used; the next in ${Math.ceil(left)} s` : "";
     if (left > 0) continue;
     row.code = undefined;
     if (row.account.touch !== true) ended = true;
@@ -468,10 +486,11 @@ async function presign(): Promise<void> {
   sign.textContent = "Asking the key…";
   try {
     const { canonicalRequest: canonical_request, scheme } = current();
-    const { url, expires_at } = await ask({ name: "presign", canonical_request, scheme }, "presigned", () => {
-      sign.dataset["state"] = "touch";
-      sign.textContent = "Touch your key";
-    });
+    const waits = ({ state, text }: Pending) => {
+      sign.dataset["state"] = state;
+      sign.textContent = text;
+    };
+    const { url, expires_at } = await ask({ name: "presign", canonical_request, scheme }, "presigned", { waits });
     clearTrouble();
     byId("url", "textarea").value = url;
     byId("url-until", "span").textContent = moment(expires_at);

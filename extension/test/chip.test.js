@@ -2,9 +2,9 @@
 // fail in chosen ways. (When it may fill at all: intent.test.js.)
 
 import assert from "node:assert/strict";
-import { existsSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import path from "node:path";
-import { after, afterEach, before, beforeEach, describe, test } from "node:test";
+import { after, afterEach, before, describe, test } from "node:test";
 
 import { Home, launch, Pages, picture, until } from "../../tests/browser/harness.js";
 import { FakeHost } from "./fake-host.js";
@@ -18,6 +18,8 @@ async function start(settings) {
   home = new Home();
   await home.keyfob(["soft", "create", "test"]);
   await home.keyfob(["--key", "soft:test", "oath", "uri"], `${ALICE}\n`);
+  // What the command line unlocked is unlocked for the browser as well.
+  await home.keyfob(["lock"]);
   Object.assign(home.settings, settings);
   pages = await Pages.start(home);
   browser = await launch("chromium", home, pages);
@@ -223,33 +225,114 @@ describe("chip on another host", { timeout: 120_000 }, () => {
     });
   }
 
-  // The step of this account ends four seconds after it was listed.
-  const PERIOD = 'account("Amazon Web Services:alice@123456789012", { period: globalThis.period = Math.floor(now()) + 4 })';
+  const locks = (failure) => `(id) => (setTimeout(() => write(failed(id, ${JSON.stringify(failure)})), 300), touch(id))`;
 
-  test("that is asked at the end of a step: the next one is waited for", async () => {
-    host.answers(ANSWER('(id, gives) => gives(now() < period ? "111111" : "222222", now() + 20)', PERIOD));
+  test("that is locked while the touch is waited for", async () => {
+    host.answers(ANSWER(locks({ code: "cancelled", message: "the keys were locked meanwhile", hint: "ask again" })));
     await open();
     await says("idle", "idle", /^Use key$/);
     await click();
-    await says("next-step", "busy", /^Waiting for the next code…$/);
-    await notFilled();
-    await until("the code", value);
-    assert.equal(await value(), "222222");
+    await says("locked-meanwhile", "trouble", /^The keys were locked meanwhile$/, /^Click to try again/);
   });
 
-  test("the key is not asked after that wait for a page that the person has left meanwhile", async () => {
-    const asked = path.join(home.path, "asked");
-    host.answers(ANSWER(`(id) => (require("node:fs").writeFileSync(${JSON.stringify(asked)}, ""), touch(id))`, PERIOD));
+  const USED = "this code of Amazon Web Services:alice@123456789012 was used already";
+
+  test("whose code was used already: the next one is waited for, and noted as used once it is in the field", async () => {
+    host.answers(ANSWER(`(id, gives) => {
+      setTimeout(() => write(touch(id)), 1500);
+      setTimeout(() => write(gives("222222", 1_000_000_000_030 + 20)), 2500);
+      return waiting(id, ${JSON.stringify(USED)});
+    }`));
     await open();
     await says("idle", "idle", /^Use key$/);
     await click();
-    await says("next-step", "busy", /^Waiting for the next code…$/);
-    const other = await browser.newPage();
-    await other.bringToFront();
-    await until("the end of the wait", async () => (await chip()).state !== "busy");
-    await other.close();
-    assert.deepEqual((await chip()).text, ["Not filled", "The page lost the focus. Click to try again."]);
-    assert.equal(existsSync(asked), false, "the key was not asked");
+    await says("waiting", "busy", /^Waiting…$/, /^This code of Amazon Web Services:alice@123456789012 was used already$/);
+    await notFilled();
+    assert.deepEqual(host.asked("submitted"), []);
+    await says("touch", "touch", /^Touch your key$/, /alice · 123456789012/);
+    await says("done", "done", /^Code filled$/);
+    assert.equal(await value(), "222222");
+    const [noted] = await until("the note", () => host.asked("submitted").length > 0 && host.asked("submitted"));
+    assert.deepEqual(noted.op, {
+      name: "submitted", account: "Amazon Web Services:alice@123456789012", valid_from: 1_000_000_000_020,
+    });
+    assert.equal(host.asked("code").length, 1);
+    assert.equal(host.asked("code")[0].op.fresh, true);
+    assert.deepEqual(host.asked("cancel"), []);
+  });
+
+  // Who takes a question back, and what the chip then says. The code comes all the same, too late.
+  const leaves = {
+    "presses Escape": [() => page.keyboard.press("Escape"), /^You pressed Escape/],
+    "types a code": [async () => {
+      await page.focus("#mfaCode");
+      await page.keyboard.type("7");
+    }, /^You typed meanwhile/],
+    "goes to another field": [async () => {
+      await page.evaluate(() => document.body.append(document.createElement("textarea")));
+      await page.focus("textarea");
+    }, /^The focus moved/],
+    "goes to another tab": [async () => {
+      const other = await browser.newPage();
+      await other.bringToFront();
+      await until("the end of the question", async () => host.asked("cancel").length > 0);
+      await other.close();
+    }, /^The page lost the focus/],
+    "hides the chip": [async () => {
+      const { right, top } = await box();
+      await page.mouse.click(right - 12, top + 18);
+    }],
+    "goes to another page": [() => page.goto(SIGN_IN.replace("signin.html", "nothing.html"))],
+  };
+  for (const [what, [leave, hint]] of Object.entries(leaves)) {
+    for (const [state, first] of [["touch", "touch(id)"], ["busy", `waiting(id, ${JSON.stringify(USED)})`]]) {
+      test(`a person who ${what} takes the question back (${state})`, async () => {
+        host.answers(ANSWER(`(id, gives) => (setTimeout(() => write(gives("111111", now() + 20)), 1500), ${first})`));
+        await open();
+        await says("idle", "idle", /^Use key$/);
+        await click();
+        await says(state, state, state === "touch" ? /^Touch your key$/ : /^Waiting…$/);
+        const [{ id }] = host.asked("code");
+        await leave();
+        const [{ op }] = await until("the cancellation", () => host.asked("cancel").length > 0 && host.asked("cancel"));
+        assert.equal(op.request, id);
+        if (hint) await says("taken-back", "trouble", /^Not filled$/, hint);
+        await new Promise((resolve) => setTimeout(resolve, 1600));
+        if (hint) assert.match(await value(), /^7?$/);
+        assert.equal((await chip())?.state, hint ? "trouble" : undefined);
+        assert.deepEqual(host.asked("submitted"), []);
+        assert.equal(host.asked("cancel").length, 1, "it was taken back once");
+        if (what !== "presses Escape") return;
+        // The account is still known: one click asks anew.
+        await click();
+        await until("the code", value);
+        assert.equal(host.asked("accounts").length, 1);
+      });
+    }
+  }
+
+  test("a touch that is only perhaps waited for shows when no answer comes", async () => {
+    host.answers(ANSWER(`(id, gives) => {
+      globalThis.times = (globalThis.times ?? 0) + 1;
+      setTimeout(() => write(times > 1 ? gives("222222", now() + 20) : failed(id, ${JSON.stringify(timeout)})),
+        times > 1 ? 2000 : 300);
+      return touch(id, { maybe: true });
+    }`));
+    await open();
+    await says("idle", "idle", /^Use key$/);
+    await click();
+    const seen = new Set();
+    await until("the failure", async () => {
+      const { state } = await chip();
+      seen.add(state);
+      return state === "trouble";
+    });
+    assert(!seen.has("touch"), `${[...seen]}`);
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    assert.equal((await chip()).state, "trouble", "nor does it show later");
+    await click();
+    await says("touch", "touch", /^Touch your key$/);
+    await until("the code", value);
   });
 
   test("that has two accounts for this page", async () => {

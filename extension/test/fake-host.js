@@ -14,7 +14,9 @@ const PRELUDE = `
   const now = () => Date.now() / 1000;
   const hello = (id) => ({ type: "done", id, answer: { name: "hello", version: "9.9.9", protocol: 1 } });
   const failed = (id, error) => frame({ type: "failed", id, error });
-  const touch = (id) => frame({ type: "event", id, event: { name: "touch-required", prompt: "Touch for this" } });
+  const event = (id, event) => frame({ type: "event", id, event });
+  const touch = (id, more) => event(id, { name: "touch-required", prompt: "Touch for this", ...more });
+  const waiting = (id, why) => event(id, { name: "waiting", why });
   const key = { id: "1", kind: "smart-card", label: "Reader 1", version: "5.7.1", locked: false };
   const account = (name, more) => ({ name, issuer: name.split(":")[0], kind: "totp", period: 30, touch: true,
     aws: { account: "123456789012", device: "alice", flow: "iam" }, ...more });
@@ -47,7 +49,7 @@ export class FakeHost {
 
   /**
    * Has the browser start a program that gives each request to `answer`, the source of a function: it returns the bytes
-   * to write, or null. Greetings are answered for it, but where `greets` is true.
+   * to write, or null. Greetings are answered for it, but where `greets` is true; and so are `cancel` and `submitted`.
    */
   answers(answer, { greets = false } = {}) {
     const program = this.home.write(
@@ -56,6 +58,14 @@ export class FakeHost {
       require("node:fs").writeFileSync(${JSON.stringify(this.pidFile)}, String(process.pid));
       ${PRELUDE}
       const write = (bytes) => bytes && process.stdout.write(bytes);
+      const asked = ${JSON.stringify(this.home.write("asked", ""))};
+      const standard = ({ id, op }) => {
+        if (op.name === "hello" && !${greets}) return frame(hello(id));
+        if (op.name === "submitted") return frame({ type: "done", id, answer: { name: "noted" } });
+        if (op.name !== "cancel") return undefined;
+        return Buffer.concat([failed(op.request, { code: "cancelled", message: "the request was cancelled" }),
+          frame({ type: "done", id, answer: { name: "withdrawn" } })]);
+      };
       const answer = ${answer};
       let got = Buffer.alloc(0);
       process.stdin.on("data", (more) => {
@@ -63,12 +73,19 @@ export class FakeHost {
         while (got.length >= 4 && got.length >= 4 + got.readUInt32LE(0)) {
           const request = JSON.parse(got.subarray(4, 4 + got.readUInt32LE(0)));
           got = got.subarray(4 + got.readUInt32LE(0));
-          write(request.op.name === "hello" && !${greets} ? frame(hello(request.id)) : answer(request));
+          require("node:fs").appendFileSync(asked, JSON.stringify(request) + "\\n");
+          write(standard(request) ?? answer(request));
         }
       });`,
     );
     chmodSync(program, 0o700);
     this.replace(program);
+  }
+
+  /** What the program was asked, in its order; only requests for the operation `name`, if one is given. */
+  asked(name) {
+    const lines = readFileSync(path.join(this.home.path, "asked"), "utf8").split("\n").filter(Boolean);
+    return lines.map((line) => JSON.parse(line)).filter(({ op }) => name === undefined || op.name === name);
   }
 
   /** Has the browser start the host that it had, through a program that also keeps what it writes. */
@@ -81,10 +98,12 @@ export class FakeHost {
     this.replace(program);
     const count = (what) => readFileSync(log, "latin1").split(what).length - 1;
     return {
-      /** How often it has listed accounts, asked for a touch, and given a code. */
+      /** How often it has listed accounts, asked for a touch or to wait, given a code, and taken a request back. */
       lists: () => count('"name":"accounts"'),
       touches: () => count('"name":"touch-required"'),
+      waits: () => count('"name":"waiting"'),
       codes: () => count('"name":"code"'),
+      cancelled: () => count('"code":"cancelled"'),
     };
   }
 

@@ -65,9 +65,17 @@ export class Home {
     return child;
   }
 
-  /** Ends the agent too, if one was started. */
-  remove() {
+  /**
+   * Ends the agent, if one was started; the next who asks starts another. With it goes what it has noted of codes that were
+   * submitted, which would have a test wait for the next step.
+   */
+  endAgent() {
     execFileSync(tool("KEYFOB_BIN"), ["--quiet", "agent", "stop"], { env: this.environment(), stdio: "ignore" });
+  }
+
+  /** Ends the agent too. */
+  remove() {
+    this.endAgent();
     rmSync(this.path, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   }
 }

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
 
-import { Home, launch, Pages, picture } from "../../tests/browser/harness.js";
+import { Home, launch, Pages, picture, until } from "../../tests/browser/harness.js";
 import { FakeHost } from "./fake-host.js";
 
 const ACCOUNTS = [
@@ -191,6 +191,8 @@ describe("popup on a locked key", { timeout: 120_000 }, () => {
     await start((own) => ({ KEYFOB_KEY: "soft:test", KEYFOB_PASSPHRASE_FILE: own.KEYFOB_PASSPHRASE_FILE }));
     await home.keyfob(["soft", "create", "test"]);
     await home.keyfob(["oath", "uri"], `${ACCOUNTS[1][1]}\n`);
+    // What the command line unlocked is unlocked for the browser as well.
+    await home.keyfob(["lock"]);
     // From here on nobody but the person knows the passphrase.
     const { KEYFOB_PASSPHRASE_FILE: file, ...own } = home.environment();
     home.passphrase = readFileSync(file, "utf8").trim();
@@ -212,6 +214,19 @@ describe("popup on a locked key", { timeout: 120_000 }, () => {
     await page.waitForSelector('[data-account="AWS SSO:bob"] button[data-state=code]');
     assert.equal(await page.$eval("#unlock", (form) => form.hidden), true);
     assert.equal(await page.$eval("#password", (input) => input.value), "");
+  });
+
+  test("it is locked again by the button, for the command line as well", async () => {
+    await open();
+    await page.waitForSelector('[data-account="AWS SSO:bob"] button[data-state=code]');
+    assert.match(await home.keyfob(["code", "bob"]), /^\S*.*\d{6}/);
+    await picture(page, "popup-lock");
+    await page.click("#lock");
+    await page.waitForSelector("#unlock:not([hidden])");
+    assert.equal(await page.$eval("#lock", (button) => button.hidden), true);
+    assert.equal((await page.$$("#codes li")).length, 0);
+    await picture(page, "popup-locked");
+    await assert.rejects(home.keyfob(["code", "bob"]), ({ code }) => code !== 0);
   });
 });
 
@@ -365,17 +380,117 @@ describe("popup on another host", { timeout: 120_000 }, () => {
     assert.equal(await page.$eval("#trouble", (card) => card.hidden), true);
   });
 
-  test("that is asked at the end of a step: the next one is waited for", async () => {
-    // The step of this account ends four seconds after it was listed.
-    host.answers(ANSWER(
-      `() => { globalThis.period = Math.floor(now()) + 4; return [account("AWS:a", { period })]; }`,
-      `(gives) => gives(now() < period ? "111111" : "222222", now() + 20)`,
-    ));
+  test("that waits for the next step, and then for the touch: both are shown", async () => {
+    host.answers(ANSWER(`() => [account("AWS:a")]`, `(gives, id) => {
+      setTimeout(() => write(touch(id)), 1500);
+      setTimeout(() => write(gives("222222", now() + 20)), 3000);
+      return waiting(id, "this code of AWS:a is about to run out");
+    }`));
     await open();
     await page.click(row("AWS:a"));
-    assert.equal(await shown("AWS:a"), "Next code…");
-    await page.waitForSelector(`${row("AWS:a")}[data-state=code]`, { timeout: 10_000 });
+    await page.waitForSelector(`${row("AWS:a")}[data-state=wait]`);
+    await until("the reason", async () => (await text("#status")) === "Waiting: this code of AWS:a is about to run out");
+    assert.equal(await shown("AWS:a"), "Waiting…");
+    await picture(page, "popup-waiting");
+    await page.waitForSelector(`${row("AWS:a")}[data-state=touch]`);
+    assert.equal(await text("#status"), "Touch for this");
+    await page.waitForSelector(`${row("AWS:a")}[data-state=code]`);
     assert.equal(await shown("AWS:a"), "222 222");
+    assert.equal(await text("#status"), "");
+  });
+
+  test("whose code was used already: it is said to be, and a click brings the next", async () => {
+    host.answers(ANSWER(
+      `() => [account("AWS:a", { touch: false, code: { ...code("111111", now() - 10, now() + 20), submitted: true } }),
+        account("AWS:b", { touch: false, code: code("333333", now() - 10, now() + 20) })]`,
+      `(gives, id) => (setTimeout(() => write(gives("222222", now() + 30)), 1000), waiting(id, "it was used"))`,
+    ));
+    await open();
+    assert.equal(await page.$eval(row("AWS:a"), (button) => button.hasAttribute("data-used")), true);
+    assert.match(await text('[data-account="AWS:a"] .used'), /^Used; the next in (19|20) s$/);
+    assert.equal(await page.$eval(row("AWS:b"), (button) => button.hasAttribute("data-used")), false);
+    await picture(page, "popup-used");
+    await page.click(row("AWS:a"));
+    await page.waitForFunction((selector) => document.querySelector(selector).textContent === "Waiting…", {},
+      '[data-account="AWS:a"] .code');
+    await page.waitForFunction((selector) => document.querySelector(selector).textContent === "222 222", {},
+      '[data-account="AWS:a"] .code');
+    assert.equal(await page.$eval(row("AWS:a"), (button) => button.hasAttribute("data-used")), false);
+    assert.equal(host.asked("code")[0].op.fresh, true);
+    // Copied, it is no more used than before: nobody gave it to AWS.
+    await page.click(row("AWS:a"));
+    await until("the copy", async () => /cop/.test(await text("#status")));
+    assert.equal(host.asked("submitted").length, 0);
+  });
+
+  for (const [what, op, press] of [
+    ["a code", "code", () => page.click(row("AWS:a"))],
+    ["a signature", "presign", async () => {
+      await page.waitForFunction(() => !document.querySelector("#sign").disabled);
+      await page.click("#sign");
+    }],
+  ]) {
+    test(`that is asked for ${what}, which is taken back when the popup is closed`, async () => {
+      host.answers(`(request) => request.op.name === "presign" ? touch(request.id)
+        : request.op.name === "identities" ? frame({ type: "done", id: request.id, answer: { name: "identities", key,
+          identities: [{ access_key_id: "AKIAIOSFODNN7EXAMPLE", signature: "SigV4" }] } })
+        : (${ANSWER('() => [account("AWS:a")]', "(gives, id) => touch(id)")})(request)`);
+      await open(op === "presign" ? OBJECT : undefined);
+      await press();
+      await until("the touch", async () => (await text("#status")) === "Touch for this");
+      const [{ id }] = host.asked(op);
+      assert.deepEqual(host.asked("cancel"), []);
+      await page.close();
+      const cancels = await until("the cancellation", () => host.asked("cancel").length > 0 && host.asked("cancel"));
+      assert.deepEqual(cancels.map((request) => request.op.request), [id]);
+      await newPage();
+    });
+  }
+
+  test("one of whose keys is locked: it is that one that is unlocked, in the words for it", async () => {
+    host.answers(`(request) => {
+      if (request.op.name === "unlock") {
+        globalThis.opened = request.key === "2";
+        return frame({ type: "done", id: request.id, answer: { name: "unlocked" } });
+      }
+      if (request.op.name !== "accounts" || globalThis.opened) return (${ANSWER('() => [account("AWS:a")]', "() => null")})(request);
+      return failed(request.id, { code: "locked", message: "the key wants its password",
+        wants: { key: "2", what: "the password of the key in Reader 2" } });
+    }`);
+    await open();
+    await page.waitForSelector("#unlock:not([hidden])");
+    assert.equal(await text("#unlock-what"), "The password of the key in Reader 2");
+    await picture(page, "popup-wants");
+    await page.type("#password", "secret");
+    await page.click("#unlock-submit");
+    await page.waitForSelector(row("AWS:a"));
+    assert.deepEqual(host.asked("unlock").map(({ key, op }) => [key, op.password]), [["2", "secret"]]);
+    assert.equal(await page.$eval("#password", (input) => input.value), "");
+  });
+
+  test("that takes no password for a moment: it says so, and what was typed stays", async () => {
+    host.answers(`(request) => {
+      if (request.op.name === "unlock") {
+        const first = !globalThis.second;
+        globalThis.second = true;
+        return first ? failed(request.id, { code: "busy", message: "the last passwords were wrong", hint: "try again in 4 s" })
+          : frame({ type: "done", id: request.id, answer: { name: "unlocked" } });
+      }
+      if (request.op.name !== "accounts" || globalThis.second) return (${ANSWER('() => [account("AWS:a")]', "() => null")})(request);
+      return failed(request.id, { code: "locked", message: "the key wants its password" });
+    }`);
+    await open();
+    await page.waitForSelector("#unlock:not([hidden])");
+    assert.equal(await text("#unlock-what"), "Its password or passphrase");
+    await page.type("#password", "secret");
+    await page.click("#unlock-submit");
+    await trouble("busy", /^The last passwords were wrong$/, /try again in 4 s/i);
+    assert.equal(await page.$eval("#unlock", (form) => form.hidden), false);
+    assert.equal(await page.$eval("#password", (input) => input.value), "secret");
+    await picture(page, "popup-wrong-passwords");
+    await page.click("#unlock-submit");
+    await page.waitForSelector(row("AWS:a"));
+    assert.deepEqual(host.asked("unlock").map(({ op }) => op.password), ["secret", "secret"]);
   });
 
   test("that reads the key again: a touched code stays, and so does a touch and what it is for", async () => {

@@ -3,6 +3,8 @@
 //!
 //! Everything is told where the programs are by environment variables that `cargo xtask` sets ([`tool`]).
 
+pub mod bare;
+pub mod counted;
 pub mod home;
 pub mod host;
 pub mod keychain;

@@ -391,12 +391,29 @@ pub enum Answer {
     Locked {},
 }
 
+impl Answer {
+    /// The keys that it tells of.
+    pub fn keys_mut(&mut self) -> &mut [Key] {
+        match self {
+            Self::Keys { keys } => keys,
+            Self::Info { key } | Self::Accounts { key, .. } | Self::Identities { key, .. } => {
+                core::slice::from_mut(key)
+            }
+            _ => &mut [],
+        }
+    }
+}
+
 /// A key: the token in the hand, or a software key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Key {
     /// What [`Request::key`] takes: `soft:NAME`, a serial number, or the device id where there is none.
     pub id: String,
+    /// The name that the user gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub name: Option<String>,
     /// What it is.
     pub kind: KeyKind,
     /// The reader's name, or the software key's.

@@ -185,7 +185,13 @@ impl Service {
             None => self.locate(client, &request.op)?,
             choice => choice,
         };
-        self.answer(client, choice.as_deref(), &request.op, events)
+        let mut outcome = self.answer(client, choice.as_deref(), &request.op, events)?;
+        if let Outcome::Answer(answer) = &mut outcome {
+            for key in answer.keys_mut() {
+                key.name = client.config.name_of(&key.id).map(str::to_owned);
+            }
+        }
+        Ok(outcome)
     }
 
     fn answer(
@@ -359,7 +365,7 @@ impl Service {
                 Ok(result) => return Ok(result),
                 Err(locked) => locked,
             };
-            if !asked_keychain && let Some(key) = self.passwords.get(&salt) {
+            if !asked_keychain && let Some(key) = self.passwords.get(&salt, self.passphrase().as_ref()) {
                 asked_keychain = true;
                 self.unlocked.put(Unlocked { salt, key: Locked::new(key), label, remembered: true });
                 continue;
@@ -367,6 +373,11 @@ impl Service {
             let Refusal(failure) = OathError::Locked.into();
             return Err(Failure { wants: Some(Box::new(wants)), ..failure }.into());
         }
+    }
+
+    /// The passphrase that passwords are encrypted with where there is no keychain, if who asks has one at hand.
+    fn passphrase(&self) -> Option<Secret> {
+        self.keys.soft.settings.passphrase("the passphrase of remembered passwords").ok()?
     }
 
     /// Unlocks until [`Service::lock`]. After wrong passwords the next may be tried later and later: the key itself
@@ -442,7 +453,7 @@ impl Service {
         })?;
         if self.passwords.has(&salt) {
             match &access_key {
-                Some(access_key) => self.passwords.remember(&salt, access_key),
+                Some(access_key) => self.passwords.remember(&salt, access_key, self.passphrase().as_ref()),
                 None => self.passwords.forget(&salt).map(drop),
             }
             .map_err(passwords_failure)?;
@@ -462,7 +473,9 @@ impl Service {
         })?;
         match self.unlocked.get(&salt) {
             Some((known, _)) if wanted => {
-                self.passwords.remember(&salt, &known).map_err(passwords_failure)?;
+                self.passwords
+                    .remember(&salt, &known, self.passphrase().as_ref())
+                    .map_err(passwords_failure)?;
             }
             _ => return Err(failure(ErrorCode::NotFound, "this key has no password", "").into()),
         }
@@ -905,6 +918,8 @@ fn passwords_failure(error: PasswordsError) -> Refusal {
     let code = match &error {
         PasswordsError::Keychain(error) => error.code(),
         PasswordsError::Path(error) => error.code(),
+        PasswordsError::Sealed(error) => error.code(),
+        PasswordsError::Nowhere(_) => ErrorCode::Unsupported,
     };
     failure(code, error, "").into()
 }

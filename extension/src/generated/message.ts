@@ -279,6 +279,10 @@ export type Key = {
  */
 id: string, 
 /**
+ * The name that the user gave it.
+ */
+name?: string, 
+/**
  * What it is.
  */
 kind: KeyKind, 

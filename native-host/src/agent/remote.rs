@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::io::{self, Write as _};
 use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use keyfob_core::message::{ErrorCode, Failure, Reply, Request, VERSION};
+use keyfob_core::message::{ErrorCode, Event, Failure, Reply, Request, VERSION};
 use serde::Deserialize as _;
 use serde_json::Deserializer;
 
@@ -47,7 +48,8 @@ pub fn connect(paths: &Paths, client: &Client) -> Option<Box<dyn Desk>> {
     let link = Link { place: Place::of(paths, front::env)?, client: client.clone() };
     let stream = link.open()?;
     let shared = Arc::new(Shared { link, stream: Mutex::new(None), pending: Mutex::default() });
-    shared.listen(stream).ok()?;
+    shared.listen(&stream).ok()?;
+    *shared.stream() = Some(stream);
     Some(Box::new(Remote { shared }))
 }
 
@@ -101,6 +103,7 @@ fn ask_once(paths: &Paths, purpose: Purpose) -> Result<Option<Status>, Failure> 
         Ok(Opened::Status(status)) => Ok(Some(status)),
         Ok(Opened::Retired) => Ok(None),
         Ok(Opened::Refused(failure)) => Err(failure),
+        Err(error) if has_ended(&error) => Ok(None),
         Ok(Opened::Welcome) | Err(_) => Err(failure(
             ErrorCode::Internal,
             "the agent does not answer",
@@ -111,7 +114,7 @@ fn ask_once(paths: &Paths, purpose: Purpose) -> Result<Option<Status>, Failure> 
 
 /// Starts the agent as a process of its own.
 fn launch() -> io::Result<()> {
-    let mut command = Command::new(std::env::current_exe()?);
+    let mut command = Command::new(program()?);
     command
         .args(["agent", "run"])
         .env_clear()
@@ -127,6 +130,14 @@ fn launch() -> io::Result<()> {
     // Only a front end that outlives it sees its end.
     std::thread::spawn(move || child.wait());
     Ok(())
+}
+
+/// This program's file; where it was replaced under this process, what is in its place.
+fn program() -> io::Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    // Linux's mark of a file that is no longer where it was.
+    let path = program.to_str().and_then(|path| path.strip_suffix(" (deleted)")).map(Path::new);
+    Ok(path.filter(|path| path.exists()).map_or_else(|| program.clone(), Path::to_owned))
 }
 
 /// A connection to an agent that was just started.
@@ -161,6 +172,12 @@ fn open(stream: &UnixStream, purpose: Purpose) -> io::Result<Opened> {
     Ok(opened)
 }
 
+/// Whether that is the end of an agent that was there a moment ago.
+fn has_ended(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), UnexpectedEof | ConnectionReset | BrokenPipe)
+}
+
 /// How a connection is made, and made again.
 struct Link {
     place: Place,
@@ -181,7 +198,7 @@ impl Link {
             match open(&stream, Purpose::Ask(Box::new(self.client.clone()))) {
                 Ok(Opened::Welcome) => return Some(stream),
                 Ok(Opened::Retired) => {}
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
+                Err(error) if has_ended(&error) => {}
                 _ => return None,
             }
         }
@@ -193,7 +210,7 @@ impl Link {
 struct Pending {
     request: Request,
     replies: Replies,
-    /// The front end was told of it, or it was asked twice: it is not asked again.
+    /// A touch was asked for, or it was asked twice: it is not asked again.
     told: bool,
 }
 
@@ -217,10 +234,9 @@ impl Shared {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a connection, and hears what comes over it in a thread of its own.
-    fn listen(self: &Arc<Self>, stream: UnixStream) -> io::Result<()> {
+    /// Hears what comes over a connection, in a thread of its own.
+    fn listen(self: &Arc<Self>, stream: &UnixStream) -> io::Result<()> {
         let mut reader = stream.try_clone()?;
-        *self.stream() = Some(stream);
         let shared = Arc::downgrade(self);
         std::thread::Builder::new().name("agent".to_owned()).spawn(move || {
             while let Ok(Frame::Message(message)) = read_frame(&mut reader) {
@@ -240,9 +256,9 @@ impl Shared {
             return;
         };
         let mut pending = self.pending();
-        if matches!(reply, Reply::Event { .. }) {
+        if let Reply::Event { event, .. } = &reply {
             if let Some(asked) = pending.get_mut(id) {
-                asked.told = true;
+                asked.told |= matches!(event, Event::TouchRequired { .. });
                 (asked.replies)(reply);
             }
         } else if let Some(asked) = pending.remove(id) {
@@ -251,7 +267,7 @@ impl Shared {
         }
     }
 
-    /// The agent has ended. What only reads, and has shown nothing yet, is asked again.
+    /// The agent has ended. What only reads, and has asked for no touch yet, is asked again.
     fn lost(self: &Arc<Self>) {
         if self.stream().take().is_none() {
             // We left.
@@ -268,14 +284,19 @@ impl Shared {
     }
 
     fn send(self: &Arc<Self>, asked: Pending) {
+        // Held until the request is on its way, so that nobody else connects anew meanwhile, and no request falls between
+        // the end of one connection and the next.
         let mut stream = self.stream();
         if stream.is_none() {
+            *stream = self.link.open().filter(|stream| self.listen(stream).is_ok());
+        }
+        let Some(connection) = stream.as_mut() else {
             drop(stream);
-            let again = self.link.open().and_then(|again| self.listen(again).ok());
-            if again.is_none() {
-                return fail(&asked.request, &asked.replies);
-            }
-            stream = self.stream();
+            return fail(&asked.request, &asked.replies);
+        };
+        if self.pending().contains_key(&asked.request.id) {
+            let error = failure(ErrorCode::BadRequest, "a request of this id is waiting already", "");
+            return (asked.replies)(Reply::Failed { id: asked.request.id, error });
         }
         let frame = match try_frame(&asked.request) {
             Ok(frame) => frame,
@@ -287,9 +308,7 @@ impl Shared {
         let id = asked.request.id.clone();
         self.pending().insert(id, asked);
         // A connection that is broken is noticed by the listener.
-        if let Some(stream) = stream.as_mut() {
-            let _ = stream.write_all(&frame);
-        }
+        let _ = connection.write_all(&frame);
     }
 }
 

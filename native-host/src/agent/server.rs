@@ -192,6 +192,12 @@ impl Shared {
                 self.holder.lock();
                 locked = true;
             }
+            // `keyfob lock` does not reach it any more, so it may know nothing for long. Its front ends find its successor
+            // when they next ask.
+            if retired && self.holder.idle() >= TICK {
+                self.holder.lock();
+                return;
+            }
             if clients == 0 && (locked || retired) {
                 // From here on nobody finds it.
                 self.state().listening = None;

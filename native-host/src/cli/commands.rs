@@ -1,7 +1,7 @@
 //! What each command does.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{IsTerminal as _, Read as _, stdin};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -487,7 +487,22 @@ fn written(
     done: &str,
     op: Op,
 ) -> Result<(), Failure> {
-    match client.ask_key(key, op)? {
+    let answer = match client.ask_key(key.clone(), op.clone()) {
+        // A script, which pipes the secret in, says --force.
+        Err(error) if error.code == ErrorCode::Exists && stdin().is_terminal() => match replacing(op) {
+            Some(op) => {
+                let question = format!("{}. Replace it?", capitalized(&error.message));
+                match prompt::confirm(&question) {
+                    Ok(true) => client.ask_key(key, op)?,
+                    Ok(false) => return Err(cancelled()),
+                    Err(_) => return Err(error),
+                }
+            }
+            None => return Err(error),
+        },
+        answer => answer?,
+    };
+    match answer {
         Answer::Written { written, replaced } if global.json => {
             output::json(&json!({ "written": written, "replaced": replaced }))
         }
@@ -498,6 +513,25 @@ fn written(
         }
         other => unexpected(other),
     }
+}
+
+/// The same, with what is there replaced; none where that was asked for already, or cannot be.
+fn replacing(op: Op) -> Option<Op> {
+    match op {
+        Op::AddAccount { uri, touch, overwrite: false } => {
+            Some(Op::AddAccount { uri, touch, overwrite: true })
+        }
+        Op::AddIdentity { access_key_id, secret_access_key, touch, overwrite: false } => {
+            Some(Op::AddIdentity { access_key_id, secret_access_key, touch, overwrite: true })
+        }
+        _ => None,
+    }
+}
+
+/// A message as the beginning of a text.
+fn capitalized(message: &str) -> String {
+    let mut chars = message.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
 fn deleted(global: &Global, op: Op) -> Result<(), Failure> {

@@ -73,10 +73,11 @@ fn table(rows: &[Vec<String>]) -> String {
         rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..columns).map(width).collect();
+    // What no row has takes no room.
     let mut text = String::new();
     for row in rows {
         let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
+        for (cell, width) in row.iter().zip(&widths).filter(|(_, width)| **width > 0) {
             line += &format!("{cell:<width$}  ");
         }
         text += line.trim_end();
@@ -101,6 +102,7 @@ pub(super) fn keys(keys: &[Key]) -> Result<(), Failure> {
         let form_factor = key.form_factor.as_deref().unwrap_or_default();
         vec![
             printable(&key.id).into_owned(),
+            printable(key.name.as_deref().unwrap_or_default()).into_owned(),
             kind.to_owned(),
             printable(key.firmware.as_ref().unwrap_or(&key.version)).into_owned(),
             printable(form_factor).into_owned(),

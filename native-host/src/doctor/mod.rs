@@ -384,6 +384,7 @@ mod tests {
     fn key(id: &str) -> Key {
         Key {
             id: id.to_owned(),
+            name: None,
             kind: KeyKind::SmartCard,
             label: String::new(),
             version: "5.7.1".to_owned(),

@@ -67,6 +67,7 @@ mod tests {
     fn key(reader: &str) -> Key {
         Key {
             id: String::new(),
+            name: None,
             kind: KeyKind::SmartCard,
             label: reader.to_owned(),
             version: String::new(),

@@ -202,6 +202,7 @@ impl<'a> Conversation<'a> {
         };
         let mut key = message::Key {
             id: self.id.clone().unwrap_or_else(|| salt_id(self.selected())),
+            name: None,
             kind: self.kind,
             label: self.label.clone(),
             version: self.selected().version.to_string(),

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use super::{Card, Conversation, KeyError, SOFT_PREFIX};
 use crate::client::Cancel;
+use crate::prompt::PromptError;
 use crate::soft::{self, Name, Opened, Protection, SoftError, Unlock};
 use crate::{keychain, prompt};
 
@@ -42,6 +43,18 @@ impl SoftSettings {
             passphrase_file: text(prompt::PASSPHRASE_FILE_ENV).map(PathBuf::from).map(absolute),
             touch: text(TOUCH_ENV).map(|value| value.to_string_lossy().into_owned()),
         }
+    }
+}
+
+impl SoftSettings {
+    /// The passphrase in the file that was named, if one was. `what` completes "enter …".
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn passphrase(&self, what: &str) -> Result<Option<Secret>, PromptError> {
+        let file = || self.passphrase_file.clone().map(PathBuf::into_os_string);
+        let mut warn = |text: &str| eprintln!("{}", prompt::printable(text));
+        prompt::passphrase_file(what, |_| file(), &mut warn)
     }
 }
 
@@ -138,9 +151,8 @@ impl SoftKeys {
 
     /// The passphrase in the file that was named for it.
     fn passphrase(&self, name: &Name) -> Result<Secret, KeyError> {
-        let file = || self.settings.passphrase_file.clone().map(PathBuf::into_os_string);
-        let mut warn = |text: &str| eprintln!("{}", prompt::printable(text));
-        prompt::passphrase_file(&soft::passphrase_of(name), |_| file(), &mut warn)?
+        self.settings
+            .passphrase(&soft::passphrase_of(name))?
             .ok_or_else(|| SoftError::NeedsPassphrase(name.clone()).into())
     }
 
@@ -150,6 +162,7 @@ impl SoftKeys {
         self.files.protection(&parsed)?;
         Ok(message::Key {
             id: format!("{SOFT_PREFIX}{name}"),
+            name: None,
             kind: KeyKind::Software,
             label: format!("software key {name}"),
             version: String::new(),

@@ -212,10 +212,18 @@ function showKey(key: Key): void {
   byId("software-badge", "span").hidden = key.kind !== "software";
 }
 
+/** The keys that are there. Nothing is unlocked for the list: in it a key with a password is locked. */
+let keys: Key[] = [];
+
+/** Offers to lock what was unlocked. */
+function showLock(): void {
+  const protects = ({ kind, locked }: Key) => kind === "software" || locked;
+  byId("lock", "button").hidden = !keyIsRead() || !keys.some((key) => key.id === known.key && protects(key));
+}
+
 /** Fills the menu of keys, which shows where there is a choice. */
 async function listKeys(): Promise<void> {
   const select = byId("key", "select");
-  let keys: Key[];
   try {
     ({ keys } = await ask({ name: "keys" }, "keys"));
   } catch {
@@ -229,6 +237,7 @@ async function listKeys(): Promise<void> {
   if (missing) select.append(new Option(`${chosen} (not here)`, chosen, false, true));
   select.hidden = keys.length < 2 && !missing && !(keys.length === 1 && wantsChoice(trouble.dataset["code"]));
   byId("key-label", "span").hidden = !select.hidden;
+  showLock();
 }
 
 byId("key", "select").addEventListener("change", ({ currentTarget }) => {
@@ -268,16 +277,15 @@ async function load(refreshing = false): Promise<void> {
     const before = known.key === key.id ? known.rows : new Map<string, Row>();
     known = { key: key.id, rows: new Map(accounts.map((each) => [each.name, rowOf(each, before.get(each.name))])) };
     showRows([...known.rows.values()]);
-    byId("lock", "button").hidden = false;
     byId("no-codes", "p").hidden = rows.length > 0;
   } catch (error) {
     if (mine !== generation) return;
     showRows([]);
-    byId("lock", "button").hidden = true;
     byId("no-codes", "p").hidden = true;
     report(error);
   } finally {
     list.removeAttribute("aria-busy");
+    showLock();
   }
   if (keyIsRead()) await loadIdentities().catch((error: unknown) => report(error));
 }

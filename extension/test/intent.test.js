@@ -52,6 +52,8 @@ function inBrowser(name) {
         home?.remove();
       });
       beforeEach(async () => {
+        // A code that one test had filled is not given to the next.
+        home.endAgent();
         page = await browser.newPage();
         await page.bringToFront();
       });
@@ -108,13 +110,45 @@ function inBrowser(name) {
           await openWithChip();
           await clickPage();
           await filled();
+          assert.match(await home.keyfob(["code", "alice", "--json"]), /"submitted": ?true/, "the code is noted as used");
         });
 
+        test("a code that was filled is not filled again: the next one is waited for, until the person says no", async () => {
+          await openWithChip();
+          await clickPage();
+          await filled();
+          const [waits, codes, cancelled] = [host.waits(), host.codes(), host.cancelled()];
+          await openWithChip();
+          await clickPage();
+          await until("the wait", () => host.waits() > waits);
+          await page.keyboard.press("Escape");
+          await until("the end of the wait", () => host.cancelled() > cancelled);
+          assert.equal(host.codes(), codes);
+          assert.equal(await value(), "");
+        });
+
+        test("the person says no while the key waits: the touch buys nothing, and a click asks anew", async () => {
+          await openWithChip();
+          const [codes, cancelled] = [host.codes(), host.cancelled()];
+          await untilTouch(clickPage);
+          await page.keyboard.press("Escape");
+          await until("the cancellation", () => host.cancelled() > cancelled);
+          await sleep(800 + SETTLED);
+          assert.equal(host.codes(), codes);
+          assert.equal(await value(), "");
+          await clickChip();
+          await filled();
+        });
+
+        // Some of it is noticed at once, and the host is told that nobody waits any more; the rest when the code is there.
+        const noticed = ["the field was replaced", "the focus moved to another field", "the page opened another",
+          "the form became transparent", "the field became tiny"];
         const late = {
           "the field was replaced": () => {
             const old = document.getElementById("mfaCode");
             old.replaceWith(old.cloneNode());
           },
+          "the page opened another": () => location.assign("/nothing.html"),
           "the person typed": () => {
             document.getElementById("mfaCode").value = "9";
           },
@@ -154,14 +188,21 @@ function inBrowser(name) {
         }
 
         // The rules are the same code in both browsers; in the second, those that lean on the browser most.
-        const leaning = ["the field was replaced", "the focus moved to another field", "something covers the field"];
+        const leaning = [...noticed.slice(0, 3), "something covers the field"];
         for (const [what, change] of Object.entries(late)) {
           if (name !== BROWSERS[0] && !leaning.includes(what)) continue;
           test(`a late answer is dropped: ${what}`, async () => {
             await openWithChip();
-            const codes = host.codes();
+            const [codes, cancelled] = [host.codes(), host.cancelled()];
             await untilTouch(clickPage);
             await page.evaluate(change);
+            if (noticed.includes(what)) {
+              await until("the cancellation", () => host.cancelled() > cancelled);
+              await sleep(800 + SETTLED);
+              assert.equal(host.codes(), codes, "the touch bought nothing");
+              assert([undefined, ""].includes(await value()));
+              return;
+            }
             const left = await value();
             assert(["", "9"].includes(left), "the key waits for its touch");
             await until("the late code", () => host.codes() > codes);

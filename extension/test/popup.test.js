@@ -220,6 +220,7 @@ describe("popup on a locked key", { timeout: 120_000 }, () => {
     await open();
     await page.waitForSelector('[data-account="AWS SSO:bob"] button[data-state=code]');
     assert.match(await home.keyfob(["code", "bob"]), /^\S*.*\d{6}/);
+    await page.waitForSelector("#lock:not([hidden])");
     await picture(page, "popup-lock");
     await page.click("#lock");
     await page.waitForSelector("#unlock:not([hidden])");
@@ -350,9 +351,10 @@ describe("popup on another host", { timeout: 120_000 }, () => {
   });
 
   // What all of these answer to everything but a request for a code.
-  const ANSWER = (accounts, toCode) => `({ id, op }) => {
+  const ANSWER = (accounts, toCode, listed = "key") => `({ id, op }) => {
     const done = (answer) => frame({ type: "done", id, answer });
-    if (op.name === "keys") return done({ name: "keys", keys: [key] });
+    if (op.name === "keys") return done({ name: "keys", keys: [${listed}] });
+    if (op.name === "lock") return done({ name: "locked" });
     if (op.name === "identities") return done({ name: "identities", key, identities: [] });
     const gives = (value, until) => done({ name: "code", account: op.account, code: code(value, until - 30, until) });
     if (op.name === "code") return (${toCode})(gives, id);
@@ -397,6 +399,20 @@ describe("popup on another host", { timeout: 120_000 }, () => {
     await page.waitForSelector(`${row("AWS:a")}[data-state=code]`);
     assert.equal(await shown("AWS:a"), "222 222");
     assert.equal(await text("#status"), "");
+  });
+
+  test("whose key has no password: there is nothing to lock", async () => {
+    const [accounts, code] = ['() => [account("AWS:a")]', "() => null"];
+    for (const [listed, expected] of [["key", false], ["{ ...key, locked: true }", true]]) {
+      host.answers(ANSWER(accounts, code, listed));
+      await open();
+      await page.waitForSelector(row("AWS:a"));
+      assert.equal(await page.$eval("#lock", (button) => !button.hidden), expected, listed);
+      if (!expected) host.end();
+    }
+    await page.click("#lock");
+    await until("the lock", () => host.asked("lock").length === 1);
+    await until("the next look at the key", () => host.asked("accounts").length === 2);
   });
 
   test("whose code was used already: it is said to be, and a click brings the next", async () => {

@@ -17,23 +17,6 @@ before(async () => {
 
 const close = (actual, expected, what) => assert(Math.abs(actual - expected) < 1e-6, `${what}: ${actual}, not ${expected}`);
 
-test("a touch at the end of a step waits for the next", () => {
-  const check = (account, now, expected) =>
-    close(step.delayBeforeTouch(account, now), expected, JSON.stringify([account, now]));
-  const touch = { touch: true, period: 30 };
-  check(touch, 1_700_000_010, 0);
-  check(touch, 1_700_000_035, 0);
-  check(touch, 1_700_000_035.5, 4.6);
-  check(touch, 1_700_000_039.75, 0.35);
-  check(touch, 1_700_000_040, 0);
-  check({ touch: true, period: 60 }, 1_700_000_010, 0);
-  check({ touch: true, period: 60 }, 1_700_000_038, 2.1);
-  // Nobody has to touch, or it does not go by time.
-  check({ touch: false, period: 30 }, 1_700_000_039, 0);
-  check({ period: 30 }, 1_700_000_039, 0);
-  check({ touch: true, period: 0 }, 1_700_000_039, 0);
-});
-
 test("a code that costs nothing is not used in its last seconds", () => {
   const check = (touch, valid_until, expected) =>
     close(step.delayForNext({ touch }, { value: "123456", valid_until }, 1000), expected, JSON.stringify([touch, valid_until]));

@@ -32,6 +32,8 @@ for (const name of BROWSERS) {
 
     /** Opens a page in the front, and closes it afterwards. */
     async function visit(url, use) {
+      // A code that one page was filled with is not given to the next.
+      home.endAgent();
       const page = await browser.newPage();
       pages.report = undefined;
       try {

@@ -31,6 +31,9 @@ const MAX_FRAME: u32 = 64 << 20;
 /// Largest reply a browser takes, in bytes; it closes the port at a larger one.
 const MAX_REPLY: usize = 1 << 20;
 
+/// How much of a message is read at once, in bytes: more than nearly all have.
+const CHUNK: usize = 16 << 10;
+
 /// Longest [`Request::id`], in characters.
 const MAX_ID: usize = 64;
 
@@ -231,11 +234,27 @@ pub(crate) fn read_frame(reader: &mut impl Read) -> io::Result<Frame> {
         let skipped = io::copy(&mut reader.by_ref().take(length.into()), &mut io::sink())?;
         return Ok(if skipped < length.into() { Frame::Broken(text, None) } else { Frame::TooLong(text) });
     }
-    // At most MAX_REQUEST bytes, allocated once: growing would leave copies of passwords behind.
-    let mut message = Zeroizing::new(vec![0; length as usize]);
-    if read_up_to(reader, &mut message)? < message.len() {
+    // Room for what has come, not for what was announced: there may be a thousand who announce. In chunks, for a buffer that
+    // grows leaves copies of passwords behind.
+    let mut chunks = Vec::new();
+    let mut missing = length as usize;
+    while missing > CHUNK {
+        let mut chunk = Zeroizing::new(vec![0; CHUNK]);
+        if read_up_to(reader, &mut chunk)? < CHUNK {
+            return broken("the input ended inside a message");
+        }
+        chunks.push(chunk);
+        missing -= CHUNK;
+    }
+    let mut last = Zeroizing::new(vec![0; missing]);
+    if read_up_to(reader, &mut last)? < missing {
         return broken("the input ended inside a message");
     }
+    if chunks.is_empty() {
+        return Ok(Frame::Message(last));
+    }
+    let mut message = Zeroizing::new(Vec::with_capacity(length as usize));
+    chunks.iter().chain([&last]).for_each(|chunk| message.extend_from_slice(chunk));
     Ok(Frame::Message(message))
 }
 
@@ -705,11 +724,26 @@ mod tests {
     }
 
     #[test]
+    fn long_messages_are_put_together_again() {
+        let text: Vec<u8> = (0..MAX_REQUEST).map(|i| u8::try_from(i % 251).unwrap()).collect();
+        for length in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 2 * CHUNK + 1, text.len()] {
+            let frame = framed(&text[..length]);
+            let Ok(Frame::Message(message)) = read_frame(&mut frame.as_slice()) else { panic!("{length}") };
+            assert_eq!(*message, text[..length], "{length}");
+            let cut = read_frame(&mut &frame[..frame.len() - 1]);
+            assert!(matches!(cut, Ok(Frame::Broken(..))), "{length}");
+        }
+    }
+
+    #[test]
     fn requests_reach_the_handler_whole() {
         let json = r#"{"v":1,"id":"a","key":"soft:x","op":{"name":"code","account":"y","at":59}}"#;
         let request = parse(json.as_bytes()).unwrap();
         assert_eq!(request.key.as_deref(), Some("soft:x"));
-        assert_eq!(request.op, Op::Code { account: "y".into(), at: Some(59), purpose: None, fresh: false, next: false });
+        assert_eq!(
+            request.op,
+            Op::Code { account: "y".into(), at: Some(59), purpose: None, fresh: false, next: false }
+        );
     }
 
     proptest::proptest! {

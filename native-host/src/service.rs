@@ -745,9 +745,13 @@ impl Service {
         let id = account.id()?;
         check_account_name(&id)?;
         let instruction = account.put(touch)?;
+        let now = self.now(None);
         self.open(choice, true, |key| {
             let replaced = may_write(key, &id, account.kind, overwrite)?;
             put(key, instruction, replaced)?;
+            if touch {
+                check_touch(key, &id, replaced, now)?;
+            }
             Ok(Answer::Written { written: id.name(account.kind), replaced })
         })
     }
@@ -762,10 +766,14 @@ impl Service {
     ) -> Result<Answer, Refusal> {
         let identity = identity(access_key_id, SignatureVersion::SigV4)?;
         let instruction = identity.put(secret, touch).map_err(invalid_identity)?;
+        let now = self.now(None);
         let id = identity.id()?;
         self.open(choice, true, |key| {
             let replaced = may_write(key, &id, Kind::Totp, overwrite)?;
             put(key, instruction, replaced)?;
+            if touch {
+                check_touch(key, &id, replaced, now)?;
+            }
             Ok(Answer::Written { written: access_key_id.to_owned(), replaced })
         })
     }
@@ -990,6 +998,28 @@ fn put(key: &mut Conversation<'_>, put: Put, replaced: bool) -> Result<(), Refus
         .into()),
         result => Ok(result?),
     }
+}
+
+/// Makes sure that a credential wants the touch that was asked for: some cards drop the property without a word. Where it
+/// does not, a new one is taken off the key again. Of a counter nothing can be known.
+fn check_touch(
+    key: &mut Conversation<'_>,
+    id: &CredentialId,
+    replaced: bool,
+    now: u64,
+) -> Result<(), Refusal> {
+    let entries = stored(key, now)?;
+    if !entries.iter().any(|entry| entry.id == *id && entry.touch() == Some(false)) {
+        return Ok(());
+    }
+    let (what, hint) = if replaced {
+        ("it is on the key now and wants none", "delete it, if that is not good enough")
+    } else {
+        key.call(Delete { id: id.clone() })?;
+        ("nothing was added", "add it without a touch, if that is good enough, or use another key")
+    };
+    let text = format!("this key ignores that a touch is wanted: {what}");
+    Err(failure(ErrorCode::Unsupported, text, hint).into())
 }
 
 /// What a signature is for, from our own parse: all of it.

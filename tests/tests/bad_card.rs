@@ -966,6 +966,33 @@ fn a_locked_key_wants_its_password() {
     assert!(bench.state() == before);
 }
 
+/// Some applets take the property and forget it.
+#[test]
+fn a_card_that_ignores_the_touch_is_found_out() {
+    let bench = Bench::new();
+    bench.between(|_, command, key| {
+        let is_put = command.get(1) == Some(&0x01);
+        // The property stands last in the data, before Le.
+        let plain = command.strip_suffix(&[0x78, 0x02, 0x00]).filter(|_| is_put).map(|plain| {
+            let mut plain = [plain, &[0x00]].concat();
+            plain[4] -= 2;
+            plain
+        });
+        Answer::Response(key.transmit(plain.as_deref().unwrap_or(command), &mut Finger).to_vec())
+    });
+    let names = |bench: &Bench| bench.json(&["oath", "list"], "").succeeded();
+    let before = names(&bench);
+    let run = bench.json(&["oath", "add", "--touch", "New:one"], SECRET);
+    run.failed(1, "unsupported");
+    assert!(run.said().contains("nothing was added"), "{}", run.said());
+    assert_eq!(names(&bench), before);
+    bench.json(&["oath", "add", "New:one"], SECRET).succeeded();
+    // What was there is replaced, and nothing is lost without a word.
+    let run = bench.json(&["oath", "add", "--touch", "--force", "New:one"], SECRET);
+    run.failed(1, "unsupported");
+    assert!(run.said().contains("wants none"), "{}", run.said());
+}
+
 #[test]
 fn unknown_accounts_and_touches_that_never_come() {
     let pcscd = Pcscd::start(&[YUBIKEY_READER]).unwrap();

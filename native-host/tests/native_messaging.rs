@@ -410,3 +410,143 @@ fn without_a_key_and_without_a_choice_there_is_none() {
     assert_eq!(run(Some("soft:absent")).status.code(), Some(7));
     assert_eq!(run(Some("soft:../x")).status.code(), Some(2));
 }
+
+/// A browser's host for whom the key is touched after so many milliseconds.
+fn touched_after(home: &Home, milliseconds: u32) -> Host {
+    let mut command = home.command();
+    command.env("KEYFOB_SOFT_TOUCH", milliseconds.to_string());
+    command.arg(format!("chrome-extension://{DEVELOPMENT_ID}/"));
+    Host::start(command)
+}
+
+fn request(id: &str, op: &Value) -> Vec<u8> {
+    json!({ "v": 1, "id": id, "op": op }).to_string().into_bytes()
+}
+
+/// Asks for the code that wants a touch, and waits until the key blinks.
+fn blink(host: &mut Host, id: &str, purpose: &str) {
+    host.send(&request(id, &json!({ "name": "code", "account": "AWS SSO:ann", "purpose": purpose })));
+    loop {
+        let reply = host.receive();
+        assert_eq!(reply["id"], id, "{reply}");
+        match reply["event"]["name"].as_str() {
+            Some("touch-required") => return,
+            // The step is about to end.
+            Some("waiting") => {}
+            _ => panic!("{reply}"),
+        }
+    }
+}
+
+/// The code of the account without touch, in a step of which there is something left.
+fn code_with_time(host: &mut Host) -> Value {
+    loop {
+        let (reply, _) = host.ask(&json!({ "name": "code", "account": ACCOUNT }));
+        let code = reply["answer"]["code"].clone();
+        if code["valid_until"].as_u64().unwrap() >= now() + 5 {
+            return code;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(500));
+    }
+}
+
+#[test]
+fn a_touch_after_a_cancel_buys_nothing() {
+    let home = Home::new();
+    let (mut host, mut other) = (touched_after(&home, 1000), touched_after(&home, 1000));
+    let cancel = |id: &str| json!({ "name": "cancel", "request": id });
+
+    blink(&mut host, "a", "one.signin.aws.amazon.com");
+    host.send(&request("b", &cancel("a")));
+    let (first, second) = (host.receive(), host.receive());
+    assert_eq!((&first["id"], &first["error"]["code"]), (&json!("a"), &json!("cancelled")));
+    assert_eq!((&second["id"], &second["answer"]["name"]), (&json!("b"), &json!("withdrawn")));
+    std::thread::sleep(std::time::Duration::from_millis(1300));
+    assert_eq!(host.ask(&json!({ "name": "hello" })).0["answer"]["name"], "hello", "no late code");
+
+    // What is not known, or not one's own, is not cancelled.
+    assert_eq!(host.ask(&cancel("nobody's")).0["answer"]["name"], "withdrawn");
+    blink(&mut host, "a", "one.signin.aws.amazon.com");
+    assert_eq!(other.ask(&cancel("a")).0["answer"]["name"], "withdrawn");
+    assert_eq!(host.receive()["answer"]["code"]["value"].as_str().unwrap().len(), 6);
+
+    // Nor does a touch go to whoever is next.
+    blink(&mut host, "a", "one.signin.aws.amazon.com");
+    let next = json!({ "name": "code", "account": "AWS SSO:ann", "purpose": "two.signin.aws.amazon.com" });
+    other.send(&request("n", &next));
+    let waiting = other.receive();
+    assert_eq!(waiting["event"]["name"], "waiting", "{waiting}");
+    assert!(waiting["event"]["why"].as_str().unwrap().contains("another request"), "{waiting}");
+    host.send(&request("b", &cancel("a")));
+    assert_eq!(host.receive()["error"]["code"], "cancelled");
+    let touch = loop {
+        let reply = other.receive();
+        if reply["event"]["name"] != "waiting" {
+            break reply;
+        }
+    };
+    let prompt = touch["event"]["prompt"].as_str().unwrap();
+    assert!(
+        prompt.ends_with("the code of AWS SSO:ann for two.signin.aws.amazon.com"),
+        "its own prompt: {prompt}"
+    );
+    assert_eq!(other.receive()["answer"]["name"], "code");
+}
+
+#[test]
+fn a_submitted_code_is_not_given_as_a_fresh_one() {
+    let home = Home::new();
+    let (mut host, mut other) = (home.host(), home.host());
+    let code = code_with_time(&mut host);
+    assert!(code.get("submitted").is_none());
+    let fresh = json!({ "name": "code", "account": ACCOUNT, "fresh": true });
+    assert_eq!(other.ask(&fresh).0["answer"]["code"], code);
+    let submitted =
+        |account: &str| json!({ "name": "submitted", "account": account, "valid_from": code["valid_from"] });
+    host.refused(&submitted("Bank:ann"), "forbidden");
+    assert_eq!(host.ask(&submitted(ACCOUNT)).0["answer"]["name"], "noted");
+
+    // For every front end, by each operation that gives codes.
+    for host in [&mut host, &mut other] {
+        let (reply, _) = host.ask(&json!({ "name": "accounts", "codes": true }));
+        let accounts = reply["answer"]["accounts"].as_array().unwrap();
+        assert_eq!(accounts[0]["code"]["submitted"], true, "{reply}");
+        assert!(accounts[2]["code"].get("submitted").is_none(), "another account's is not: {reply}");
+        let (reply, _) = host.ask(&json!({ "name": "code", "account": ACCOUNT }));
+        assert_eq!(reply["answer"]["code"]["submitted"], true);
+        host.send(&request("f", &fresh));
+        let waiting = host.receive();
+        assert_eq!(waiting["event"]["name"], "waiting", "{waiting}");
+        assert!(waiting["event"]["why"].as_str().unwrap().contains("used already"), "{waiting}");
+        host.send(&request("c", &json!({ "name": "cancel", "request": "f" })));
+        assert_eq!(host.receive()["error"]["code"], "cancelled");
+        assert_eq!(host.receive()["answer"]["name"], "withdrawn");
+    }
+}
+
+#[test]
+fn lock_locks_for_every_front_end_and_cancels_what_waits() {
+    let home = Home::new();
+    home.cli(&["lock"], "");
+    // Nobody but the person knows the passphrase.
+    let start = || {
+        let mut command = home.command();
+        command.env_remove("KEYFOB_PASSPHRASE_FILE").env("KEYFOB_SOFT_TOUCH", "1000");
+        command.arg(format!("chrome-extension://{DEVELOPMENT_ID}/"));
+        Host::start(command)
+    };
+    let (mut host, mut other) = (start(), start());
+    let (reply, _) = host.ask(&json!({ "name": "accounts" }));
+    assert_eq!(reply["error"]["wants"]["key"], "soft:test", "{reply}");
+    assert_eq!(host.ask(&json!({ "name": "unlock", "password": "correct horse" })).0["type"], "done");
+    assert_eq!(other.ask(&json!({ "name": "accounts" })).0["type"], "done", "unlocked for both");
+
+    blink(&mut host, "a", "one.signin.aws.amazon.com");
+    other.send(&request("l", &json!({ "name": "lock" })));
+    let cancelled = host.receive();
+    assert_eq!((&cancelled["id"], &cancelled["error"]["code"]), (&json!("a"), &json!("cancelled")));
+    let locked = other.receive();
+    assert_eq!((&locked["id"], &locked["answer"]["name"]), (&json!("l"), &json!("locked")));
+    host.refused(&json!({ "name": "accounts" }), "locked");
+    other.refused(&json!({ "name": "code", "account": ACCOUNT }), "locked");
+}

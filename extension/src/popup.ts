@@ -204,10 +204,12 @@ byId("lock", "button").addEventListener("click", () => {
 
 // ---- the key
 
+/** What a key is called, by the user if they named it. That it is a software key is to be said beside it. */
+const nameOf = ({ name, kind, id, label }: Key) => name ?? (kind === "software" ? id.replace(/^soft:/, "") : label);
+
 function showKey(key: Key): void {
   const label = byId("key-label", "span");
-  // A badge says what a software key is; beside it its name is enough.
-  label.textContent = key.kind === "software" ? key.id.replace(/^soft:/, "") : key.label;
+  label.textContent = nameOf(key);
   label.title = [key.label, key.version].filter(Boolean).join(" ");
   byId("software-badge", "span").hidden = key.kind !== "software";
 }
@@ -231,7 +233,7 @@ async function listKeys(): Promise<void> {
     return;
   }
   const option = (value: string, text: string) => new Option(text, value, false, value === (chosen ?? ""));
-  const text = (key: Key) => (key.kind === "software" ? `${key.label} (software key)` : key.label);
+  const text = (key: Key) => nameOf(key) + (key.kind === "software" ? " (software key)" : "");
   select.replaceChildren(option("", "Choose a key…"), ...keys.map((key) => option(key.id, text(key))));
   const missing = chosen !== undefined && !keys.some(({ id }) => id === chosen);
   if (missing) select.append(new Option(`${chosen} (not here)`, chosen, false, true));

@@ -98,8 +98,13 @@ pub fn check_key(client: &Client, asked: Option<&str>) -> Result<(), Failure> {
 /// out, AWS has none, and asking for one changes the key.
 #[must_use]
 pub fn may_see(client: &Client, account: &Account) -> bool {
-    !client.caller.is_browser()
-        || account.kind == AccountKind::Totp && is_for_browsers(client, &account.name, account.aws.is_some())
+    may_see_named(client, account.kind == AccountKind::Totp, &account.name)
+}
+
+/// As [`may_see`], where no more is known of the account than its name and whether it is time-based.
+#[must_use]
+pub fn may_see_named(client: &Client, is_totp: bool, name: &str) -> bool {
+    !client.caller.is_browser() || is_totp && is_for_browsers(client, name, aws::login(name).is_some())
 }
 
 fn is_for_browsers(client: &Client, name: &str, is_aws: bool) -> bool {

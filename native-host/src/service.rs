@@ -209,11 +209,7 @@ impl Service {
             }
             // Whoever holds the key takes a request back; what comes here is none of its own.
             Op::Cancel { .. } => Answer::Withdrawn {},
-            Op::Submitted { account, valid_from } => {
-                let last = self.submitted.entry(account.clone()).or_default();
-                *last = (*last).max(*valid_from);
-                Answer::Noted {}
-            }
+            Op::Submitted { account, valid_from } => self.note(client, account, *valid_from)?,
             Op::Keys {} => Answer::Keys { keys: self.keys.list(choice)? },
             Op::Verify { account, code, window, at } => {
                 self.verify(client, choice, account, &code.0, *window, *at, events)?
@@ -270,6 +266,26 @@ impl Service {
         Ok(answer.into())
     }
 
+    /// Notes that a code was submitted. A browser gets codes for now only: one of later, believed, would mark all that come
+    /// before it as used.
+    fn note(&mut self, client: &Client, account: &str, valid_from: u64) -> Result<Answer, Refusal> {
+        /// More accounts than keys have.
+        const MOST: usize = 1024;
+        /// More than any account's name has, in bytes.
+        const LONGEST: usize = 1024;
+        if account.len() > LONGEST || client.caller.is_browser() && valid_from > self.now(None) {
+            let text = "there is no such code yet";
+            return Err(failure(ErrorCode::InvalidInput, text, "see that the clock is right").into());
+        }
+        let last = self.submitted.entry(account.to_owned()).or_default();
+        *last = (*last).max(valid_from);
+        if self.submitted.len() > MOST {
+            let oldest = self.submitted.iter().min_by_key(|(_, last)| **last).map(|(name, _)| name.clone());
+            oldest.map(|name| self.submitted.remove(&name));
+        }
+        Ok(Answer::Noted {})
+    }
+
     /// Which of several keys an operation is for, that names something and no key: the one that has it.
     ///
     /// `None` if there is nothing to choose from.
@@ -280,7 +296,18 @@ impl Service {
         let mut lists = Vec::new();
         for key in keys {
             match self.open(Some(&key), true, |key| Ok(key.call(List)?)) {
-                Ok(entries) => lists.push((key, entries)),
+                Ok(mut entries) => {
+                    // Of an account that it may not see a browser is not told either which key has it.
+                    entries.retain(|entry| {
+                        IdentityName::is_reserved(&entry.id)
+                            || policy::may_see_named(
+                                client,
+                                entry.kind == Kind::Totp,
+                                &entry.id.name(entry.kind),
+                            )
+                    });
+                    lists.push((key, entries));
+                }
                 Err(Refusal(failure)) if failure.code == ErrorCode::Locked => {
                     locked = locked.or(Some(failure));
                 }
@@ -399,7 +426,9 @@ impl Service {
         }
         let result = self.try_unlock(choice, password);
         match &result {
-            Ok(_) => self.wrong_passwords = WrongPasswords::default(),
+            Ok(true) => self.wrong_passwords = WrongPasswords::default(),
+            // A key that wants no password says nothing of who asks.
+            Ok(false) => {}
             Err(Refusal(failure)) if failure.code == ErrorCode::WrongPassword => {
                 let wrong = &mut self.wrong_passwords;
                 wrong.count += 1;
@@ -411,16 +440,17 @@ impl Service {
             }
             Err(_) => {}
         }
-        result
+        result.map(|_| Answer::Unlocked {})
     }
 
-    fn try_unlock(&mut self, choice: Option<&str>, password: &Secret) -> Result<Answer, Refusal> {
+    /// Whether the password was wanted, and right.
+    fn try_unlock(&mut self, choice: Option<&str>, password: &Secret) -> Result<bool, Refusal> {
         // A software key may be locked twice: its file, and the applet in it.
         if let Some(name) = choice.and_then(|choice| choice.strip_prefix(SOFT_PREFIX))
             && !self.keys.soft.is_open(name)?
         {
             self.keys.soft.unlock(name, password)?;
-            return Ok(Answer::Unlocked {});
+            return Ok(true);
         }
         let known = self.open(choice, false, |key| {
             if !key.is_locked() {
@@ -432,10 +462,11 @@ impl Service {
             let label = key.label().to_owned();
             Ok(Some(Unlocked { salt, key: Locked::new(access_key), label, remembered: false }))
         })?;
+        let proved = known.is_some();
         if let Some(known) = known {
             self.unlocked.put(known);
         }
-        Ok(Answer::Unlocked {})
+        Ok(proved)
     }
 
     /// Sets the password, or removes it. The old one was proved by `open`.
@@ -495,7 +526,8 @@ impl Service {
             let id = CredentialId::for_name(from.kind, from.id.parts(from.kind).period.max(1), to)?;
             check_account_name(&id)?;
             if entries.iter().any(|entry| entry.id == id) {
-                return Err(OathError::Exists.into());
+                let hint = "choose another name, or delete that account first";
+                return Err(failure(ErrorCode::Exists, OathError::Exists, hint).into());
             }
             refuse_twin(&entries, &id, from.kind)?;
             key.call(Rename { from: from.id.clone(), to: id.clone() })?;
@@ -1060,6 +1092,28 @@ pub(crate) fn duration(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_submitted_is_not_of_the_future_and_is_not_kept_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let keys = Keys::new(crate::key::SoftKeys::new(crate::soft::SoftKeys::new(path("soft"))));
+        let mut service = Service { clock: || 1000, ..Service::new(keys, Passwords::new(path("passwords"))) };
+        let client = |caller| Client::new(caller, crate::config::Config::default(), |_| None);
+        let browser = client(policy::Caller::Browser { extension: "x".to_owned() });
+        let mut note = |client: &Client, account: &str, valid_from| {
+            service.note(client, account, valid_from).is_ok().then(|| service.submitted.len())
+        };
+        assert_eq!(note(&browser, "a", 990), Some(1));
+        assert_eq!(note(&browser, "a", u64::MAX), None);
+        assert_eq!(note(&browser, &"a".repeat(2000), 990), None);
+        // From `code --next`.
+        assert_eq!(note(&client(policy::Caller::CommandLine), "a", 1020), Some(1));
+        for n in 0..2000 {
+            assert!(note(&browser, &format!("b{n}"), 960) <= Some(1024));
+        }
+        assert_eq!(service.submitted.get("a"), Some(&1020));
+    }
 
     #[test]
     fn durations_read_well() {

@@ -12,7 +12,7 @@
 //! Every message gets its own reply, and as long as the framing is intact the next one is read.
 
 use std::io::{self, Read, Write};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use keyfob_core::message::{ErrorCode, Event, Failure, Reply, Request, VERSION};
@@ -36,6 +36,9 @@ const CHUNK: usize = 16 << 10;
 
 /// Longest [`Request::id`], in characters.
 const MAX_ID: usize = 64;
+
+/// How many replies may wait for a front end that does not read them. One that asks on without reading is served no more.
+const MAX_QUEUE: usize = 4096;
 
 /// How a conversation ended.
 #[derive(Debug)]
@@ -68,7 +71,7 @@ where
     R: Read,
     W: Write + Send + 'static,
 {
-    let (replies, queue) = channel();
+    let (replies, queue) = sync_channel(MAX_QUEUE);
     let shared = Arc::new(Shared {
         replies: Mutex::new(Some(replies)),
         state: Mutex::default(),
@@ -114,7 +117,7 @@ fn write(mut writer: impl Write, queue: &Receiver<Reply>) -> io::Result<()> {
 /// What the reader, the writer and the replies have in common.
 struct Shared {
     /// None once nothing more is to be written.
-    replies: Mutex<Option<Sender<Reply>>>,
+    replies: Mutex<Option<SyncSender<Reply>>>,
     state: Mutex<State>,
     turn: Condvar,
 }
@@ -125,7 +128,7 @@ struct State {
     waiting: usize,
     /// For how many of them the front end was told that the key waits for a touch.
     touches: usize,
-    /// The output is closed.
+    /// The output is closed, or nobody reads it.
     closed: bool,
 }
 
@@ -141,9 +144,13 @@ impl Shared {
     }
 
     fn send(&self, reply: Reply) {
-        if let Some(replies) = &*self.replies.lock().unwrap_or_else(PoisonError::into_inner) {
-            // A writer that has ended has said why.
-            let _ = replies.send(reply);
+        let mut replies = self.replies.lock().unwrap_or_else(PoisonError::into_inner);
+        // A writer that has ended has said why.
+        let is_full = |replies: &SyncSender<_>| matches!(replies.try_send(reply), Err(TrySendError::Full(_)));
+        if replies.as_ref().is_some_and(is_full) {
+            replies.take();
+            drop(replies);
+            self.change(|state| state.closed = true);
         }
     }
 }
@@ -698,6 +705,52 @@ mod tests {
         assert_eq!(replies.len(), crate::holder::MAX_WAITING + 10, "each is answered once");
         let refused = replies.iter().filter(|r| summary(r).contains("busy")).count();
         assert_eq!(refused, 10);
+    }
+
+    #[test]
+    fn who_asks_on_and_never_reads_is_left() {
+        /// Asks without end.
+        struct Flood(io::Cursor<Vec<u8>>);
+        impl Read for Flood {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                match self.0.read(buffer)? {
+                    0 => {
+                        self.0.set_position(0);
+                        self.0.read(buffer)
+                    }
+                    n => Ok(n),
+                }
+            }
+        }
+        /// Takes nothing until it is let go.
+        struct Full(mpsc::Receiver<()>);
+        impl Write for Full {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                let _ = self.0.recv();
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        /// Lets the writer go when it is left.
+        struct Gate(Mutex<Option<mpsc::Sender<()>>>);
+        impl Desk for Gate {
+            fn ask(&self, request: Request, replies: crate::holder::Replies) {
+                replies(Reply::Done { id: request.id, answer: crate::service::hello() });
+            }
+            fn leave(&self) {
+                self.0.lock().unwrap().take();
+            }
+        }
+        let (go, full) = mpsc::channel();
+        let end = super::serve(
+            Flood(io::Cursor::new(asked("a"))),
+            Full(full),
+            &Gate(Mutex::new(Some(go))),
+            AtEnd::Leave,
+        );
+        assert!(matches!(end, End::Finished), "{end:?}");
     }
 
     #[test]

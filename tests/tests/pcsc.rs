@@ -3,9 +3,11 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use keyfob_tests::home::Home;
+use keyfob_tests::host::Host;
 use keyfob_tests::pcscd::{Pcscd, YUBIKEY_READER};
 use keyfob_tests::tool;
 use keyfob_tests::vpcd::Answer;
+use serde_json::json;
 
 /// RFC 4226's and RFC 6238's secret, `12345678901234567890`, in base32.
 const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
@@ -133,6 +135,26 @@ fn two_cards_are_ambiguous_until_one_is_chosen() {
         .map(|key| home.succeed(&["--key", key["id"].as_str().unwrap(), "oath", "list"], "").unwrap())
         .collect();
     assert_eq!(lists.iter().filter(|list| list.contains("on the first")).count(), 1, "{lists:?}");
+}
+
+#[test]
+fn a_browser_is_told_nothing_of_what_several_cards_have() {
+    let (home, pcscd) = home_and_pcscd(&[YUBIKEY_READER, "Other Maker Reader"]);
+    home.succeed(&["soft", "create", "second"], "").unwrap();
+    let _first = pcscd.insert_soft_key(0, &home, "demo").unwrap();
+    home.succeed(&["oath", "add", "Bank:ann"], SECRET).unwrap();
+    home.succeed(&["oath", "add", "Amazon Web Services:ann@123456789012"], SECRET).unwrap();
+    let _second = pcscd.insert_soft_key(1, &home, "second").unwrap();
+    let mut host = Host::start(&home).unwrap();
+    let mut code = |account: &str| host.ask(&json!({ "name": "code", "account": account })).unwrap();
+    assert!(code("Amazon Web Services:ann@123456789012")["answer"]["code"]["value"].is_string());
+    // One that is there and one that is not look alike, and neither brings names along.
+    for account in ["Bank:ann", "Bank:bob"] {
+        let error = &code(account)["error"];
+        let text = format!("none of the keys that are plugged in has the account {account}");
+        assert_eq!((&error["code"], &error["message"]), (&json!("not-found"), &json!(text)));
+        assert_eq!(error["candidates"], json!(["Amazon Web Services:ann@123456789012"]));
+    }
 }
 
 #[test]

@@ -126,6 +126,8 @@ fn launch() -> io::Result<()> {
             command.env(name, value);
         }
     }
+    // What a script has open, a lock or the end of a pipe, is closed when its commands have ended; the agent goes on.
+    close_fds::set_fds_cloexec_threadsafe(3, &[]);
     let mut child = command.spawn()?;
     // Only a front end that outlives it sees its end.
     std::thread::spawn(move || child.wait());
@@ -269,11 +271,14 @@ impl Shared {
 
     /// The agent has ended. What only reads, and has asked for no touch yet, is asked again.
     fn lost(self: &Arc<Self>) {
-        if self.stream().take().is_none() {
+        let mut stream = self.stream();
+        if stream.take().is_none() {
             // We left.
             return;
         }
+        // Before anything is asked over another connection, which is not lost.
         let lost: Vec<_> = self.pending().drain().map(|(_, pending)| pending).collect();
+        drop(stream);
         for Pending { request, replies, told } in lost {
             if !told && is_shared(&request.op) {
                 self.send(Pending { request, replies, told: true });

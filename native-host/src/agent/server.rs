@@ -26,6 +26,8 @@ use crate::wire::{self, AtEnd, Frame, read_frame, try_frame};
 const TICK: Duration = Duration::from_secs(2);
 /// How long a front end may take to say what it wants.
 const GREETING: Duration = Duration::from_secs(5);
+/// How long a front end may leave its answers unread, once there is no more room for them.
+const WRITING: Duration = Duration::from_secs(60);
 /// How many front ends at once: more than a storm of processes, fewer than the system has threads.
 const MAX_CLIENTS: usize = 1000;
 
@@ -309,9 +311,15 @@ impl Connection {
                 let text = "the agent is of a later version";
                 answer(Opened::Refused(failure(ErrorCode::UnsupportedVersion, text, "")))
             }
+            Purpose::Ask(client) if !client.soft.can_be_lent() => {
+                let text = "the agent reads a passphrase from a file only";
+                answer(Opened::Refused(failure(ErrorCode::Unsupported, text, "use --no-agent")))
+            }
             Purpose::Ask(client) => {
                 answer(Opened::Welcome)?;
                 stream.set_read_timeout(None)?;
+                // A front end that takes no answer for so long is stopped, or none.
+                stream.set_write_timeout(Some(WRITING))?;
                 let seat = shared.holder.seat(*client);
                 let writer = stream.try_clone()?;
                 wire::serve(stream, writer, &seat, AtEnd::Leave);

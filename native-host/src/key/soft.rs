@@ -47,6 +47,13 @@ impl SoftSettings {
 }
 
 impl SoftSettings {
+    /// Whether another process may read the file that was named. A pipe (`<(…)`, a FIFO) is its opener's alone, and who
+    /// opens one waits for its writer.
+    #[must_use]
+    pub fn can_be_lent(&self) -> bool {
+        self.passphrase_file.as_ref().is_none_or(|path| path.is_file())
+    }
+
     /// The passphrase in the file that was named, if one was. `what` completes "enter …".
     ///
     /// # Errors

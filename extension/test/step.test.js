@@ -1,4 +1,4 @@
-// When a code is waited for, and when one is past: arithmetic of src/step.ts.
+// When the next code is waited for, and when one is past: arithmetic of src/step.ts.
 
 import assert from "node:assert/strict";
 import path from "node:path";

@@ -98,11 +98,12 @@ export class FakeHost {
     this.replace(program);
     const count = (what) => readFileSync(log, "latin1").split(what).length - 1;
     return {
-      /** How often it has listed accounts, asked for a touch or to wait, given a code, and taken a request back. */
+      /** How often it has listed accounts, asked for a touch or to wait, given a code, noted one, cancelled a request. */
       lists: () => count('"name":"accounts"'),
       touches: () => count('"name":"touch-required"'),
       waits: () => count('"name":"waiting"'),
       codes: () => count('"name":"code"'),
+      notes: () => count('"name":"noted"'),
       cancelled: () => count('"code":"cancelled"'),
     };
   }

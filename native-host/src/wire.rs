@@ -12,7 +12,8 @@
 //! Every message gets its own reply, and as long as the framing is intact the next one is read.
 
 use std::io::{self, Read, Write};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use keyfob_core::message::{ErrorCode, Event, Failure, Reply, Request, VERSION};
@@ -71,16 +72,17 @@ where
     R: Read,
     W: Write + Send + 'static,
 {
-    let (replies, queue) = sync_channel(MAX_QUEUE);
+    let (replies, queue) = channel();
     let shared = Arc::new(Shared {
         replies: Mutex::new(Some(replies)),
+        queued: AtomicUsize::new(0),
         state: Mutex::default(),
         turn: Condvar::new(),
     });
     let writing = std::thread::spawn({
         let shared = Arc::clone(&shared);
         move || {
-            let result = write(writer, &queue);
+            let result = write(writer, &queue, &shared.queued);
             // Nothing more reaches the front end.
             shared.replies.lock().unwrap_or_else(PoisonError::into_inner).take();
             shared.change(|state| state.closed = true);
@@ -106,8 +108,9 @@ where
     }
 }
 
-fn write(mut writer: impl Write, queue: &Receiver<Reply>) -> io::Result<()> {
+fn write(mut writer: impl Write, queue: &Receiver<Reply>, queued: &AtomicUsize) -> io::Result<()> {
     for reply in queue {
+        queued.fetch_sub(1, Ordering::Relaxed);
         // After the first failure nothing is written any more: half a frame would spoil all that follow.
         writer.write_all(&frame(&reply)).and_then(|()| writer.flush())?;
     }
@@ -117,7 +120,9 @@ fn write(mut writer: impl Write, queue: &Receiver<Reply>) -> io::Result<()> {
 /// What the reader, the writer and the replies have in common.
 struct Shared {
     /// None once nothing more is to be written.
-    replies: Mutex<Option<SyncSender<Reply>>>,
+    replies: Mutex<Option<Sender<Reply>>>,
+    /// How many replies wait to be written. A channel with a limit would take room for all of them at once.
+    queued: AtomicUsize,
     state: Mutex<State>,
     turn: Condvar,
 }
@@ -145,9 +150,11 @@ impl Shared {
 
     fn send(&self, reply: Reply) {
         let mut replies = self.replies.lock().unwrap_or_else(PoisonError::into_inner);
-        // A writer that has ended has said why.
-        let is_full = |replies: &SyncSender<_>| matches!(replies.try_send(reply), Err(TrySendError::Full(_)));
-        if replies.as_ref().is_some_and(is_full) {
+        let Some(queue) = &*replies else { return };
+        if self.queued.fetch_add(1, Ordering::Relaxed) < MAX_QUEUE {
+            // A writer that has ended has said why.
+            let _ = queue.send(reply);
+        } else {
             replies.take();
             drop(replies);
             self.change(|state| state.closed = true);

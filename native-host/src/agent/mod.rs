@@ -46,7 +46,7 @@ struct Opening {
 }
 
 #[cfg(unix)]
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Purpose {
     /// To ask, as this front end.

@@ -95,21 +95,22 @@ fn no_place() -> Failure {
 
 fn ask_once(paths: &Paths, purpose: Purpose) -> Result<Option<Status>, Failure> {
     let Some(place) = Place::of(paths, front::env) else { return Ok(None) };
-    let stream = match UnixStream::connect(&place.socket) {
-        Ok(stream) => stream,
-        Err(_) => return Ok(None),
-    };
-    match open(&stream, purpose) {
-        Ok(Opened::Status(status)) => Ok(Some(status)),
-        Ok(Opened::Retired) => Ok(None),
-        Ok(Opened::Refused(failure)) => Err(failure),
-        Err(error) if has_ended(&error) => Ok(None),
-        Ok(Opened::Welcome) | Err(_) => Err(failure(
-            ErrorCode::Internal,
-            "the agent does not answer",
-            "end it by hand: its process is in the file beside its socket",
-        )),
+    // Once more where it ended meanwhile. One that breaks off again is there, and is not to be taken for gone.
+    for _ in 0..2 {
+        let Ok(stream) = UnixStream::connect(&place.socket) else { return Ok(None) };
+        match open(&stream, purpose.clone()) {
+            Ok(Opened::Status(status)) => return Ok(Some(status)),
+            Ok(Opened::Retired) => return Ok(None),
+            Ok(Opened::Refused(failure)) => return Err(failure),
+            Err(error) if has_ended(&error) => std::thread::sleep(Duration::from_millis(20)),
+            Ok(Opened::Welcome) | Err(_) => break,
+        }
     }
+    Err(failure(
+        ErrorCode::Internal,
+        "the agent does not answer",
+        "end it by hand: its process is in the file beside its socket",
+    ))
 }
 
 /// Starts the agent as a process of its own.
@@ -312,8 +313,10 @@ impl Shared {
         };
         let id = asked.request.id.clone();
         self.pending().insert(id, asked);
-        // A connection that is broken is noticed by the listener.
-        let _ = connection.write_all(&frame);
+        // A connection that is broken, or takes no more, is noticed by the listener: after half a frame no other can follow.
+        if connection.write_all(&frame).is_err() {
+            let _ = connection.shutdown(std::net::Shutdown::Both);
+        }
     }
 }
 

@@ -320,6 +320,10 @@ impl Service {
         let beginnings = client.caller == policy::Caller::CommandLine && wanted.may_begin();
         let hows = if beginnings { [Match::Exact, Match::Beginning].as_slice() } else { &[Match::Exact] };
         for how in hows {
+            // What one of them has in full is meant, not what begins so on another.
+            if *how == Match::Beginning && locked.is_some() {
+                break;
+            }
             let mut found: Vec<String> = lists
                 .iter()
                 .filter(|(_, entries)| wanted.fits(entries, *how))

@@ -158,6 +158,24 @@ fn a_browser_is_told_nothing_of_what_several_cards_have() {
 }
 
 #[test]
+fn a_beginning_counts_once_all_cards_were_looked_into() {
+    let (home, pcscd) = home_and_pcscd(&[YUBIKEY_READER, "Other Maker Reader"]);
+    home.succeed(&["soft", "create", "second"], "").unwrap();
+    let first = pcscd.insert_soft_key(0, &home, "demo").unwrap();
+    home.succeed(&["oath", "add", "aws"], SECRET).unwrap();
+    home.succeed(&["oath", "access", "change"], "a password").unwrap();
+    drop(first);
+    let _second = pcscd.insert_soft_key(1, &home, "second").unwrap();
+    home.succeed(&["oath", "add", "aws-dev:ann"], SECRET).unwrap();
+    let _first = pcscd.insert_soft_key(0, &home, "demo").unwrap();
+    home.succeed(&["lock"], "").unwrap();
+    // "aws" is on the one that is locked.
+    let output = home.run(&["code", "aws"], "").unwrap();
+    assert_eq!(output.status.code(), Some(5), "{}", String::from_utf8_lossy(&output.stderr));
+    home.succeed(&["code", "aws-dev:ann"], "").unwrap();
+}
+
+#[test]
 fn without_a_card_it_is_exit_3() {
     let (home, _pcscd) = home_and_pcscd(&[YUBIKEY_READER]);
     // There is a software key, and it is not taken unasked.

@@ -30,6 +30,8 @@ const GREETING: Duration = Duration::from_secs(5);
 const WRITING: Duration = Duration::from_secs(60);
 /// How many front ends at once: more than a storm of processes, fewer than the system has threads.
 const MAX_CLIENTS: usize = 1000;
+/// How many files may be open: two for each front end, and what keys need.
+const FILES: u64 = 4096;
 
 /// Is the agent until it is told to end, or nobody has asked anything for `idle`.
 ///
@@ -39,6 +41,7 @@ pub fn run(idle: Duration) -> Result<(), Failure> {
     harden::process();
     // Not with the terminal, nor with the browser, that it was started from.
     let _ = rustix::process::setsid();
+    harden::room_for_files(FILES);
     let paths = Paths::resolve(front::env).map_err(|error| failure(error.code(), &error, ""))?;
     let no_place =
         || failure(ErrorCode::Io, "there is no folder for the agent's socket that is yours alone", "");

@@ -18,15 +18,19 @@ pub fn process() {
     }
 }
 
-/// Lets this process have so many files open, or as many as the system allows it.
-#[cfg(unix)]
+/// Lets this process have so many files open, or as many as the system allows it. Windows knows no such limit.
 pub fn room_for_files(number: u64) {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    let wanted = limit.maximum.map_or(number, |maximum| maximum.min(number));
-    if limit.current.is_some_and(|current| current < wanted) {
-        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), ..limit });
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let limit = getrlimit(Resource::Nofile);
+        let wanted = limit.maximum.map_or(number, |maximum| maximum.min(number));
+        if limit.current.is_some_and(|current| current < wanted) {
+            let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), ..limit });
+        }
     }
+    #[cfg(not(unix))]
+    let _ = number;
 }
 
 /// Notices that the machine was asleep: the clock that goes on meanwhile has got ahead of the one that does not.

@@ -9,13 +9,13 @@ use std::io::{self, Read as _};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use chacha20poly1305::aead::{AeadInOut as _, KeyInit as _};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use keyfob_core::message::ErrorCode;
 use keyfob_core::secret::Secret;
 use sha2::{Digest as _, Sha256};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::keychain::{Keychain, KeychainError};
 use crate::locked::Locked;
@@ -374,12 +374,24 @@ fn random<const N: usize>() -> Result<[u8; N], SoftError> {
 
 /// Argon2id (RFC 9106), version 0x13, 32 bytes.
 fn derive(passphrase: &Secret, work: Work, salt: &[u8; 16]) -> Result<Zeroizing<[u8; 32]>, SoftError> {
+    /// Room for more than is used, in blocks of 1 KiB, most of it never touched. What is larger than 32 MiB goes back to the
+    /// system when it is freed (mallopt(3), `M_MMAP_THRESHOLD`); of anything smaller glibc learns to keep it, and an agent
+    /// would grow by it every time that it opens a key.
+    const ROOM: usize = 33 << 10;
     let params = Params::new(work.m, work.t, work.p, Some(32)).map_err(SoftError::Derivation)?;
+    let count = params.block_count();
+    let mut memory = Vec::new();
+    memory
+        .try_reserve_exact(count.max(ROOM))
+        .map_err(|_| SoftError::Derivation(argon2::Error::OutOfMemory))?;
+    memory.resize(count, Block::new());
     let mut key = Zeroizing::new([0; 32]);
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-        .hash_password_into(passphrase.expose(), salt, &mut *key)
-        .map_err(SoftError::Derivation)?;
-    Ok(key)
+    let derived = Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+        .hash_password_into_with_memory(passphrase.expose(), salt, &mut *key, &mut memory)
+        .map_err(SoftError::Derivation);
+    // Not the room beyond it, as `Vec` would.
+    memory.iter_mut().for_each(Block::zeroize);
+    derived.map(|()| key)
 }
 
 /// What names the key of a file in the keychain.

@@ -13,6 +13,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use keyfob::client::Client;
+use keyfob::config::Config;
+use keyfob::policy::Caller;
 use keyfob_core::softkey::{Environment, SoftKey};
 use keyfob_tests::home::Home;
 use keyfob_tests::host::Host;
@@ -395,6 +398,10 @@ fn equal_questions_cost_one_touch() {
     says(&mut other, "the key waits for a touch for another request");
     key.blinks(1);
     key.touch();
+    poll("all to be answered", || {
+        storm.iter_mut().all(|child| child.try_wait().unwrap().is_some()).then_some(())
+    })
+    .unwrap();
     let codes: BTreeSet<_> = storm.into_iter().map(succeeded).collect();
     assert_eq!(codes.len(), 1, "{codes:?}");
     key.blinks(2);
@@ -718,6 +725,15 @@ fn others_of_the_same_user_cannot_look_into_it() {
     assert!(agents(&program).is_empty());
 }
 
+/// One message out of a socket.
+fn message(stream: &mut impl std::io::Read) -> String {
+    let mut length = [0; 4];
+    stream.read_exact(&mut length).unwrap();
+    let mut message = vec![0; usize::try_from(u32::from_ne_bytes(length)).unwrap()];
+    stream.read_exact(&mut message).unwrap();
+    text(&message)
+}
+
 fn framed(message: &[u8]) -> Vec<u8> {
     [&u32::try_from(message.len()).unwrap().to_ne_bytes()[..], message].concat()
 }
@@ -784,12 +800,46 @@ fn hostile_input_costs_little_and_breaks_nothing() {
     // Meanwhile others are served.
     assert_eq!(home.succeed(&["code", "plain", "--at", "59"], "").unwrap(), "287082\n");
     assert!(clients(&home) > 500, "the crowd was not there");
+    // More than it takes: whoever comes then is none of its, and told no lies about it.
+    let more: Vec<_> = (0..600).map_while(|_| UnixStream::connect(&socket).ok()).collect();
+    if more.len() == 600 {
+        poll("the crowd to be full", || {
+            (home.run(&["agent", "status"], "").unwrap().status.code() == Some(1)).then_some(())
+        })
+        .unwrap();
+        assert_eq!(home.succeed(&["code", "plain", "--at", "59"], "").unwrap(), "287082\n");
+    }
+    drop(more);
     // They are shown the door, all at once.
     let mut silent = &crowd[0];
     silent.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     assert_eq!(silent.read(&mut [0]).unwrap_or(0), 0);
     poll("them to be gone", || (clients(&home) == 0).then_some(())).unwrap();
     drop(crowd);
+
+    // Well-behaved ones, many and idle.
+    let client = Client::new(Caller::CommandLine, Config::default(), |_| None);
+    let opening = framed(json!({ "v": 1, "purpose": { "ask": client } }).to_string().as_bytes());
+    let hello = framed(br#"{"v":1,"id":"a","op":{"name":"hello"}}"#);
+    let mut guests: Vec<_> = (0..300).map(|_| connect()).collect();
+    for guest in &mut guests {
+        guest.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        guest.write_all(&[&opening[..], &hello].concat()).unwrap();
+    }
+    for guest in &mut guests {
+        assert!(message(guest).contains("welcome"));
+        assert!(message(guest).contains("protocol"));
+    }
+    assert_eq!(clients(&home), 300);
+    // One that asks on and never reads is left; the others are not.
+    let mut flood = &guests[0];
+    // As long as it is read it waits for nothing.
+    flood.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+    assert!((0..1_000_000).any(|_| flood.write_all(&hello).is_err()), "it was read on and on");
+    let mut last = &guests[299];
+    last.write_all(&hello).unwrap();
+    assert!(message(&mut last).contains("protocol"));
+    drop(guests);
     assert_eq!(home.succeed(&["code", "plain", "--at", "59"], "").unwrap(), "287082\n");
     assert_eq!(pid(&home), agent);
     let after = peak_memory(agent);
@@ -845,6 +895,18 @@ fn all_is_the_same_without_it() {
     }
     let exits: Vec<_> = with.iter().filter_map(|(exit, ..)| *exit).collect();
     assert_eq!(exits, [0, 1, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 7, 0, 0, 7, 6, 0, 0, 0, 5, 0]);
+}
+
+/// A lock that a script holds while it runs its commands is free when it has ended, though the agent goes on.
+#[test]
+fn it_keeps_no_file_of_who_started_it() {
+    let home = home();
+    let mut script = home.command("sh");
+    script.args(["-c", r#"exec 9>held; flock 9; "$0" code plain --at 59"#]).arg(tool("KEYFOB_BIN").unwrap());
+    assert_eq!(text(&script.output().unwrap().stdout), "287082\n");
+    pid(&home);
+    let free = home.command("flock").args(["--nonblock", "held", "true"]).status().unwrap();
+    assert!(free.success());
 }
 
 #[test]

@@ -1,42 +1,33 @@
 //! The agent: one process that holds the keys for all front ends of a user.
 //!
-//! It is started by the first front end that wants a key, on a socket in a folder of the user's alone, and ends when nobody
-//! has asked anything for a while. Each connection begins with an [`Opening`], by which a front end says who it is and sends
+//! It is started by the first front end that wants a key, on a socket (Windows: a named pipe) of the user's alone, and
+//! ends when nobody has asked anything for a while. Each connection begins with an [`Opening`], by which a front end says who it is and sends
 //! its settings; what follows is the protocol of [`keyfob_core::message`] in frames ([`crate::wire`]).
 //!
 //! Everything works without it: where there is none, and where it does not answer, a front end holds the keys itself.
 
-#[cfg(unix)]
 mod place;
-#[cfg(unix)]
 mod remote;
-#[cfg(unix)]
 mod server;
-#[cfg(unix)]
 mod sleep;
-#[cfg(not(unix))]
-mod without;
+/// What the agent needs of the system, by the same names on each.
+#[cfg_attr(unix, path = "unix.rs")]
+#[cfg_attr(windows, path = "windows.rs")]
+mod system;
 
 use std::time::Duration;
 
-#[cfg(unix)]
 use keyfob_core::message::Failure;
 use serde::{Deserialize, Serialize};
 
-#[cfg(unix)]
 use crate::client::Client;
 
-#[cfg(unix)]
 pub use self::remote::{connect, start, status, stop};
-#[cfg(unix)]
 pub use self::server::run;
-#[cfg(not(unix))]
-pub use self::without::{connect, run, start, status, stop};
 
 /// After so long without a request passwords are forgotten, where the configuration says nothing else.
 pub const IDLE: Duration = Duration::from_secs(15 * 60);
 
-#[cfg(unix)]
 /// The first message of a connection.
 #[derive(Debug, Serialize, Deserialize)]
 struct Opening {
@@ -45,7 +36,6 @@ struct Opening {
     purpose: Purpose,
 }
 
-#[cfg(unix)]
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Purpose {
@@ -57,7 +47,6 @@ enum Purpose {
     Stop,
 }
 
-#[cfg(unix)]
 /// The agent's answer to an [`Opening`].
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

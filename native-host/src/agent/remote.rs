@@ -2,9 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, Write as _};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,6 +11,7 @@ use serde::Deserialize as _;
 use serde_json::Deserializer;
 
 use super::place::Place;
+use super::system::{self, Stream};
 use super::{Opened, Opening, Purpose, Status};
 use crate::client::Client;
 use crate::error::failure;
@@ -25,21 +24,6 @@ use crate::wire::{Frame, read_frame, try_frame};
 const GREETING: Duration = Duration::from_secs(2);
 /// How long one that was started may take to listen.
 const START: Duration = Duration::from_secs(3);
-/// What of the environment the agent needs: where the user's files, keychain and readers are. All else comes with each
-/// front end.
-const ENVIRONMENT: &[&str] = &[
-    "HOME",
-    "USER",
-    "LANG",
-    "XDG_CONFIG_HOME",
-    "XDG_DATA_HOME",
-    "XDG_CACHE_HOME",
-    "XDG_RUNTIME_DIR",
-    "DBUS_SESSION_BUS_ADDRESS",
-    "DBUS_SYSTEM_BUS_ADDRESS",
-    "PCSCLITE_CSOCK_NAME",
-    crate::paths::CONFIG_ENV,
-];
 
 /// A connection to the agent, which is started where there is none. None where it cannot be had: the front end then
 /// holds the keys itself.
@@ -97,7 +81,7 @@ fn ask_once(paths: &Paths, purpose: Purpose) -> Result<Option<Status>, Failure> 
     let Some(place) = Place::of(paths, front::env) else { return Ok(None) };
     // Once more where it ended meanwhile. One that breaks off again is there, and is not to be taken for gone.
     for _ in 0..2 {
-        let Ok(stream) = UnixStream::connect(&place.socket) else { return Ok(None) };
+        let Ok(stream) = Stream::connect(&place.socket) else { return Ok(None) };
         match open(&stream, purpose.clone()) {
             Ok(Opened::Status(status)) => return Ok(Some(status)),
             Ok(Opened::Retired) => return Ok(None),
@@ -115,24 +99,7 @@ fn ask_once(paths: &Paths, purpose: Purpose) -> Result<Option<Status>, Failure> 
 
 /// Starts the agent as a process of its own.
 fn launch() -> io::Result<()> {
-    let mut command = Command::new(program()?);
-    command
-        .args(["agent", "run"])
-        .env_clear()
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    for name in ENVIRONMENT {
-        if let Some(value) = front::env(name) {
-            command.env(name, value);
-        }
-    }
-    // What a script has open, a lock or the end of a pipe, is closed when its commands have ended; the agent goes on.
-    close_fds::set_fds_cloexec_threadsafe(3, &[]);
-    let mut child = command.spawn()?;
-    // Only a front end that outlives it sees its end.
-    std::thread::spawn(move || child.wait());
-    Ok(())
+    system::launch(&program()?)
 }
 
 /// This program's file; where it was replaced under this process, what is in its place.
@@ -144,11 +111,11 @@ fn program() -> io::Result<PathBuf> {
 }
 
 /// A connection to an agent that was just started.
-fn wait_for(place: &Place) -> Option<UnixStream> {
+fn wait_for(place: &Place) -> Option<Stream> {
     let begin = Instant::now();
     let mut pause = Duration::from_micros(500);
     while begin.elapsed() < START {
-        if let Ok(stream) = UnixStream::connect(&place.socket) {
+        if let Ok(stream) = Stream::connect(&place.socket) {
             return Some(stream);
         }
         std::thread::sleep(pause);
@@ -158,8 +125,8 @@ fn wait_for(place: &Place) -> Option<UnixStream> {
 }
 
 /// Says what a connection is for, and hears the answer.
-fn open(stream: &UnixStream, purpose: Purpose) -> io::Result<Opened> {
-    if !super::server::is_peer_user(stream) {
+fn open(stream: &Stream, purpose: Purpose) -> io::Result<Opened> {
+    if !system::is_peer_user(stream) {
         return Err(io::ErrorKind::PermissionDenied.into());
     }
     stream.set_read_timeout(Some(GREETING))?;
@@ -188,10 +155,10 @@ struct Link {
 }
 
 impl Link {
-    fn open(&self) -> Option<UnixStream> {
+    fn open(&self) -> Option<Stream> {
         // The second one after the first was retired, or ended between being found and being asked.
         for _ in 0..2 {
-            let stream = match UnixStream::connect(&self.place.socket) {
+            let stream = match Stream::connect(&self.place.socket) {
                 Ok(stream) => stream,
                 Err(_) => {
                     launch().ok()?;
@@ -219,7 +186,7 @@ struct Pending {
 
 struct Shared {
     link: Link,
-    stream: Mutex<Option<UnixStream>>,
+    stream: Mutex<Option<Stream>>,
     pending: Mutex<HashMap<String, Pending>>,
 }
 
@@ -229,7 +196,7 @@ struct Remote {
 }
 
 impl Shared {
-    fn stream(&self) -> MutexGuard<'_, Option<UnixStream>> {
+    fn stream(&self) -> MutexGuard<'_, Option<Stream>> {
         self.stream.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -238,7 +205,7 @@ impl Shared {
     }
 
     /// Hears what comes over a connection, in a thread of its own.
-    fn listen(self: &Arc<Self>, stream: &UnixStream) -> io::Result<()> {
+    fn listen(self: &Arc<Self>, stream: &Stream) -> io::Result<()> {
         let mut reader = stream.try_clone()?;
         let shared = Arc::downgrade(self);
         std::thread::Builder::new().name("agent".to_owned()).spawn(move || {

@@ -1,9 +1,7 @@
 //! The agent's own side: listens, serves, watches, and ends.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, TryLockError};
 use std::io::{self, Seek as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -13,6 +11,7 @@ use keyfob_core::message::{ErrorCode, Failure, VERSION};
 
 use super::place::Place;
 use super::sleep;
+use super::system::{self, Identity, Listener, Stream};
 use super::{Opened, Opening, Purpose, Status};
 use crate::error::failure;
 use crate::front;
@@ -39,8 +38,7 @@ const FILES: u64 = 4096;
 /// If it cannot listen. That another one does is none.
 pub fn run(idle: Duration) -> Result<(), Failure> {
     harden::process();
-    // Not with the terminal, nor with the browser, that it was started from.
-    let _ = rustix::process::setsid();
+    system::detach();
     harden::room_for_files(FILES);
     let paths = Paths::resolve(front::env).map_err(|error| failure(error.code(), &error, ""))?;
     let no_place =
@@ -79,10 +77,7 @@ pub fn run(idle: Duration) -> Result<(), Failure> {
 
 /// The socket, while it is ours.
 struct Listening {
-    listener: Arc<UnixListener>,
-    socket: PathBuf,
-    /// The socket's file, to know it again.
-    inode: u64,
+    listener: Arc<Listener>,
     /// Locked as long as it lives.
     _lock: File,
 }
@@ -90,42 +85,30 @@ struct Listening {
 impl Listening {
     /// None if another agent listens.
     fn begin(place: &Place) -> io::Result<Option<Self>> {
-        let mut lock = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&place.lock)?;
+        let mut lock =
+            system::private().read(true).write(true).create(true).truncate(false).open(&place.lock)?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => return Ok(None),
-            Err(fs::TryLockError::Error(error)) => return Err(error),
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(error),
         }
         lock.set_len(0)?;
         lock.rewind()?;
         writeln!(lock, "{}", std::process::id())?;
         // With the lock in hand, whatever is there was left behind by one that was killed.
-        match fs::remove_file(&place.socket) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let listener = Arc::new(UnixListener::bind(&place.socket)?);
-        let inode = fs::symlink_metadata(&place.socket)?.ino();
-        Ok(Some(Self { listener, socket: place.socket.clone(), inode, _lock: lock }))
+        let listener = Arc::new(Listener::bind(&place.socket)?);
+        Ok(Some(Self { listener, _lock: lock }))
     }
 
     /// Whether the file is still there, and this socket's.
     fn is_there(&self) -> bool {
-        fs::symlink_metadata(&self.socket).is_ok_and(|metadata| metadata.ino() == self.inode)
+        self.listener.is_there()
     }
 }
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        if self.is_there() {
-            let _ = fs::remove_file(&self.socket);
-        }
+        self.listener.close();
     }
 }
 
@@ -133,7 +116,7 @@ impl Drop for Listening {
 #[derive(Debug, PartialEq, Eq)]
 struct Program {
     path: PathBuf,
-    identity: Option<(u64, u64, i64, i64)>,
+    identity: Option<Identity>,
 }
 
 impl Program {
@@ -142,9 +125,7 @@ impl Program {
     }
 
     fn at(path: &Path) -> Self {
-        let identity =
-            fs::metadata(path).ok().map(|file| (file.dev(), file.ino(), file.mtime(), file.mtime_nsec()));
-        Self { path: path.to_owned(), identity }
+        Self { path: path.to_owned(), identity: system::identity(path) }
     }
 
     fn was_replaced(&self) -> bool {
@@ -246,14 +227,15 @@ fn accept(shared: &Arc<Shared>) {
     };
     loop {
         let stream = match listener.accept() {
-            Ok((stream, _)) => stream,
+            Ok(stream) => stream,
+            Err(_) if shared.state().listening.is_none() => return,
             // Too many files are open, perhaps: some will be closed.
             Err(_) => {
                 std::thread::sleep(Duration::from_millis(50));
                 continue;
             }
         };
-        if shared.clients.fetch_add(1, Ordering::SeqCst) >= MAX_CLIENTS || !is_peer_user(&stream) {
+        if shared.clients.fetch_add(1, Ordering::SeqCst) >= MAX_CLIENTS || !system::is_peer_user(&stream) {
             shared.clients.fetch_sub(1, Ordering::SeqCst);
             continue;
         }
@@ -278,12 +260,12 @@ impl Drop for Connection {
 }
 
 impl Connection {
-    fn serve(self, stream: &UnixStream) {
+    fn serve(self, stream: &Stream) {
         // Whoever breaks off, or says nothing that can be understood, gets no answer.
         let _ = self.talk(stream);
     }
 
-    fn talk(&self, mut stream: &UnixStream) -> io::Result<()> {
+    fn talk(&self, mut stream: &Stream) -> io::Result<()> {
         let shared = &self.shared;
         stream.set_read_timeout(Some(GREETING))?;
         let Frame::Message(message) = read_frame(&mut stream)? else { return Ok(()) };
@@ -329,19 +311,5 @@ impl Connection {
                 Ok(())
             }
         }
-    }
-}
-
-/// Whether the process at the other end is this user's.
-pub(super) fn is_peer_user(stream: &UnixStream) -> bool {
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    {
-        rustix::net::sockopt::socket_peercred(stream).is_ok_and(|peer| peer.uid == rustix::process::geteuid())
-    }
-    // The folder lets nobody else in.
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    {
-        let _ = stream;
-        true
     }
 }

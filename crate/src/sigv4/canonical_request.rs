@@ -3,7 +3,7 @@
 use alloc::borrow::Cow;
 use core::cmp::Ordering;
 
-use super::encode::{encode_path, encode_query};
+use super::encode::{encode_path, encode_query, recode_query};
 
 /// A canonical request, and what the request must carry to match it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,7 +139,7 @@ pub fn canonical_request(
 }
 
 /// Names and values encoded, sorted by encoded name, then by encoded value.
-fn put_query(out: &mut Vec<u8>, query: &[(&str, &str)]) {
+pub(super) fn put_query(out: &mut Vec<u8>, query: &[(&str, &str)]) {
     let encoded = |text: &str| {
         let mut out = Vec::with_capacity(text.len());
         encode_query(&mut out, text.as_bytes());
@@ -149,6 +149,29 @@ fn put_query(out: &mut Vec<u8>, query: &[(&str, &str)]) {
     for (name, value) in query {
         insert_sorted(&mut pairs, (encoded(name), encoded(value)), Ord::cmp);
     }
+    put_pairs(out, &pairs);
+}
+
+/// The query of a URL, without its `?`: taken apart as servers do it (`+` is a space, a name without `=` has an empty
+/// value, nothing between two `&` is nothing), and put together by the rules.
+pub(super) fn put_sent_query(out: &mut Vec<u8>, query: &str) {
+    let recoded = |text: &str| {
+        let mut out = Vec::with_capacity(text.len());
+        recode_query(&mut out, text.as_bytes());
+        out
+    };
+    let mut pairs: Vec<_> = query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(name, value)| (recoded(name), recoded(value)))
+        .collect();
+    // There may be any number.
+    pairs.sort();
+    put_pairs(out, &pairs);
+}
+
+fn put_pairs(out: &mut Vec<u8>, pairs: &[(Vec<u8>, Vec<u8>)]) {
     for (i, (name, value)) in pairs.iter().enumerate() {
         if i > 0 {
             out.push(b'&');
@@ -166,7 +189,10 @@ fn insert_sorted<T>(sorted: &mut Vec<T>, item: T, compare: impl Fn(&T, &T) -> Or
 }
 
 /// The path without empty and dot segments; a slash at the end stays.
-fn normalized(path: &str) -> Cow<'_, str> {
+pub(super) fn normalized(path: &str) -> Cow<'_, str> {
+    if path.starts_with('/') && !path.contains("//") && !path.contains("/.") {
+        return path.into();
+    }
     let mut segments: Vec<&str> = Vec::new();
     for segment in path.split('/') {
         match segment {
@@ -198,6 +224,13 @@ pub(crate) fn put_lower(out: &mut Vec<u8>, name: &str) {
 
 /// Appends a header's value: trimmed, runs of blanks collapsed to one space.
 pub(crate) fn put_header_value(out: &mut Vec<u8>, value: &str) {
+    let bytes = value.as_bytes();
+    let pairs = bytes.iter().zip(bytes.iter().skip(1));
+    let tab = bytes.iter().fold(false, |found, b| found | (*b == b'\t'));
+    let run = pairs.fold(false, |found, (a, b)| found | (*a == b' ') & (*b == b' '));
+    if !tab && !run && !value.starts_with(' ') && !value.ends_with(' ') {
+        return out.extend_from_slice(bytes);
+    }
     for (i, word) in value.split([' ', '\t']).filter(|word| !word.is_empty()).enumerate() {
         if i > 0 {
             out.push(b' ');
@@ -218,7 +251,8 @@ pub(crate) fn check_header(name: &str, value: &str) -> Result<(), CanonicalReque
     if !is_token(name) {
         return Err(CanonicalRequestError::Name(name.into()));
     }
-    if !value.bytes().all(|b| matches!(b, b'\t' | b' '..=b'~')) {
+    // Without a branch, as above.
+    if !value.bytes().fold(true, |good, b| good & (b.wrapping_sub(b' ') <= b'~' - b' ' || b == b'\t')) {
         return Err(CanonicalRequestError::Value(name.into()));
     }
     Ok(())
@@ -226,11 +260,38 @@ pub(crate) fn check_header(name: &str, value: &str) -> Result<(), CanonicalReque
 
 /// RFC 9110 section 5.6.2.
 fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+    !text.is_empty() && text.bytes().all(|b| lower(b) != 0)
 }
 
-fn has_control(text: &str) -> bool {
-    text.bytes().any(|b| b.is_ascii_control())
+/// The characters of tokens in lower case, and 0 for all others.
+#[allow(clippy::indexing_slicing, reason = "evaluated by the compiler, which would refuse it")]
+const TOKEN: [u8; 256] = {
+    let mut table = [0; 256];
+    let marks = b"!#$%&'*+-.^_`|~";
+    let mut i = 0;
+    while i < 256 {
+        if (i as u8).is_ascii_alphanumeric() {
+            table[i] = (i as u8).to_ascii_lowercase();
+        }
+        i += 1;
+    }
+    i = 0;
+    while i < marks.len() {
+        table[marks[i] as usize] = marks[i];
+        i += 1;
+    }
+    table
+};
+
+/// A character of a token in lower case; 0 if it is none.
+#[allow(clippy::indexing_slicing, reason = "a table of 256 indexed by a byte")]
+pub(super) fn lower(byte: u8) -> u8 {
+    TOKEN[usize::from(byte)]
+}
+
+/// Without a branch, so that the compiler looks at many bytes at once.
+pub(super) fn has_control(text: &str) -> bool {
+    text.bytes().fold(false, |found, b| found | b.is_ascii_control())
 }
 
 #[cfg(test)]

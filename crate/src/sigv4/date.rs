@@ -87,6 +87,43 @@ impl AmzDate {
         days * SECONDS_PER_DAY + pair(9) * 3600 + pair(11) * 60 + pair(13)
     }
 
+    /// As HTTP's Date header has it (IMF-fixdate, RFC 9110 section 5.6.7): `Fri, 24 May 2013 00:00:00 GMT`.
+    #[must_use]
+    pub fn to_http_date(&self) -> String {
+        const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+        const MONTHS: [&str; 12] =
+            ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+        let part = |range| self.as_str().get(range).unwrap_or_default();
+        // 1970-01-01 was a Thursday.
+        let weekday = usize::try_from(self.unix() / SECONDS_PER_DAY % 7).unwrap_or_default();
+        let month = part(4..6).parse::<usize>().unwrap_or(1) - 1;
+        format!(
+            "{}, {} {} {} {}:{}:{} GMT",
+            DAYS.get(weekday).unwrap_or(&""),
+            part(6..8),
+            MONTHS.get(month).unwrap_or(&""),
+            part(0..4),
+            part(9..11),
+            part(11..13),
+            part(13..15)
+        )
+    }
+
+    /// In the extended form of ISO 8601, as policies have it: `2013-05-24T00:00:00Z`.
+    #[must_use]
+    pub fn to_iso8601(&self) -> String {
+        let part = |range| self.as_str().get(range).unwrap_or_default();
+        format!(
+            "{}-{}-{}T{}:{}:{}Z",
+            part(0..4),
+            part(4..6),
+            part(6..8),
+            part(9..11),
+            part(11..13),
+            part(13..15)
+        )
+    }
+
     /// The text, as bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; Self::LEN] {
@@ -159,6 +196,20 @@ fn days_from_civil(year: u64, month: u64, day: u64) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn other_forms() {
+        #[track_caller]
+        fn check(unix: u64, http: &str, iso: &str) {
+            let date = AmzDate::from_unix(unix).unwrap();
+            assert_eq!((date.to_http_date().as_str(), date.to_iso8601().as_str()), (http, iso));
+        }
+        check(0, "Thu, 01 Jan 1970 00:00:00 GMT", "1970-01-01T00:00:00Z");
+        // RFC 9110's own example.
+        check(784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT", "1994-11-06T08:49:37Z");
+        check(1_369_353_600, "Fri, 24 May 2013 00:00:00 GMT", "2013-05-24T00:00:00Z");
+        check(AmzDate::MAX_UNIX, "Fri, 31 Dec 9999 23:59:59 GMT", "9999-12-31T23:59:59Z");
+    }
 
     #[test]
     fn moments_are_written_and_read() {

@@ -66,6 +66,41 @@ fn encode(out: &mut Vec<u8>, text: &[u8], keep: &Keep) {
     out.extend_from_slice(rest);
 }
 
+/// Appends a part of a path that came encoded by anybody's rules, encoded by ours: `%2F` stays, `%7e` becomes `~`.
+///
+/// What an escape stands for does not change, and a `%` that begins none is taken as itself.
+pub(crate) fn recode_path(out: &mut Vec<u8>, text: &[u8]) {
+    recode(out, text, &UNRESERVED_OR_SLASH, false);
+}
+
+/// The same for a name or value of a query, where `+` is a space, as forms and AWS have it.
+pub(crate) fn recode_query(out: &mut Vec<u8>, text: &[u8]) {
+    recode(out, text, &UNRESERVED, true);
+}
+
+#[allow(clippy::indexing_slicing, reason = "a table of 256 indexed by a byte")]
+fn recode(out: &mut Vec<u8>, text: &[u8], keep: &Keep, plus_is_space: bool) {
+    let mut rest = text;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        let escaped = match after {
+            [high, low, after @ ..] if byte == b'%' => {
+                hex_value(*high).zip(hex_value(*low)).map(|(high, low)| (high << 4 | low, after))
+            }
+            _ => None,
+        };
+        if let Some((byte, after)) = escaped {
+            rest = after;
+            // An escaped slash is no separator.
+            encode(out, &[byte], &UNRESERVED);
+        } else if keep[usize::from(byte)] {
+            out.push(byte);
+        } else {
+            encode(out, &[if plus_is_space && byte == b'+' { b' ' } else { byte }], keep);
+        }
+    }
+}
+
 /// Whether `text` needs no encoding in a query.
 pub(crate) fn is_unreserved(text: &str) -> bool {
     encoded_query_len(text.as_bytes()) == text.len()
@@ -152,6 +187,35 @@ mod tests {
             "%00%0A%7F%E6%97%A5%E6%9C%AC%F0%9F%98%80",
             "%00%0A%7F%E6%97%A5%E6%9C%AC%F0%9F%98%80",
         );
+    }
+
+    #[test]
+    fn what_is_encoded_is_encoded_strictly() {
+        #[track_caller]
+        fn check(text: &str, path: &str, query: &str) {
+            let run = |f: fn(&mut Vec<u8>, &[u8])| {
+                let mut out = Vec::new();
+                f(&mut out, text.as_bytes());
+                String::from_utf8(out).unwrap()
+            };
+            assert_eq!((run(recode_path).as_str(), run(recode_query).as_str()), (path, query), "{text}");
+            for once in [path, query] {
+                let again = |f: fn(&mut Vec<u8>, &[u8])| {
+                    let mut out = Vec::new();
+                    f(&mut out, once.as_bytes());
+                    out
+                };
+                assert_eq!(again(if once == path { recode_path } else { recode_query }), once.as_bytes());
+            }
+        }
+        check("", "", "");
+        check("/a%2fb/%7Eü (1)", "/a%2Fb/~%C3%BC%20%281%29", "%2Fa%2Fb%2F~%C3%BC%20%281%29");
+        check("a+b%2B", "a%2Bb%2B", "a%20b%2B");
+        check("%", "%25", "%25");
+        check("%4", "%254", "%254");
+        check("%zz%41", "%25zzA", "%25zzA");
+        check("%ff", "%FF", "%FF");
+        check("%%20", "%25%20", "%25%20");
     }
 
     #[test]

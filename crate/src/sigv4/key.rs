@@ -76,7 +76,12 @@ impl SigningKey {
     /// Signs.
     #[must_use]
     pub fn sign(&self, string_to_sign: &StringToSign) -> Signature {
-        Signature(self.key.mac(string_to_sign.as_bytes()))
+        self.sign_text(string_to_sign.as_bytes())
+    }
+
+    /// Signs what is no string to sign of a request: a chunk of a body, a policy.
+    pub(crate) fn sign_text(&self, text: &[u8]) -> Signature {
+        Signature(self.key.mac(text))
     }
 }
 
@@ -93,6 +98,12 @@ impl fmt::Debug for SigningKey {
 pub struct Signature([u8; 32]);
 
 impl Signature {
+    /// A signature that was made elsewhere.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// The bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 32] {

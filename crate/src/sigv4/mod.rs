@@ -1,31 +1,40 @@
 //! AWS Signature Version 4: canonical request → string to sign → signing key → signature.
 //!
-//! One file a step, each pure: time, keys and headers are arguments. S3's query-signed requests are put
-//! together in [`crate::s3`], from these steps.
+//! One file a step, each pure: time, keys and headers are arguments. Requests that carry the signature in their headers
+//! are put together by [`Signer`], bodies that are signed chunk by chunk by [`ChunkEncoder`], S3's query-signed
+//! requests and forms in [`crate::s3`].
 //!
-//! What this is not: it sends nothing, reads no clock and no credential files, hashes no bodies, and does
-//! neither SigV4A nor chunked uploads.
+//! What this is not: it sends nothing, reads no clock and no credential files, and does no SigV4A.
 //!
 //! Source: "Create a signed AWS API request" in the AWS IAM User Guide, and "Authenticating Requests: Using
 //! Query Parameters" in the Amazon S3 API Reference.
 
 mod canonical_request;
+mod chunked;
 mod date;
 pub(crate) mod encode;
+mod header;
 pub(crate) mod hmac;
 mod key;
 mod scope;
 mod string_to_sign;
+mod url;
 
 pub use canonical_request::{
     CanonicalRequest, CanonicalRequestError, PathEncoding, PathNormalization, Settings, canonical_request,
 };
 pub(crate) use canonical_request::{check_header, check_method, compare_names, put_header_value, put_lower};
+pub use chunked::{CHUNK_END, ChunkEncoder, ChunkError, ChunkHeader, ChunkedBody, Chunking, MIN_CHUNK};
 pub use date::{AmzDate, DateError};
 pub use encode::{encode_path, encode_query};
+pub use header::{
+    AUTHORIZATION, ContentHash, Payload, Prepared, Query, SignError, SignableRequest, SignedHeaders, Signer,
+    UNSIGNED_HEADERS, X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_S3SESSION_TOKEN, X_AMZ_SECURITY_TOKEN,
+};
 pub use key::{DateKey, Signature, SigningKey};
 pub use scope::{Scope, ScopeError};
 pub use string_to_sign::{StringToSign, string_to_sign};
+pub use url::{Url, UrlError};
 
 /// Name of the algorithm, as requests spell it.
 pub const ALGORITHM: &str = "AWS4-HMAC-SHA256";

@@ -9,6 +9,7 @@ pub mod home;
 pub mod host;
 pub mod keychain;
 pub mod leash;
+pub mod memory;
 pub mod pcscd;
 pub mod random;
 pub mod s3s;

@@ -11,6 +11,7 @@ mod complete;
 mod copies;
 mod doctor;
 mod output;
+mod presign;
 pub(crate) mod time;
 mod watch;
 

@@ -116,6 +116,11 @@ pub enum Op {
         /// `https` (default) or `http`, for servers that are not AWS.
         #[serde(default)]
         scheme: Scheme,
+        /// Whether a server that is not AWS has the bucket before its host's name: the bytes do not say. Not for
+        /// browsers.
+        #[serde(default)]
+        #[cfg_attr(test, ts(optional, as = "Option<bool>"))]
+        virtual_hosted: bool,
     },
     /// Unlock a password-protected key, or a software key, until it is locked again. [`Answer::Unlocked`].
     Unlock {

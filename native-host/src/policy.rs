@@ -7,7 +7,7 @@
 
 use keyfob_core::aws;
 use keyfob_core::message::{Account, AccountKind, ErrorCode, Failure, Op, Scheme};
-use keyfob_core::s3::ParsedPresign;
+use keyfob_core::s3::{self, Endpoint, EndpointKind, ParsedPresign};
 
 use serde::{Deserialize, Serialize};
 
@@ -141,6 +141,24 @@ pub fn check_presign(
     }
     if request.has_session_token() {
         return Err(forbidden("a browser may not have session tokens signed", "use `keyfob presign`"));
+    }
+    let parameter = |name: &str| name == s3::VERSION_ID || s3::RESPONSE_OVERRIDES.contains(&name);
+    if let Some((name, _)) = request.parameters().iter().find(|(name, _)| !parameter(name)) {
+        return Err(forbidden(
+            format!("a browser may not have the parameter {name} signed"),
+            "links to objects are possible, of a version and with headers of the answer; `keyfob presign` signs others",
+        ));
+    }
+    // Of AWS's endpoints the popup makes links for one, and of other servers those that have the bucket in the path.
+    let usual = match request.endpoint().kind() {
+        EndpointKind::Other => !request.endpoint().is_virtual_hosted(),
+        _ => Endpoint::aws(request.region()).is_ok_and(|usual| usual.authority() == request.authority()),
+    };
+    if !usual {
+        return Err(forbidden(
+            format!("a browser may not have links to {} signed", request.host()),
+            "the region's own endpoint is possible; `keyfob presign` signs for others",
+        ));
     }
     if let Some(header) = request.headers().iter().map(|(name, _)| name).find(|name| *name != "content-type")
     {

@@ -16,7 +16,7 @@ use keyfob_core::oath::{
     AccessKey, CalculateFull, CredentialId, Delete, Kind, List, ListEntry, OathError, OtpAuth, Put, Rename,
     Reset, SetCode,
 };
-use keyfob_core::s3::{self, ParsedPresign};
+use keyfob_core::s3::{self, ParseError, ParsedPresign};
 use keyfob_core::secret::Secret;
 use keyfob_core::sigv4::DateKey;
 use subtle::ConstantTimeEq as _;
@@ -227,8 +227,9 @@ impl Service {
                 return self.code(client, choice, account, op, events);
             }
             Op::Identities {} => self.identities(client, choice)?,
-            Op::Presign { canonical_request, scheme } => {
-                self.presign(client, choice, canonical_request, *scheme, events)?
+            Op::Presign { canonical_request, scheme, virtual_hosted } => {
+                let request = parse_presign(canonical_request, *virtual_hosted)?;
+                self.presign(client, choice, &request, *scheme, events)?
             }
             Op::Unlock { password } => self.unlock(choice, &Secret::from(password.0.clone()))?,
             Op::AddAccount { uri, touch, overwrite } => {
@@ -732,12 +733,11 @@ impl Service {
         &mut self,
         client: &Client,
         choice: Option<&str>,
-        canonical_request: &str,
+        request: &ParsedPresign,
         scheme: Scheme,
         events: Events<'_>,
     ) -> Result<Answer, Refusal> {
-        let request = ParsedPresign::parse(canonical_request)?;
-        policy::check_presign(client, &request, scheme, self.now(None))?;
+        policy::check_presign(client, request, scheme, self.now(None))?;
         let identity = identity(request.access_key_id(), SignatureVersion::SigV4)?;
         let now = self.now(None);
         let date_key = self.open(choice, true, |key| {
@@ -748,7 +748,7 @@ impl Service {
                 .find(|entry| entry.id == id)
                 .ok_or_else(|| no_identity(identity.access_key_id()))?;
             touch(entry, events, || {
-                format!("{} asks to sign {}", client.asker, describe(&request, scheme, now))
+                format!("{} asks to sign {}", client.asker, describe(request, scheme, now))
             });
             let challenge = request.date().date().to_vec();
             let response = key.call(CalculateFull { id, challenge }).map_err(|error| entry.named(error))?;
@@ -763,8 +763,9 @@ impl Service {
             }
         })?;
         let invalid = |error: &dyn std::fmt::Display| failure(ErrorCode::InvalidInput, error, "");
-        let signing_key =
-            date_key.signing_key(request.region(), s3::SERVICE).map_err(|error| invalid(&error))?;
+        let signing_key = date_key
+            .signing_key(request.region(), request.scope().service())
+            .map_err(|error| invalid(&error))?;
         drop(date_key);
         let url = request.sign(&signing_key, scheme).map_err(|error| invalid(&error))?;
         Ok(Answer::Presigned { url, expires_at: request.expires_at() })
@@ -878,8 +879,9 @@ impl<'a> Wanted<'a> {
             }
             Op::DeleteAccount { account } | Op::RenameAccount { account, .. } => Some(Self::Exactly(account)),
             Op::DeleteIdentity { access_key_id } => Some(Self::Identity(access_key_id.clone())),
-            Op::Presign { canonical_request, .. } => {
-                Some(Self::Identity(ParsedPresign::parse(canonical_request)?.access_key_id().to_owned()))
+            Op::Presign { canonical_request, virtual_hosted, .. } => {
+                let request = parse_presign(canonical_request, *virtual_hosted)?;
+                Some(Self::Identity(request.access_key_id().to_owned()))
             }
             _ => None,
         })
@@ -1058,15 +1060,32 @@ fn check_touch(
     Err(failure(ErrorCode::Unsupported, text, hint).into())
 }
 
-/// What a signature is for, from our own parse: all of it.
+fn parse_presign(canonical_request: &str, virtual_hosted: bool) -> Result<ParsedPresign, ParseError> {
+    if virtual_hosted {
+        ParsedPresign::parse_virtual_hosted(canonical_request)
+    } else {
+        ParsedPresign::parse(canonical_request)
+    }
+}
+
+/// What a signature is for, from our own parse: all of it, but a secret that the server is to encrypt with.
 fn describe(request: &ParsedPresign, scheme: Scheme, now: u64) -> String {
-    let mut text = format!("{} s3://{}/{}", request.method(), request.bucket(), shown(request.key()));
+    let (method, bucket, key) = (request.method(), request.bucket(), request.key());
+    let mut text = if key.is_empty() {
+        format!("{method} the list of s3://{bucket}")
+    } else {
+        format!("{method} s3://{bucket}/{}", shown(key))
+    };
     if let Some(id) = request.version_id() {
         text += &format!(", version {}", shown(id));
     }
-    let details = request.response_overrides().iter().chain(request.headers());
-    for (name, value) in details {
-        text += &format!(", {}: {}", shown(name), shown(value));
+    let parameters = request.parameters().iter().filter(|(name, _)| name != s3::VERSION_ID);
+    for (name, value) in parameters.chain(request.headers()) {
+        text += &match value.as_str() {
+            "" => format!(", {}", shown(name)),
+            _ if s3::is_secret_header(name) => format!(", {}: a key that is not shown", shown(name)),
+            value => format!(", {}: {}", shown(name), shown(value)),
+        };
     }
     text += &format!(" at {}", request.authority());
     if scheme == Scheme::Http {

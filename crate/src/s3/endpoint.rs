@@ -1,5 +1,11 @@
 //! Where a bucket is reached.
+//!
+//! Every form of host is put together in one place ([`Target::aws`]) and taken apart in one ([`AwsHost::read`]); a test
+//! holds them against each other. Source: the endpoint rule set of S3 in the AWS SDKs, and "Amazon S3 endpoints and
+//! quotas", AWS General Reference.
 
+use super::arn::{AccessPointArn, ArnError, is_access_point_label, is_label, is_outpost};
+use super::name::{BucketError, check_bucket, check_directory_bucket, directory_zone};
 use crate::message::Scheme;
 use crate::partition::{Partition, is_aws_host, is_region};
 use crate::sigv4::{Scope, ScopeError};
@@ -11,7 +17,48 @@ pub struct Endpoint {
     /// Host and port, without bucket.
     authority: String,
     region: String,
+    kind: EndpointKind,
     style: Style,
+    /// Whether a session token is one of `CreateSession`.
+    directory_session: bool,
+}
+
+/// What is reached at an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EndpointKind {
+    /// AWS: buckets of a region.
+    Bucket,
+    /// AWS: buckets of any region, by the nearest edge (Transfer Acceleration).
+    Accelerate,
+    /// AWS: an access point of a bucket.
+    AccessPoint,
+    /// AWS: an access point of Object Lambda.
+    ObjectLambda,
+    /// AWS: an access point of an Outpost's bucket.
+    Outpost,
+    /// AWS: directory buckets of one zone (S3 Express One Zone).
+    Directory,
+    /// Buckets of a server that is not AWS.
+    Other,
+}
+
+impl EndpointKind {
+    /// The service that the credential scope names.
+    #[must_use]
+    pub fn service(self) -> &'static str {
+        match self {
+            Self::Bucket | Self::Accelerate | Self::AccessPoint | Self::Other => super::SERVICE,
+            Self::ObjectLambda => "s3-object-lambda",
+            Self::Outpost => "s3-outposts",
+            Self::Directory => "s3express",
+        }
+    }
+
+    /// Whether the bucket may stand in the path.
+    fn has_paths(self) -> bool {
+        matches!(self, Self::Bucket | Self::Other)
+    }
 }
 
 /// Where the bucket goes.
@@ -19,8 +66,35 @@ pub struct Endpoint {
 enum Style {
     /// Before the host, unless it has dots in it: those would not match the host's certificate.
     VirtualHosted,
+    /// Before the host, always.
+    AlwaysVirtualHosted,
     /// First in the path.
     Path,
+}
+
+/// Where a person wants the bucket.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Addressing {
+    /// On AWS before the host where its name allows that, on other servers in the path.
+    #[default]
+    Auto,
+    /// Before the host: `https://BUCKET.HOST/KEY`.
+    Virtual,
+    /// In the path: `https://HOST/BUCKET/KEY`.
+    Path,
+}
+
+/// Which of AWS's endpoints, where there are several.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Variant {
+    /// The one that answers over IPv6 too.
+    pub dual_stack: bool,
+    /// The one whose cryptography is validated by FIPS 140.
+    pub fips: bool,
+    /// Transfer Acceleration's.
+    pub accelerate: bool,
+    /// Where the bucket goes.
+    pub addressing: Addressing,
 }
 
 /// Why something is no [`Endpoint`].
@@ -30,6 +104,9 @@ pub enum EndpointError {
     /// AWS has no such region.
     #[error("{0:?} is no AWS region: give one such as eu-west-1, or an endpoint if the server is not AWS")]
     Region(String),
+    /// Only an ARN says by itself where it is.
+    #[error("the bucket's region is not known: give it, such as eu-west-1")]
+    NoRegion,
     /// A region that cannot be signed for.
     #[error(transparent)]
     Scope(#[from] ScopeError),
@@ -41,6 +118,152 @@ pub enum EndpointError {
     /// Reached by its region.
     #[error("{0:?} is AWS itself: leave the endpoint out and give the region")]
     Aws(String),
+    /// No name can stand before an address.
+    #[error("{0:?} is an address, before which no bucket can stand: put the bucket into the path")]
+    Address(String),
+    /// Two wishes that no endpoint fulfils, or one that none does here. The text says which, and what to do.
+    #[error("{0}")]
+    Excluded(&'static str),
+    /// The ARN.
+    #[error(transparent)]
+    Arn(#[from] ArnError),
+    /// The bucket.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+}
+
+/// Where a request goes, and what stands there in the bucket's place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The server.
+    pub endpoint: Endpoint,
+    /// The bucket, or an access point's `NAME-ACCOUNT`: [`super::PresignRequest::bucket`].
+    pub bucket: String,
+}
+
+impl Target {
+    /// AWS's endpoint for `name`: a bucket, a directory bucket (`…--ZONE--x-s3`), or the ARN of an access point, which
+    /// says its region itself.
+    ///
+    /// # Errors
+    /// [`EndpointError`] for what is neither, for a region that is missing or none, and for a variant that AWS does
+    /// not have.
+    pub fn aws(name: &str, region: Option<&str>, variant: Variant) -> Result<Self, EndpointError> {
+        let arn = AccessPointArn::is_meant(name).then(|| AccessPointArn::parse(name)).transpose()?;
+        let (kind, region) = match &arn {
+            Some(arn) => (arn.kind, arn.region),
+            None if directory_zone(name).is_some() => {
+                (EndpointKind::Directory, region.ok_or(EndpointError::NoRegion)?)
+            }
+            None if variant.accelerate => (EndpointKind::Accelerate, region.ok_or(EndpointError::NoRegion)?),
+            None => (EndpointKind::Bucket, region.ok_or(EndpointError::NoRegion)?),
+        };
+        if !is_region(region) {
+            return Err(EndpointError::Region(region.into()));
+        }
+        let partition = Partition::of_region(region);
+        exclude(kind, partition, variant)?;
+
+        let fips = if variant.fips { "-fips" } else { "" };
+        let dual_stack = if variant.dual_stack { ".dualstack" } else { "" };
+        let suffix = partition.dns_suffix;
+        let authority = match kind {
+            EndpointKind::Bucket | EndpointKind::Other => {
+                ["s3", fips, dual_stack, ".", region, ".", suffix].concat()
+            }
+            EndpointKind::Accelerate => ["s3-accelerate", dual_stack, ".", suffix].concat(),
+            EndpointKind::AccessPoint => {
+                ["s3-accesspoint", fips, dual_stack, ".", region, ".", suffix].concat()
+            }
+            EndpointKind::ObjectLambda => ["s3-object-lambda", fips, ".", region, ".", suffix].concat(),
+            EndpointKind::Outpost => {
+                let outpost = arn.and_then(|arn| arn.outpost).unwrap_or_default();
+                [outpost, ".s3-outposts.", region, ".", suffix].concat()
+            }
+            EndpointKind::Directory => {
+                let zone = directory_zone(name).unwrap_or_default();
+                ["s3express", fips, "-", zone, dual_stack, ".", region, ".", suffix].concat()
+            }
+        };
+        let style = match variant.addressing {
+            _ if !kind.has_paths() => Style::AlwaysVirtualHosted,
+            Addressing::Auto => Style::VirtualHosted,
+            Addressing::Virtual => Style::AlwaysVirtualHosted,
+            Addressing::Path => Style::Path,
+        };
+        let endpoint = Endpoint::of_aws(authority, region, kind, style);
+        let bucket = arn.map_or_else(|| name.to_owned(), |arn| arn.label());
+        endpoint.check_bucket(&bucket)?;
+        Ok(Self { endpoint, bucket })
+    }
+
+    /// A bucket of another server, or of AWS by a VPC's interface endpoint (`https://bucket.vpce-….vpce.amazonaws.com`);
+    /// there an ARN can name an access point (`https://accesspoint.vpce-…`). `region` as for [`Endpoint::custom`].
+    ///
+    /// # Errors
+    /// [`EndpointError`] as of [`Endpoint::custom`], and for a variant, for only AWS has those.
+    pub fn server(url: &str, region: &str, name: &str, variant: Variant) -> Result<Self, EndpointError> {
+        if variant.dual_stack || variant.fips || variant.accelerate {
+            return Err(EndpointError::Excluded(
+                "dual-stack, FIPS and acceleration are endpoints of AWS's own: leave them or the endpoint out",
+            ));
+        }
+        let endpoint = Endpoint::custom(url, region)?;
+        let endpoint = match variant.addressing {
+            Addressing::Auto => endpoint,
+            Addressing::Virtual => endpoint.virtual_hosted()?,
+            Addressing::Path => endpoint.path_style(),
+        };
+        let bucket = if AccessPointArn::is_meant(name) {
+            let arn = AccessPointArn::parse(name)?;
+            if endpoint.kind != arn.kind || endpoint.region != arn.region {
+                return Err(EndpointError::Excluded(
+                    "the ARN is not of what this endpoint serves: leave the endpoint out, or name the bucket",
+                ));
+            }
+            arn.label()
+        } else {
+            name.to_owned()
+        };
+        endpoint.check_bucket(&bucket)?;
+        Ok(Self { endpoint, bucket })
+    }
+}
+
+/// Refuses what the endpoint rule set of S3 refuses, and Transfer Acceleration outside the commercial partition, which
+/// has no edges elsewhere.
+fn exclude(kind: EndpointKind, partition: &Partition, variant: Variant) -> Result<(), EndpointError> {
+    use EndpointKind as K;
+    let Variant { dual_stack, fips, accelerate, addressing } = variant;
+    let path = addressing == Addressing::Path;
+    let rules = [
+        (accelerate && fips, "Transfer Acceleration has no FIPS endpoint: leave one of them out"),
+        (
+            accelerate && kind != K::Accelerate,
+            "Transfer Acceleration is for general purpose buckets, not for access points or directory buckets: leave it \
+             out",
+        ),
+        (
+            accelerate && path,
+            "Transfer Acceleration has the bucket in the host name: leave path addressing out",
+        ),
+        (
+            accelerate && partition.id != "aws",
+            "Transfer Acceleration is in the commercial partition only: leave it out",
+        ),
+        (
+            path && !kind.has_paths(),
+            "access points and directory buckets have a host name each: leave path addressing out",
+        ),
+        (fips && partition.id == "aws-cn", "there are no FIPS endpoints in China: leave it out"),
+        (fips && kind == K::Outpost, "Outposts have no FIPS endpoint: leave it out"),
+        (dual_stack && kind == K::Outpost, "Outposts have no dual-stack endpoint: leave it out"),
+        (dual_stack && kind == K::ObjectLambda, "Object Lambda has no dual-stack endpoint: leave it out"),
+    ];
+    match rules.into_iter().find(|(applies, _)| *applies) {
+        Some((_, why)) => Err(EndpointError::Excluded(why)),
+        None => Ok(()),
+    }
 }
 
 impl Endpoint {
@@ -54,11 +277,16 @@ impl Endpoint {
             return Err(EndpointError::Region(region.into()));
         }
         let authority = ["s3.", region, ".", Partition::of_region(region).dns_suffix].concat();
-        Ok(Self { scheme: Scheme::Https, authority, region: region.into(), style: Style::VirtualHosted })
+        Ok(Self::of_aws(authority, region, EndpointKind::Bucket, Style::VirtualHosted))
+    }
+
+    fn of_aws(authority: String, region: &str, kind: EndpointKind, style: Style) -> Self {
+        let region = region.into();
+        Self { scheme: Scheme::Https, authority, region, kind, style, directory_session: false }
     }
 
     /// Another server: `https://HOST[:PORT]` or `http://HOST[:PORT]`, buckets in the path. `region` is whatever
-    /// it signs for, often `us-east-1`.
+    /// it signs for, often `us-east-1`. An interface endpoint of a VPC (`https://bucket.vpce-…`) is AWS all the same.
     ///
     /// # Errors
     /// [`EndpointError`] if the URL is another or AWS's own, or the region cannot be in a scope.
@@ -74,24 +302,69 @@ impl Endpoint {
         };
         let authority = rest.strip_suffix('/').unwrap_or(rest);
         let (host, port) = split_authority(authority).ok_or_else(error)?;
-        if is_aws_host(host) {
-            return Err(EndpointError::Aws(url.into()));
-        }
         // Clients leave the scheme's own port out of the Host header.
         let authority = if port == Some(default_port(scheme)) { host } else { authority };
+        if is_aws_host(host) {
+            let kind = AwsHost::read(authority, region).filter(|aws| aws.vpc && scheme == Scheme::Https);
+            let kind = kind.ok_or_else(|| EndpointError::Aws(url.into()))?.kind;
+            let style = if kind.has_paths() { Style::VirtualHosted } else { Style::AlwaysVirtualHosted };
+            return Ok(Self::of_aws(authority.into(), region, kind, style));
+        }
         Self::other(scheme, authority, region)
     }
 
     /// Another server, from what a Host header says.
     pub(super) fn other(scheme: Scheme, authority: &str, region: &str) -> Result<Self, EndpointError> {
         check_region(region)?;
-        Ok(Self { scheme, authority: authority.into(), region: region.into(), style: Style::Path })
+        let (authority, region) = (authority.into(), region.into());
+        let kind = EndpointKind::Other;
+        Ok(Self { scheme, authority, region, kind, style: Style::Path, directory_session: false })
     }
 
-    /// The same with the bucket always in the path.
+    /// AWS's endpoint that a Host header names, and the bucket before it; `None` if it is none of S3 in this region.
+    pub(super) fn read_aws<'a>(host: &'a str, region: &str) -> Option<(Self, Option<&'a str>)> {
+        if !is_region(region) {
+            return None;
+        }
+        if let Some(AwsHost { kind, .. }) = AwsHost::read(host, region) {
+            let endpoint = Self::of_aws(host.into(), region, kind, Style::Path);
+            return kind.has_paths().then_some((endpoint, None));
+        }
+        // A bucket in a host of AWS's has no dots.
+        let (bucket, authority) = host.split_once('.')?;
+        let kind = AwsHost::read(authority, region)?.kind;
+        Some((Self::of_aws(authority.into(), region, kind, Style::AlwaysVirtualHosted), Some(bucket)))
+    }
+
+    /// The same with the bucket always in the path, where the endpoint has such a form.
     #[must_use]
     pub fn path_style(mut self) -> Self {
-        self.style = Style::Path;
+        if self.kind.has_paths() {
+            self.style = Style::Path;
+        }
+        self
+    }
+
+    /// The same with the bucket always before the host.
+    ///
+    /// # Errors
+    /// [`EndpointError::Address`] if the host is an address and no name.
+    pub fn virtual_hosted(mut self) -> Result<Self, EndpointError> {
+        let host = split_authority(&self.authority).map_or("", |(host, _)| host);
+        let number = |label: &str| label.bytes().all(|b| b.is_ascii_digit());
+        // By its last label, as the URL Standard tells addresses from names.
+        if host.starts_with('[') || host.rsplit('.').next().is_none_or(number) {
+            return Err(EndpointError::Address(self.authority));
+        }
+        self.style = Style::AlwaysVirtualHosted;
+        Ok(self)
+    }
+
+    /// The same for the temporary credentials of `CreateSession`, with which directory buckets are asked quickest:
+    /// their token has a parameter of its own. No other endpoint takes them, and none changes.
+    #[must_use]
+    pub fn directory_session(mut self) -> Self {
+        self.directory_session = self.kind == EndpointKind::Directory;
         self
     }
 
@@ -113,12 +386,120 @@ impl Endpoint {
         &self.region
     }
 
+    /// The service it signs for: `s3`, but for some access points and for directory buckets.
+    #[must_use]
+    pub fn service(&self) -> &'static str {
+        self.kind.service()
+    }
+
+    /// What is reached there.
+    #[must_use]
+    pub fn kind(&self) -> EndpointKind {
+        self.kind
+    }
+
+    /// Whether the bucket stands before the host, where its name allows that.
+    #[must_use]
+    pub fn is_virtual_hosted(&self) -> bool {
+        self.style != Style::Path
+    }
+
+    /// The parameter of a session token.
+    pub(super) fn token_parameter(&self) -> &'static str {
+        if self.directory_session { DIRECTORY_TOKEN } else { TOKEN }
+    }
+
     /// The bucket in the host, and the bucket in the path: one of them is empty.
     pub(super) fn place<'a>(&self, bucket: &'a str) -> (&'a str, &'a str) {
         match self.style {
-            Style::VirtualHosted if !bucket.contains('.') => (bucket, ""),
-            _ => ("", bucket),
+            Style::VirtualHosted if bucket.contains('.') => ("", bucket),
+            Style::VirtualHosted | Style::AlwaysVirtualHosted => (bucket, ""),
+            Style::Path => ("", bucket),
         }
+    }
+
+    /// Whether `bucket` can be asked for here.
+    pub(super) fn check_bucket(&self, bucket: &str) -> Result<(), BucketError> {
+        match self.kind {
+            EndpointKind::Bucket | EndpointKind::Accelerate | EndpointKind::Other => {
+                check_bucket(bucket)?;
+                if self.style == Style::AlwaysVirtualHosted && bucket.contains('.') {
+                    Err(BucketError::Dots(bucket.into()))
+                } else {
+                    Ok(())
+                }
+            }
+            EndpointKind::Directory => {
+                let zone = check_directory_bucket(bucket)?;
+                // `s3express-ZONE`, or `s3express-fips-ZONE`.
+                let label = self.authority.split('.').next().unwrap_or_default();
+                let there = label.strip_prefix("s3express").unwrap_or_default();
+                let there = there.strip_prefix("-fips").unwrap_or(there);
+                match there.strip_prefix('-') {
+                    Some(there) if there == zone => Ok(()),
+                    _ => Err(BucketError::Zone(bucket.into())),
+                }
+            }
+            EndpointKind::AccessPoint | EndpointKind::ObjectLambda | EndpointKind::Outpost => {
+                if is_access_point_label(bucket) {
+                    Ok(())
+                } else {
+                    Err(BucketError::AccessPoint(bucket.into()))
+                }
+            }
+        }
+    }
+}
+
+/// The parameter of STS's session tokens.
+pub(super) const TOKEN: &str = "X-Amz-Security-Token";
+/// That of `CreateSession`'s. It sorts into the same place.
+pub(super) const DIRECTORY_TOKEN: &str = "X-Amz-S3session-Token";
+
+/// What the name of one of AWS's hosts says, without bucket.
+struct AwsHost {
+    kind: EndpointKind,
+    /// Reached from inside a VPC.
+    vpc: bool,
+}
+
+impl AwsHost {
+    /// `None` if it is no endpoint of S3 in `region`.
+    fn read(authority: &str, region: &str) -> Option<Self> {
+        let partition = Partition::of_region(region);
+        let before = |whole, end| -> Option<_> { str::strip_suffix(whole, end)?.strip_suffix('.') };
+        let rest: &str = before(authority, partition.dns_suffix)?;
+        if partition.id == "aws" && matches!(rest, "s3-accelerate" | "s3-accelerate.dualstack") {
+            return Some(Self { kind: EndpointKind::Accelerate, vpc: false });
+        }
+        if let Some(rest) = before(rest, "vpce") {
+            let (what, id) = before(rest, region)?.strip_suffix(".s3")?.split_once('.')?;
+            let kind = match what {
+                "bucket" => EndpointKind::Bucket,
+                "accesspoint" => EndpointKind::AccessPoint,
+                _ => return None,
+            };
+            let known = id.strip_prefix("vpce-").is_some_and(is_label);
+            return known.then_some(Self { kind, vpc: true });
+        }
+        let rest = before(rest, region)?;
+        let (name, dual_stack) = match rest.strip_suffix(".dualstack") {
+            Some(name) => (name, true),
+            None => (rest, false),
+        };
+        // No FIPS endpoint in China, as the rule set has it.
+        if partition.id == "aws-cn" && name.contains("-fips") {
+            return None;
+        }
+        let kind = match (name, dual_stack) {
+            ("s3" | "s3-fips", _) => EndpointKind::Bucket,
+            ("s3-accesspoint" | "s3-accesspoint-fips", _) => EndpointKind::AccessPoint,
+            ("s3-object-lambda" | "s3-object-lambda-fips", false) => EndpointKind::ObjectLambda,
+            _ if name.strip_prefix("s3express-").is_some_and(is_label) => EndpointKind::Directory,
+            (_, false) if name.strip_suffix(".s3-outposts").is_some_and(is_outpost) => EndpointKind::Outpost,
+            _ => return None,
+        };
+        Some(Self { kind, vpc: false })
     }
 }
 

@@ -5,20 +5,24 @@
 //! bar to an object.
 //!
 //! What this is not: it lists and fetches nothing, and signs no requests by header (those are put together
-//! from [`crate::sigv4`] directly). Directory buckets and multi-region access points sign differently, and are
-//! refused by name.
+//! from [`crate::sigv4`] directly). Multi-region access points want SigV4A, and are refused by name.
 
+mod arn;
 mod console;
 mod endpoint;
 mod name;
 mod parse;
 mod presign;
 
+pub use arn::{AccessPointArn, ArnError, split_location};
 pub use console::{ConsoleError, ConsoleKind, ConsoleLocation};
-pub use endpoint::{Endpoint, EndpointError};
-pub use name::{BucketError, KeyError, MAX_KEY, check_bucket, check_key};
-pub use parse::{ParseError, ParsedPresign};
-pub use presign::{MAX_EXPIRES, PresignError, PresignRequest, RESPONSE_OVERRIDES};
+pub use endpoint::{Addressing, Endpoint, EndpointError, EndpointKind, Target, Variant};
+pub use name::{BucketError, KeyError, MAX_KEY, check_bucket, check_key, directory_zone};
+pub use parse::{ParseError, ParsedPresign, is_secret_header};
+pub use presign::{
+    LIST_PARAMETERS, MAX_EXPIRES, OBJECT_PARAMETERS, PresignError, PresignRequest, REQUEST_PAYER,
+    RESPONSE_OVERRIDES, VERSION_ID,
+};
 
-/// The service as credential scopes spell it.
+/// The service as credential scopes spell it, for all but some endpoints ([`Endpoint::service`]).
 pub const SERVICE: &str = "s3";

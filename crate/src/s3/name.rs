@@ -1,5 +1,7 @@
 //! What a bucket and a key may be called.
 
+use super::arn::is_label;
+
 /// Longest key in bytes of UTF-8.
 pub const MAX_KEY: usize = 1024;
 
@@ -19,11 +21,32 @@ pub enum BucketError {
     /// Four numbers.
     #[error("{0:?} is no bucket name but an IP address: if it is the server, give it as the endpoint")]
     IpAddress(String),
-    /// A directory bucket (S3 Express): signed for another service, with session keys.
+    /// A directory bucket (S3 Express): it has an endpoint of its own, by its zone.
     #[error(
-        "{0:?} is a directory bucket, which cannot be presigned with these keys: use a general purpose one"
+        "{0:?} is a directory bucket, which only the endpoint of its zone has: leave out what says another, or use a \
+         general purpose bucket"
     )]
     Directory(String),
+    /// Not `NAME--ZONE--x-s3`.
+    #[error("{0:?} is no directory bucket: those are named NAME--ZONE--x-s3, without dots")]
+    NotDirectory(String),
+    /// A directory bucket of another zone than the endpoint's.
+    #[error("the directory bucket {0:?} is in another zone than the endpoint")]
+    Zone(String),
+    /// Dots do not fit the certificate of the host that the bucket would be a part of.
+    #[error(
+        "{0:?} has dots in it, and so would not fit the server's certificate in the host name: put the bucket into \
+         the path"
+    )]
+    Dots(String),
+    /// Not what an access point's endpoint has in the bucket's place.
+    #[error("{0:?} is no access point's NAME-ACCOUNT")]
+    AccessPoint(String),
+    /// An alias of an Outpost's access point.
+    #[error(
+        "{0:?} is the alias of an access point on an Outpost, which does not say all that is needed: give its ARN"
+    )]
+    OutpostAlias(String),
     /// A multi-region access point: signed with SigV4A.
     #[error(
         "{0:?} is a multi-region access point, which needs SigV4A: use the bucket or a regional access point"
@@ -73,13 +96,36 @@ pub fn check_bucket(bucket: &str) -> Result<(), BucketError> {
     if only_numbers && bucket.split('.').count() == 4 {
         return error(BucketError::IpAddress);
     }
-    if bucket.ends_with("--x-s3") {
+    if bucket.ends_with("--x-s3") || bucket.ends_with("--xa-s3") {
         return error(BucketError::Directory);
+    }
+    if bucket.ends_with("--op-s3") {
+        return error(BucketError::OutpostAlias);
     }
     if bucket.ends_with(".mrap") {
         return error(BucketError::MultiRegion);
     }
     Ok(())
+}
+
+/// The zone of a directory bucket, `NAME--ZONE--x-s3`, or of an access point to one, `NAME--ZONE--xa-s3`; `None` for
+/// every other name.
+#[must_use]
+pub fn directory_zone(bucket: &str) -> Option<&str> {
+    let rest = bucket.strip_suffix("--x-s3").or_else(|| bucket.strip_suffix("--xa-s3"))?;
+    rest.rsplit_once("--").map(|(_, zone)| zone).filter(|zone| !zone.is_empty())
+}
+
+/// "Directory bucket naming rules", Amazon S3 User Guide. The zone.
+///
+/// # Errors
+/// [`BucketError`], saying which rule.
+pub(super) fn check_directory_bucket(bucket: &str) -> Result<&str, BucketError> {
+    if !(3..=63).contains(&bucket.len()) {
+        return Err(BucketError::Length(bucket.into()));
+    }
+    let zone = directory_zone(bucket).filter(|zone| is_label(bucket) && is_label(zone) && zone.len() <= 20);
+    zone.ok_or_else(|| BucketError::NotDirectory(bucket.into()))
 }
 
 /// 1 to [`MAX_KEY`] bytes of UTF-8, whatever they are.
@@ -121,6 +167,8 @@ mod tests {
         }
         check("192.168.5.4", Some(BucketError::IpAddress));
         check("bucket--usw2-az1--x-s3", Some(BucketError::Directory));
+        check("point--usw2-az1--xa-s3", Some(BucketError::Directory));
+        check("test-o0b1d075431d83bebde8xz5w8ijx1qzlbp3i3kuse10--op-s3", Some(BucketError::OutpostAlias));
         check("mfzwi23gnjvgw.mrap", Some(BucketError::MultiRegion));
     }
 

@@ -7,8 +7,9 @@
 
 use core::cmp::Ordering;
 
-use super::name::{BucketError, KeyError, check_bucket, check_key};
-use super::{Endpoint, SERVICE};
+use super::Endpoint;
+use super::endpoint::TOKEN;
+use super::name::{BucketError, KeyError, check_key};
 use crate::message::Scheme;
 use crate::sigv4::encode::{encode_path, encode_query, encoded_path_len, encoded_query_len, is_unreserved};
 use crate::sigv4::hmac::sha256;
@@ -30,7 +31,37 @@ pub const RESPONSE_OVERRIDES: [&str; 6] = [
     "response-expires",
 ];
 
-/// A request for one object, to be signed in its query.
+/// Query parameters of requests for an object, besides [`RESPONSE_OVERRIDES`]: its version, its parts, and who pays.
+pub const OBJECT_PARAMETERS: [&str; 5] = ["partNumber", "uploadId", "uploads", VERSION_ID, REQUEST_PAYER];
+
+/// Query parameters of requests that list a bucket: ListObjectsV2, ListObjects, ListObjectVersions and
+/// ListMultipartUploads. With one of them a request has no key.
+pub const LIST_PARAMETERS: [&str; 15] = [
+    "continuation-token",
+    "delimiter",
+    "encoding-type",
+    "fetch-owner",
+    "key-marker",
+    "list-type",
+    "marker",
+    "max-keys",
+    "max-uploads",
+    "prefix",
+    "start-after",
+    "upload-id-marker",
+    "uploads",
+    "version-id-marker",
+    "versions",
+];
+
+/// The parameter of an object's version.
+pub const VERSION_ID: &str = "versionId";
+
+/// `requester` as its value says that whoever uses the link pays. A header elsewhere; a link has it as a parameter, for it
+/// is all that its user has.
+pub const REQUEST_PAYER: &str = "x-amz-request-payer";
+
+/// A request for one object, or for a bucket's list, to be signed in its query.
 ///
 /// ```
 /// use keyfob_core::s3::{Endpoint, PresignRequest};
@@ -62,9 +93,10 @@ pub struct PresignRequest<'a> {
     pub method: &'a str,
     /// Server and region.
     pub endpoint: &'a Endpoint,
-    /// Its name, 3 to 63 bytes.
+    /// Its name, 3 to 63 bytes; at an access point's endpoint `NAME-ACCOUNT`.
     pub bucket: &'a str,
-    /// The object's key, 1 to 1024 bytes, not encoded; every byte of it stays (`..` and `//` too).
+    /// The object's key, 1 to 1024 bytes, not encoded; every byte of it stays (`..` and `//` too). Empty for GET and HEAD
+    /// with one of [`LIST_PARAMETERS`].
     pub key: &'a str,
     /// `AKIA…`, or another server's: 1 to 128 letters, digits, `-`, `_`, `.` or `~`.
     pub access_key_id: &'a str,
@@ -72,7 +104,7 @@ pub struct PresignRequest<'a> {
     pub time: u64,
     /// How long it works: 1 to [`MAX_EXPIRES`] seconds.
     pub expires: u64,
-    /// That of temporary credentials.
+    /// That of temporary credentials, of STS unless the endpoint says otherwise ([`Endpoint::directory_session`]).
     pub session_token: Option<&'a str>,
     /// Which version of the object.
     pub version_id: Option<&'a str>,
@@ -157,7 +189,7 @@ impl<'a> PresignRequest<'a> {
     pub fn canonical_request(&self) -> Result<String, PresignError> {
         self.check()?;
         let date = AmzDate::from_unix(self.time)?;
-        Scope::new(&date, self.endpoint.region(), SERVICE)?;
+        Scope::new(&date, self.endpoint.region(), self.endpoint.service())?;
         let mut out = Vec::new();
         out.extend_from_slice(self.method.as_bytes());
         out.push(b'\n');
@@ -177,9 +209,9 @@ impl<'a> PresignRequest<'a> {
         let scope = key.scope();
         if scope.region() != self.endpoint.region()
             || scope.date().as_bytes() != date.date()
-            || scope.service() != SERVICE
+            || scope.service() != self.endpoint.service()
         {
-            let request = Scope::new(&date, self.endpoint.region(), SERVICE)?;
+            let request = Scope::new(&date, self.endpoint.region(), self.endpoint.service())?;
             return Err(other_scope(key, &request));
         }
 
@@ -222,8 +254,10 @@ impl<'a> PresignRequest<'a> {
     /// Everything that needs no key.
     fn check(&self) -> Result<(), PresignError> {
         check_method(self.method)?;
-        check_bucket(self.bucket)?;
-        check_key(self.key)?;
+        self.endpoint.check_bucket(self.bucket)?;
+        if !(self.key.is_empty() && self.is_list()) {
+            check_key(self.key)?;
+        }
         if !(1..=MAX_EXPIRES).contains(&self.expires) {
             return Err(PresignError::Expires(self.expires));
         }
@@ -237,6 +271,7 @@ impl<'a> PresignRequest<'a> {
             let reserved =
                 name.get(..RESERVED_PREFIX.len()).is_some_and(|p| p.eq_ignore_ascii_case(RESERVED_PREFIX));
             let twice = self.parameters().skip(i + 1).any(|(other, _)| other == name);
+            let reserved = reserved && name != REQUEST_PAYER;
             if name.is_empty() || reserved || twice || !is_unreserved(name) {
                 return Err(PresignError::Parameter(name.into()));
             }
@@ -253,7 +288,13 @@ impl<'a> PresignRequest<'a> {
 
     /// The parameters that are not the signature's own.
     fn parameters(&self) -> impl Iterator<Item = (&'a str, &'a str)> + Clone {
-        self.query.iter().copied().chain(self.version_id.map(|id| ("versionId", id)))
+        self.query.iter().copied().chain(self.version_id.map(|id| (VERSION_ID, id)))
+    }
+
+    /// Whether it asks for a bucket's list. With another method it would make or delete the bucket.
+    fn is_list(&self) -> bool {
+        matches!(self.method, "GET" | "HEAD")
+            && self.query.iter().any(|(name, _)| LIST_PARAMETERS.contains(name))
     }
 
     /// Appends path, line break, query, and the rest of the canonical request.
@@ -262,7 +303,9 @@ impl<'a> PresignRequest<'a> {
         let (_, bucket) = self.endpoint.place(self.bucket);
         if !bucket.is_empty() {
             out.extend_from_slice(bucket.as_bytes());
-            out.push(b'/');
+            if !self.key.is_empty() {
+                out.push(b'/');
+            }
         }
         encode_path(out, self.key.as_bytes());
         let separator = out.len();
@@ -290,12 +333,16 @@ impl<'a> PresignRequest<'a> {
         out.extend_from_slice(date.date());
         out.extend_from_slice(b"%2F");
         out.extend_from_slice(self.endpoint.region().as_bytes());
-        out.extend_from_slice(b"%2Fs3%2Faws4_request&X-Amz-Date=");
+        out.extend_from_slice(b"%2F");
+        out.extend_from_slice(self.endpoint.service().as_bytes());
+        out.extend_from_slice(b"%2Faws4_request&X-Amz-Date=");
         out.extend_from_slice(date.as_bytes());
         out.extend_from_slice(b"&X-Amz-Expires=");
         put_decimal(out, self.expires);
         if let Some(token) = self.session_token {
-            out.extend_from_slice(b"&X-Amz-Security-Token=");
+            out.push(b'&');
+            out.extend_from_slice(self.endpoint.token_parameter().as_bytes());
+            out.push(b'=');
             encode_query(out, token.as_bytes());
         }
         out.extend_from_slice(b"&X-Amz-SignedHeaders=");
@@ -344,7 +391,7 @@ impl<'a> PresignRequest<'a> {
     }
 
     fn sorted_parameters(&self) -> Sorted<'a> {
-        let one_more = self.version_id.map(|id| ("versionId", id));
+        let one_more = self.version_id.map(|id| (VERSION_ID, id));
         Sorted { pairs: self.query, one_more, compare: Ord::cmp, last: None }
     }
 
@@ -370,7 +417,8 @@ impl<'a> PresignRequest<'a> {
             + encoded_path_len(self.key.as_bytes())
             + self.access_key_id.len()
             + self.endpoint.region().len()
-            + self.session_token.map_or(0, |t| encoded_query_len(t.as_bytes()) + 22)
+            + self.endpoint.service().len()
+            + self.session_token.map_or(0, |t| encoded_query_len(t.as_bytes()) + TOKEN.len() + 2)
             + self.parameters().map(parameter).sum::<usize>()
             + self.headers.iter().map(header).sum::<usize>()
             + FIXED

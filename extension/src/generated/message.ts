@@ -78,7 +78,12 @@ canonical_request: string,
 /**
  * `https` (default) or `http`, for servers that are not AWS.
  */
-scheme: Scheme, } | { "name": "unlock", 
+scheme: Scheme, 
+/**
+ * Whether a server that is not AWS has the bucket before its host's name: the bytes do not say. Not for
+ * browsers.
+ */
+virtual_hosted?: boolean, } | { "name": "unlock", 
 /**
  * The password or passphrase.
  */

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::CommandFactory as _;
-use keyfob_core::message::{self, Answer, ErrorCode, Event, Failure, Op, Password, Request};
+use keyfob_core::message::{
+    self, Answer, ErrorCode, Event, Failure, Op, Password, Request, SignatureVersion,
+};
 use keyfob_core::oath::{DigitCount, Kind, OtpAuth, OtpAuthError};
 use keyfob_core::secret::Secret;
 use keyfob_core::softkey::SoftKey;

@@ -67,7 +67,7 @@ pub(super) fn run(global: &Global, args: &args::Presign) -> Result<(), Failure> 
     request.access_key_id = &identity;
     let canonical_request = request.canonical_request().map_err(|error| invalid(&error))?;
     let scheme = endpoint.scheme();
-    match client.ask(Op::Presign { canonical_request, scheme })? {
+    match client.ask(Op::Presign { canonical_request, scheme, virtual_hosted: false })? {
         Answer::Presigned { url, expires_at } if global.json => {
             output::json(&json!({ "url": url, "expires_at": expires_at, "identity": identity }))
         }

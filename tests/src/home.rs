@@ -1,7 +1,7 @@
 //! A home folder of a test's own.
 
 use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -46,6 +46,7 @@ impl Home {
             .tempdir()?;
         let pcsc_socket = folder.path().join("no-pcscd");
         let home = Self { folder, pcsc_socket, program: None, variables: Vec::new() };
+        std::fs::DirBuilder::new().mode(0o700).create(home.path().join("runtime"))?;
         home.write(PASSPHRASE_FILE, "a passphrase for a test\n")?;
         Ok(home)
     }
@@ -89,6 +90,7 @@ impl Home {
         }
         command
             .env("HOME", self.path())
+            .env("XDG_RUNTIME_DIR", self.path().join("runtime"))
             .env("PCSCLITE_CSOCK_NAME", &self.pcsc_socket)
             .env("KEYFOB_PASSPHRASE_FILE", self.path().join(PASSPHRASE_FILE))
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
@@ -108,7 +110,7 @@ impl Home {
 
     /// The folder of the agent's socket.
     pub fn agent_folder(&self) -> PathBuf {
-        self.path().join(".cache/keyfob/run")
+        self.path().join("runtime/keyfob")
     }
 
     /// Runs `keyfob` with these arguments, and with a secret on its standard input.

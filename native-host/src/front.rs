@@ -66,7 +66,7 @@ pub fn ask(
     let (sender, replies) = channel();
     let id = request.id.clone();
     desk.ask(request, Box::new(move |reply| drop(sender.send(reply))));
-    let mut touch = false;
+    let (mut touch, mut waiting) = (false, None);
     loop {
         let reply = match deadline {
             Some(deadline) => replies.recv_timeout(deadline.saturating_duration_since(Instant::now())),
@@ -74,7 +74,11 @@ pub fn ask(
         };
         match reply {
             Ok(Reply::Event { event, .. }) => {
-                touch |= matches!(event, Event::TouchRequired { .. });
+                match &event {
+                    Event::TouchRequired { .. } => touch = true,
+                    Event::Waiting { why } => waiting = Some(why.clone()),
+                    _ => {}
+                }
                 events(event);
             }
             Ok(Reply::Done { answer, .. }) => return Ok(answer),
@@ -83,14 +87,20 @@ pub fn ask(
                 let cancel = Op::Cancel { request: id };
                 let request = Request { v: message::VERSION, id: "cancel".to_owned(), key: None, op: cancel };
                 desk.ask(request, Box::new(|_| ()));
-                return Err(if touch {
-                    failure(
+                return Err(match waiting {
+                    _ if touch => failure(
                         ErrorCode::TouchTimeout,
                         "nobody touched the key in time",
                         "ask again, and touch it while it blinks",
-                    )
-                } else {
-                    failure(ErrorCode::Busy, "the key has not answered in time", "give a longer --timeout")
+                    ),
+                    Some(why) => {
+                        failure(ErrorCode::Busy, format!("given up: {why}"), "give a longer --timeout")
+                    }
+                    None => failure(
+                        ErrorCode::Busy,
+                        "the key has not answered in time",
+                        "give a longer --timeout",
+                    ),
                 });
             }
             Ok(_) | Err(RecvTimeoutError::Disconnected) => {

@@ -135,6 +135,16 @@ impl Question {
         self.askers.iter().for_each(|asker| asker.event(event.clone()));
         self.event = Some(event);
     }
+
+    /// What others are told while the key waits for a touch for this question: whoever touches now touches for it.
+    fn waiting(&self) -> Event {
+        let why = if self.askers.is_empty() {
+            "the key still blinks for a request that was cancelled: do not touch it".to_owned()
+        } else {
+            format!("the key waits for a touch for {}", self.client.asker)
+        };
+        Event::Waiting { why }
+    }
 }
 
 /// Whether an answer to it may be given to several: it reads, and an equal question would be answered alike.
@@ -179,20 +189,41 @@ impl State {
 
     /// Takes the askers for whom `leaves` is true away from their questions. A question that nobody asks any more is
     /// cancelled.
-    fn take_askers(&mut self, mut leaves: impl FnMut(&Asker) -> bool) -> Vec<Asker> {
+    fn take_askers(&mut self, mut leaves: impl FnMut(&Asker) -> bool) -> Vec<Taken> {
         let mut left = Vec::new();
-        for question in self.questions() {
+        let asked = usize::from(self.current.is_some());
+        for (place, question) in self.questions().enumerate() {
             let (gone, stay): (Vec<_>, Vec<_>) = question.askers.drain(..).partition(&mut leaves);
             question.askers = stay;
             if question.askers.is_empty() {
                 question.cancel.set();
             }
-            left.extend(gone);
+            // What writes may have written by now.
+            let perhaps_done = place < asked && !is_shared(&question.request.op);
+            left.extend(gone.into_iter().map(|asker| Taken { asker, perhaps_done }));
         }
         self.waiting.retain(|question| !question.askers.is_empty());
         left
     }
 }
+
+/// One who waits no longer.
+struct Taken {
+    asker: Asker,
+    /// The key may have done what was asked all the same.
+    perhaps_done: bool,
+}
+
+impl Taken {
+    /// Says that there will be no answer.
+    fn cancel(self, why: &str) {
+        let hint =
+            if self.perhaps_done { "it may have been done: `keyfob oath list` shows" } else { "ask again" };
+        self.asker.finish(Err(failure(ErrorCode::Cancelled, why, hint)));
+    }
+}
+
+const LOCKED_MEANWHILE: &str = "the keys were locked meanwhile";
 
 struct Shared {
     state: Mutex<State>,
@@ -250,9 +281,7 @@ impl Holder {
         let askers = state.take_askers(|_| true);
         drop(state);
         self.shared.turn.notify_all();
-        for asker in askers {
-            asker.finish(Err(failure(ErrorCode::Cancelled, "the keys were locked meanwhile", "ask again")));
-        }
+        askers.into_iter().for_each(|taken| taken.cancel(LOCKED_MEANWHILE));
     }
 
     /// A card was taken out of a reader.
@@ -335,6 +364,10 @@ impl Desk for Seat {
         let asker = Asker { seat: self.number, id: request.id.clone(), replies };
         self.shared.touch();
         let mut state = self.shared.state();
+        if state.dead {
+            drop(state);
+            return asker.finish(Err(broken()));
+        }
         match &request.op {
             // The key is not needed for these, whatever it is doing.
             Op::Hello {} if request.v == keyfob_core::message::VERSION => {
@@ -344,9 +377,7 @@ impl Desk for Seat {
             Op::Cancel { request: id } => {
                 let cancelled = state.take_askers(|asker| asker.seat == self.number && asker.id == *id);
                 drop(state);
-                for asker in cancelled {
-                    asker.finish(Err(failure(ErrorCode::Cancelled, "the request was cancelled", "")));
-                }
+                cancelled.into_iter().for_each(|taken| taken.cancel("the request was cancelled"));
                 return asker.finish(Ok(Answer::Withdrawn {}));
             }
             Op::Lock {} => {
@@ -355,17 +386,10 @@ impl Desk for Seat {
                 state.lock = true;
                 state.waiting.push_front(self.question(request, asker));
                 drop(state);
-                for asker in cancelled {
-                    let text = "the keys were locked meanwhile";
-                    asker.finish(Err(failure(ErrorCode::Cancelled, text, "ask again")));
-                }
+                cancelled.into_iter().for_each(|taken| taken.cancel(LOCKED_MEANWHILE));
                 return self.shared.turn.notify_all();
             }
             _ => {}
-        }
-        if state.dead {
-            drop(state);
-            return asker.finish(Err(broken()));
         }
         let waiting = state.questions().flat_map(|q| &q.askers).filter(|a| a.seat == self.number).count();
         if waiting >= MAX_WAITING {
@@ -388,13 +412,7 @@ impl Desk for Seat {
         if let Some(current) = &state.current
             && matches!(current.event, Some(Event::TouchRequired { .. }))
         {
-            // Whoever touches now touches for another.
-            let why = if current.askers.is_empty() {
-                "the key still blinks for a request that was cancelled: do not touch it"
-            } else {
-                "the key waits for a touch for another request"
-            };
-            asker.event(Event::Waiting { why: why.to_owned() });
+            asker.event(current.waiting());
         }
         let question = self.question(request, asker);
         state.waiting.push_back(question);
@@ -481,8 +499,9 @@ fn work(shared: &Arc<Shared>, mut service: impl Answers) {
             let mut state = self.0.state();
             state.dead = true;
             let askers = state.take_askers(|_| true);
+            state.current = None;
             drop(state);
-            askers.into_iter().for_each(|asker| asker.finish(Err(broken())));
+            askers.into_iter().for_each(|taken| taken.asker.finish(Err(broken())));
         }
     }
     let _end = End(shared);
@@ -500,8 +519,14 @@ fn work(shared: &Arc<Shared>, mut service: impl Answers) {
             Next::End => return,
         };
         let result = service.handle(&client, &request, &cancel, &mut |event| {
-            if let Some(current) = &mut shared.state().current {
-                current.tell(event);
+            let State { current, waiting, .. } = &mut *shared.state();
+            let Some(current) = current else { return };
+            let is_touch = matches!(event, Event::TouchRequired { .. });
+            current.tell(event);
+            if is_touch {
+                for asker in waiting.iter().flat_map(|question| &question.askers) {
+                    asker.event(current.waiting());
+                }
             }
         });
         shared.touch();
@@ -703,7 +728,7 @@ mod tests {
         stage.play(Move::Code("222222", Some(30)));
         assert_eq!(stage.asked.recv().unwrap(), "terraform a");
         stage.play(Move::Code("333333", Some(30)));
-        let waits = "waiting: the key waits for a touch for another request";
+        let waits = "waiting: the key waits for a touch for aws";
         assert_eq!(all(&else_), [waits, "222222"]);
         assert_eq!(all(&program), [waits, "333333"]);
         assert!(stage.asked.try_recv().is_err());

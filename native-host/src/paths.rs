@@ -80,7 +80,11 @@ impl Paths {
             config: dirs.config_dir().to_owned(),
             data: dirs.data_local_dir().to_owned(),
             cache: dirs.cache_dir().to_owned(),
-            runtime: dirs.runtime_dir().map_or_else(|| dirs.cache_dir().join("run"), Path::to_owned),
+            runtime: dirs
+                .runtime_dir()
+                .map(Path::to_owned)
+                .or_else(systemd_runtime_dir)
+                .unwrap_or_else(|| dirs.cache_dir().join("run")),
         })
     }
 
@@ -112,6 +116,21 @@ impl Paths {
     pub fn soft_keys(&self) -> PathBuf {
         self.data.join("soft")
     }
+}
+
+/// The folder that systemd makes for each user who is logged in: also for who has not been told of it by the environment,
+/// such as a job or a hook, so that all find the same agent.
+fn systemd_runtime_dir() -> Option<PathBuf> {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        let user = rustix::process::geteuid().as_raw();
+        let folder = Path::new("/run/user").join(user.to_string());
+        let owner = fs::symlink_metadata(&folder).ok().filter(fs::Metadata::is_dir)?.uid();
+        (owner == user).then(|| folder.join("keyfob"))
+    }
+    #[cfg(not(target_os = "linux"))]
+    None
 }
 
 /// Makes `folder` and those above it where they are missing, readable by their owner alone.

@@ -489,6 +489,7 @@ mod tests {
     /// What a reply comes to: `id:done`, `id:touch` or `id:code message`.
     fn summary(reply: &Reply) -> String {
         match reply {
+            Reply::Event { id, event: Event::Waiting { .. } } => format!("{id}:waiting"),
             Reply::Event { id, .. } => format!("{id}:touch"),
             Reply::Done { id, .. } => format!("{id}:done"),
             Reply::Failed { id, error } => format!("{id}:{} {}", error.code.as_str(), error.message),
@@ -630,7 +631,9 @@ mod tests {
                 answer(request, report)
             }
         });
-        let replies: Vec<_> = sink.replies().iter().map(summary).collect();
+        let mut replies: Vec<_> = sink.replies().iter().map(summary).collect();
+        // Told to the second, if it was asked while the key waited for the first.
+        replies.retain(|reply| reply != "b:waiting");
         // The input has ended by the first touch: the rest may be abandoned, but never reordered.
         assert_eq!(replies, ["a:touch", "a:done", "b:touch", "b:no-key no key"][..replies.len()]);
         assert!(!replies.is_empty());

@@ -475,7 +475,7 @@ fn a_touch_after_a_cancel_buys_nothing() {
     other.send(&request("n", &next));
     let waiting = other.receive();
     assert_eq!(waiting["event"]["name"], "waiting", "{waiting}");
-    assert!(waiting["event"]["why"].as_str().unwrap().contains("another request"), "{waiting}");
+    assert!(waiting["event"]["why"].as_str().unwrap().contains("waits for a touch for native_messaging"), "{waiting}");
     host.send(&request("b", &cancel("a")));
     assert_eq!(host.receive()["error"]["code"], "cancelled");
     let touch = loop {

@@ -28,6 +28,7 @@ export class Home {
 
   constructor() {
     this.path = mkdtempSync(path.join(tmpdir(), "keyfob-home-"));
+    mkdirSync(path.join(this.path, "runtime"), { mode: 0o700 });
     this.passphraseFile = this.write("passphrase", "a passphrase for a test\n");
   }
 
@@ -46,6 +47,7 @@ export class Home {
     return {
       ...Object.fromEntries(inherited),
       HOME: this.path,
+      XDG_RUNTIME_DIR: path.join(this.path, "runtime"),
       KEYFOB_PASSPHRASE_FILE: this.passphraseFile,
       PCSCLITE_CSOCK_NAME: path.join(this.path, "no-pcscd"),
       ...this.settings,

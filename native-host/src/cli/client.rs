@@ -85,7 +85,9 @@ impl<'a> Client<'a> {
                     let password = text_as_it_is(&password, "the password")?;
                     self.ask_once(Some(wants.key.clone()), Op::Unlock { password })?;
                 }
-                Err(absent) if self.global.wait && absent.code == ErrorCode::NoKey => {
+                Err(absent)
+                    if self.global.wait && matches!(absent.code, ErrorCode::NoKey | ErrorCode::NoPcsc) =>
+                {
                     if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                         return Err(absent);
                     }

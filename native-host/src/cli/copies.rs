@@ -1,6 +1,6 @@
 //! The same secret on several keys, so that there is a backup: it cannot be read from a key again.
 
-use keyfob_core::message::{ErrorCode, Failure, Key};
+use keyfob_core::message::{ErrorCode, Failure, Key, Op};
 
 use super::args::Global;
 use super::client::Client;
@@ -39,12 +39,12 @@ pub(super) fn to_each(
             }
             keys.push(key);
         }
-        return keys.into_iter().try_for_each(|key| write(&mut client, key, &mut done));
+        return to_all(&mut client, keys, &mut done, &mut write);
     }
     // All that are wanted are plugged in already, or they come one by one.
     let there = client.keys()?;
     if global.key.is_empty() && there.len() == usize::from(copies) {
-        return there.into_iter().try_for_each(|key| write(&mut client, key, &mut done));
+        return to_all(&mut client, there, &mut done, &mut write);
     }
     let first = client.info(global.one_key()?)?;
     write(&mut client, first, &mut done)?;
@@ -53,6 +53,19 @@ pub(super) fn to_each(
         write(&mut client, key, &mut done)?;
     }
     Ok(())
+}
+
+/// Writes to keys that are all plugged in; each must be open before the first is written.
+fn to_all(
+    client: &mut Client<'_>,
+    keys: Vec<Key>,
+    done: &mut Vec<Key>,
+    write: &mut impl FnMut(&mut Client<'_>, Key, &mut Vec<Key>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    for key in &keys {
+        client.ask_key(Some(key.id.clone()), Op::Listing { codes: false, at: None })?;
+    }
+    keys.into_iter().try_for_each(|key| write(client, key, done))
 }
 
 /// The next key, when the person has plugged it in.

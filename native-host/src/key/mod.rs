@@ -181,6 +181,18 @@ impl<'a> Conversation<'a> {
         run(self.card, self.session.exchange(request, random()?))
     }
 
+    /// What is done from here on belongs together: it is not cancelled in the middle.
+    ///
+    /// # Errors
+    /// [`KeyError::Cancelled`], if it is by now.
+    pub fn commit(&mut self) -> Result<(), KeyError> {
+        if self.cancel.is_set() {
+            return Err(KeyError::Cancelled);
+        }
+        self.cancel = Cancel::default();
+        Ok(())
+    }
+
     /// Describes the key. Asks a card that was not asked before what it tells of itself, and selects the OATH applet
     /// again.
     ///

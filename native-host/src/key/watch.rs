@@ -53,11 +53,16 @@ pub fn removals(removed: impl Fn(String) + Send + 'static) -> Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         self.shared.ending.store(true, Ordering::SeqCst);
-        if let Some(context) = &*self.shared.context.lock().unwrap_or_else(PoisonError::into_inner) {
-            let _ = context.cancel();
-        }
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+        let Some(thread) = self.thread.take() else { return };
+        // A wait that has not begun yet cannot be cancelled.
+        for _ in 0..100 {
+            if thread.is_finished() {
+                break;
+            }
+            if let Some(context) = &*self.shared.context.lock().unwrap_or_else(PoisonError::into_inner) {
+                let _ = context.cancel();
+            }
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
 }

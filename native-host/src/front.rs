@@ -32,6 +32,8 @@ pub fn env(name: &str) -> Option<OsString> {
 /// # Errors
 /// What is wrong with configuration and environment.
 pub fn desk(caller: Caller, agent: Agent) -> Result<Box<dyn Desk>, Failure> {
+    // Passwords and answers pass through every front end.
+    harden::process();
     let paths = paths()?;
     let config = config(&paths)?;
     let agent = if config.agent { agent } else { Agent::No };
@@ -41,7 +43,6 @@ pub fn desk(caller: Caller, agent: Agent) -> Result<Box<dyn Desk>, Failure> {
     {
         return Ok(remote);
     }
-    harden::process();
     Ok(Box::new(Local::new(local_service(&paths), client)))
 }
 

@@ -11,6 +11,7 @@ pub mod oath;
 pub mod partition;
 pub mod s3;
 pub mod secret;
+pub mod sigv2;
 pub mod sigv4;
 pub mod softkey;
 pub mod tlv;

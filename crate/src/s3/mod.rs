@@ -12,6 +12,7 @@ mod console;
 mod endpoint;
 mod name;
 mod parse;
+mod post_policy;
 mod presign;
 
 pub use arn::{AccessPointArn, ArnError, split_location};
@@ -19,6 +20,9 @@ pub use console::{ConsoleError, ConsoleKind, ConsoleLocation};
 pub use endpoint::{Addressing, Endpoint, EndpointError, EndpointKind, Target, Variant};
 pub use name::{BucketError, KeyError, MAX_KEY, check_bucket, check_key, directory_zone};
 pub use parse::{ParseError, ParsedPresign, is_secret_header};
+pub use post_policy::{
+    Condition, FILENAME, PostForm, PostKey, PostPolicy, PostPolicyError, PreparedForm, PreparedFormV2, escape_html,
+};
 pub use presign::{
     LIST_PARAMETERS, MAX_EXPIRES, OBJECT_PARAMETERS, PresignError, PresignRequest, REQUEST_PAYER,
     RESPONSE_OVERRIDES, VERSION_ID,

@@ -116,7 +116,10 @@ pub enum EndpointError {
     )]
     Url(String),
     /// Reached by its region.
-    #[error("{0:?} is AWS itself: leave the endpoint out and give the region")]
+    #[error(
+        "{0:?} is AWS itself, and no interface endpoint for S3 of a VPC in this region: leave the endpoint out and give \
+         the region"
+    )]
     Aws(String),
     /// No name can stand before an address.
     #[error("{0:?} is an address, before which no bucket can stand: put the bucket into the path")]
@@ -567,6 +570,171 @@ mod tests {
             check(bad, "b-1", None);
         }
         assert_eq!(Endpoint::aws("us-east-1").unwrap().path_style().place("b-1"), ("", "b-1"));
+    }
+
+    const N: &str = "123456789012";
+
+    /// Everything that reaches AWS: what is named, how, in which region, and the host with the bucket and the service, or
+    /// a part of the reason why not.
+    #[rustfmt::skip]
+    fn targets() -> Vec<(String, &'static str, &'static str, Result<(&'static str, &'static str), &'static str>)> {
+        let s3 = |host| Ok((host, "s3"));
+        let ap = |service: &str, partition: &str, region: &str| format!("arn:{partition}:{service}:{region}:{N}:accesspoint/my-ap");
+        let outpost = format!("arn:aws:s3-outposts:us-west-2:{N}:outpost/op-01/accesspoint/my-ap");
+        let (plain, dots, zone) = ("bucket".to_owned(), "my.bucket".to_owned(), "bkt--usw2-az1--x-s3".to_owned());
+        let west = || ap("s3", "aws", "us-west-2");
+        let lambda = || ap("s3-object-lambda", "aws", "us-west-2");
+        vec![
+            (plain.clone(), "", "us-west-2", s3("bucket.s3.us-west-2.amazonaws.com")),
+            (plain.clone(), "path", "us-west-2", s3("s3.us-west-2.amazonaws.com")),
+            (plain.clone(), "virtual", "us-west-2", s3("bucket.s3.us-west-2.amazonaws.com")),
+            (plain.clone(), "dual", "us-west-2", s3("bucket.s3.dualstack.us-west-2.amazonaws.com")),
+            (plain.clone(), "dual path", "us-west-2", s3("s3.dualstack.us-west-2.amazonaws.com")),
+            (plain.clone(), "fips", "us-gov-west-1", s3("bucket.s3-fips.us-gov-west-1.amazonaws.com")),
+            (plain.clone(), "fips dual", "us-west-2", s3("bucket.s3-fips.dualstack.us-west-2.amazonaws.com")),
+            (plain.clone(), "fips dual path", "us-west-2", s3("s3-fips.dualstack.us-west-2.amazonaws.com")),
+            (plain.clone(), "fips", "cn-north-1", Err("China")),
+            (plain.clone(), "accelerate", "us-west-2", s3("bucket.s3-accelerate.amazonaws.com")),
+            (plain.clone(), "accelerate dual", "us-west-2", s3("bucket.s3-accelerate.dualstack.amazonaws.com")),
+            (plain.clone(), "accelerate fips", "us-west-2", Err("no FIPS endpoint")),
+            (plain.clone(), "accelerate path", "us-west-2", Err("path addressing")),
+            (plain.clone(), "accelerate", "cn-north-1", Err("commercial partition")),
+            (plain.clone(), "", "cn-north-1", s3("bucket.s3.cn-north-1.amazonaws.com.cn")),
+            (plain.clone(), "dual", "cn-north-1", s3("bucket.s3.dualstack.cn-north-1.amazonaws.com.cn")),
+            (plain.clone(), "", "eusc-de-east-1", s3("bucket.s3.eusc-de-east-1.amazonaws.eu")),
+            (plain.clone(), "", "us-iso-east-1", s3("bucket.s3.us-iso-east-1.c2s.ic.gov")),
+            (plain.clone(), "", "us-isob-east-1", s3("bucket.s3.us-isob-east-1.sc2s.sgov.gov")),
+            (plain.clone(), "", "", Err("region is not known")),
+            (plain, "", "auto", Err("no AWS region")),
+            (dots.clone(), "", "us-west-2", s3("s3.us-west-2.amazonaws.com")),
+            (dots.clone(), "virtual", "us-west-2", Err("certificate")),
+            (dots, "accelerate", "us-west-2", Err("certificate")),
+            (west(), "", "eu-west-1", s3("my-ap-123456789012.s3-accesspoint.us-west-2.amazonaws.com")),
+            (west(), "", "", s3("my-ap-123456789012.s3-accesspoint.us-west-2.amazonaws.com")),
+            (west(), "dual", "", s3("my-ap-123456789012.s3-accesspoint.dualstack.us-west-2.amazonaws.com")),
+            (west(), "fips dual", "", s3("my-ap-123456789012.s3-accesspoint-fips.dualstack.us-west-2.amazonaws.com")),
+            (west(), "accelerate", "", Err("not for access points")),
+            (west(), "path", "", Err("host name each")),
+            (ap("s3", "aws-cn", "cn-north-1"), "", "", s3("my-ap-123456789012.s3-accesspoint.cn-north-1.amazonaws.com.cn")),
+            (lambda(), "", "", Ok(("my-ap-123456789012.s3-object-lambda.us-west-2.amazonaws.com", "s3-object-lambda"))),
+            (lambda(), "fips", "", Ok(("my-ap-123456789012.s3-object-lambda-fips.us-west-2.amazonaws.com", "s3-object-lambda"))),
+            (lambda(), "dual", "", Err("no dual-stack")),
+            (outpost.clone(), "", "", Ok(("my-ap-123456789012.op-01.s3-outposts.us-west-2.amazonaws.com", "s3-outposts"))),
+            (outpost.clone(), "dual", "", Err("no dual-stack")),
+            (outpost, "fips", "", Err("no FIPS")),
+            (zone.clone(), "", "us-west-2", Ok(("bkt--usw2-az1--x-s3.s3express-usw2-az1.us-west-2.amazonaws.com", "s3express"))),
+            (zone.clone(), "fips", "us-west-2", Ok(("bkt--usw2-az1--x-s3.s3express-fips-usw2-az1.us-west-2.amazonaws.com", "s3express"))),
+            (zone.clone(), "dual", "us-west-2", Ok(("bkt--usw2-az1--x-s3.s3express-usw2-az1.dualstack.us-west-2.amazonaws.com", "s3express"))),
+            ("ap--usw2-az1--xa-s3".to_owned(), "", "us-west-2", Ok(("ap--usw2-az1--xa-s3.s3express-usw2-az1.us-west-2.amazonaws.com", "s3express"))),
+            (zone.clone(), "accelerate", "us-west-2", Err("not for access points or directory buckets")),
+            (zone, "path", "us-west-2", Err("host name each")),
+            ("a.b--usw2-az1--x-s3".to_owned(), "", "us-west-2", Err("without dots")),
+            ("a--evil.test/--x-s3".to_owned(), "", "us-west-2", Err("no directory bucket")),
+            ("bkt--x-s3".to_owned(), "", "us-west-2", Err("directory bucket")),
+            (format!("arn:aws:s3::{N}:accesspoint/mfzwi23gnjvgw.mrap"), "", "us-west-2", Err("SigV4A")),
+            ("arn:aws:s3:::bucket".to_owned(), "", "us-west-2", Err("no ARN of an access point")),
+            ("Bad".to_owned(), "", "us-west-2", Err("no bucket name")),
+        ]
+    }
+
+    fn variant(words: &str) -> Variant {
+        let has = |word| words.split(' ').any(|other| other == word);
+        let addressing = match (has("virtual"), has("path")) {
+            (true, _) => Addressing::Virtual,
+            (_, true) => Addressing::Path,
+            _ => Addressing::Auto,
+        };
+        Variant { dual_stack: has("dual"), fips: has("fips"), accelerate: has("accelerate"), addressing }
+    }
+
+    #[test]
+    fn aws_has_a_host_for_everything_or_a_reason() {
+        for (name, words, region, expected) in targets() {
+            let region = Some(region).filter(|region| !region.is_empty());
+            let got = Target::aws(&name, region, variant(words));
+            match (got, expected) {
+                (Ok(Target { endpoint, bucket }), Ok((host, service))) => {
+                    let (before, in_path) = endpoint.place(&bucket);
+                    let dot = if before.is_empty() { "" } else { "." };
+                    assert_eq!(
+                        (&*format!("{before}{dot}{}", endpoint.authority()), endpoint.service()),
+                        (host, service)
+                    );
+                    assert!(before.is_empty() != in_path.is_empty());
+                    // The parser takes the host apart into the same.
+                    let (read, label) = Endpoint::read_aws(host, endpoint.region()).unwrap();
+                    assert_eq!(
+                        (read.kind(), read.authority()),
+                        (endpoint.kind(), endpoint.authority()),
+                        "{host}"
+                    );
+                    assert_eq!(label.unwrap_or_default(), before);
+                    assert_eq!(read.place(&bucket), (before, in_path));
+                    read.check_bucket(&bucket).unwrap();
+                }
+                (Err(error), Err(reason)) => {
+                    assert!(error.to_string().contains(reason), "{name} {words}: {error}")
+                }
+                (got, expected) => panic!("{name} {words}: {got:?}, not {expected:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn an_endpoint_takes_its_own_buckets_only() {
+        #[track_caller]
+        fn check(host: &str, bucket: &str, expected: fn(String) -> BucketError) {
+            let (endpoint, _) = Endpoint::read_aws(host, "us-west-2").unwrap();
+            assert_eq!(endpoint.check_bucket(bucket), Err(expected(bucket.into())), "{host}");
+        }
+        let directory = "x.s3express-usw2-az1.us-west-2.amazonaws.com";
+        check(directory, "b--usw2-az2--x-s3", BucketError::Zone);
+        check(directory, "b--1--x-s3", BucketError::Zone);
+        check(directory, "bucket", BucketError::NotDirectory);
+        check("x.s3-accesspoint.us-west-2.amazonaws.com", "bucket", BucketError::AccessPoint);
+        check("x.op-1.s3-outposts.us-west-2.amazonaws.com", "ap-12345678901", BucketError::AccessPoint);
+        check("x.s3-accelerate.amazonaws.com", "my.bucket", BucketError::Dots);
+        check("s3.us-west-2.amazonaws.com", "b--usw2-az2--x-s3", BucketError::Directory);
+    }
+
+    #[test]
+    fn buckets_stand_before_other_servers_too() {
+        #[track_caller]
+        fn check(url: &str, name: &str, words: &str, expected: Result<&str, &str>) {
+            let got =
+                Target::server(url, "us-east-1", name, variant(words)).map(|Target { endpoint, bucket }| {
+                    let (before, path) = endpoint.place(&bucket);
+                    format!("{before}|{}|{path}", endpoint.authority())
+                });
+            match (got, expected) {
+                (Ok(got), Ok(expected)) => assert_eq!(got, expected),
+                (Err(error), Err(reason)) => assert!(error.to_string().contains(reason), "{error}"),
+                (got, expected) => panic!("{url} {name} {words}: {got:?}, not {expected:?}"),
+            }
+        }
+        check("https://minio.example.com", "bucket", "", Ok("|minio.example.com|bucket"));
+        check("https://minio.example.com", "bucket", "path", Ok("|minio.example.com|bucket"));
+        check("https://minio.example.com", "bucket", "virtual", Ok("bucket|minio.example.com|"));
+        check("http://localhost:9000", "bucket", "virtual", Ok("bucket|localhost:9000|"));
+        for address in ["http://127.0.0.1:9000", "http://[::1]:9000", "http://2130706433", "http://0x7f.1"] {
+            check(address, "bucket", "virtual", Err("address"));
+        }
+        check("https://minio.example.com", "my.bucket", "virtual", Err("certificate"));
+        for words in ["fips", "dual", "accelerate"] {
+            check("https://minio.example.com", "bucket", words, Err("AWS's own"));
+        }
+        let arn = format!("arn:aws:s3:us-east-1:{N}:accesspoint/my-ap");
+        check("https://minio.example.com", &arn, "", Err("not of what this endpoint serves"));
+
+        let vpc = "vpce-1a2b3c4d-5e6f-us-east-1a.s3.us-east-1.vpce.amazonaws.com";
+        check(&format!("https://bucket.{vpc}"), "bucket", "", Ok(&format!("bucket|bucket.{vpc}|")));
+        check(&format!("https://bucket.{vpc}"), "my.bucket", "", Ok(&format!("|bucket.{vpc}|my.bucket")));
+        check(&format!("https://bucket.{vpc}"), "bucket", "path", Ok(&format!("|bucket.{vpc}|bucket")));
+        check(&format!("https://accesspoint.{vpc}"), &arn, "", Ok(&format!("my-ap-{N}|accesspoint.{vpc}|")));
+        check(&format!("https://bucket.{vpc}"), &arn, "", Err("not of what this endpoint serves"));
+        check(&format!("http://bucket.{vpc}"), "bucket", "", Err("AWS itself"));
+        check(&format!("https://control.{vpc}"), "bucket", "", Err("AWS itself"));
+        check("https://bucket.vpce-1.s3.eu-west-1.vpce.amazonaws.com", "bucket", "", Err("AWS itself"));
     }
 
     #[test]

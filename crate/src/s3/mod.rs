@@ -25,7 +25,7 @@ pub use post_policy::{
 };
 pub use presign::{
     LIST_PARAMETERS, MAX_EXPIRES, OBJECT_PARAMETERS, PresignError, PresignRequest, REQUEST_PAYER,
-    RESPONSE_OVERRIDES, VERSION_ID,
+    RESPONSE_OVERRIDES, VERSION_ID, tagging,
 };
 
 /// The service as credential scopes spell it, for all but some endpoints ([`Endpoint::service`]).

@@ -568,7 +568,7 @@ fn differ_at(a: &str, b: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::s3::{BucketError, KeyError};
+    use crate::s3::{BucketError, KeyError, Target, Variant};
     use crate::sigv4::{CanonicalRequestError, DateKey};
     use proptest::prelude::*;
 
@@ -627,6 +627,115 @@ mod tests {
         check("[::1]:9000", "/my-bucket/k", (false, "[::1]:9000", "my-bucket", "k"));
         let look_alike = "my-bucket.s3.us-east-1.amazonaws.com.evil.test";
         check(look_alike, "/my-bucket/k", (false, look_alike, "my-bucket", "k"));
+    }
+
+    /// Every form of host, and what the prompt is written from.
+    #[test]
+    fn every_endpoint_is_told() {
+        #[track_caller]
+        fn check(host: &str, path: &str, service: &str, expected: (EndpointKind, &str, &str)) {
+            let text = GOOD
+                .replace("examplebucket.s3.us-east-1.amazonaws.com", host)
+                .replace("/a%20b/%C3%BC.txt", path)
+                .replace("%2Fs3%2F", &format!("%2F{service}%2F"));
+            let parsed = ParsedPresign::parse(&text).unwrap();
+            assert_eq!((parsed.endpoint().kind(), parsed.bucket(), parsed.key()), expected, "{host}");
+            assert_eq!(parsed.scope().service(), service);
+            assert!(parsed.is_aws_host());
+        }
+        use EndpointKind as K;
+        check("s3.dualstack.us-east-1.amazonaws.com", "/my.bucket/k", "s3", (K::Bucket, "my.bucket", "k"));
+        check("my-bucket.s3-fips.us-east-1.amazonaws.com", "/k", "s3", (K::Bucket, "my-bucket", "k"));
+        check("my-bucket.s3-accelerate.amazonaws.com", "/b/k", "s3", (K::Accelerate, "my-bucket", "b/k"));
+        let point = "ap-1-123456789012";
+        let host = |rest: &str| format!("{point}.{rest}.us-east-1.amazonaws.com");
+        check(&host("s3-accesspoint"), "/k", "s3", (K::AccessPoint, point, "k"));
+        check(&host("s3-object-lambda"), "/k", "s3-object-lambda", (K::ObjectLambda, point, "k"));
+        check(&host("op-1a.s3-outposts"), "/k", "s3-outposts", (K::Outpost, point, "k"));
+        let zone = "b--use1-az4--x-s3";
+        let host = format!("{zone}.s3express-use1-az4.us-east-1.amazonaws.com");
+        check(&host, "/k", "s3express", (K::Directory, zone, "k"));
+        let vpc = "b-1.bucket.vpce-1a-2b.s3.us-east-1.vpce.amazonaws.com";
+        check(vpc, "/k", "s3", (K::Bucket, "b-1", "k"));
+
+        // The host decides on the service.
+        let text = GOOD.replace("examplebucket.s3.us-east-1.amazonaws.com", &host);
+        let error = ParseError::Service { scope: "s3".into(), host: "s3express" };
+        assert_eq!(ParsedPresign::parse(&text).err(), Some(error));
+    }
+
+    #[test]
+    fn a_bucket_before_another_host_is_read_when_told() {
+        let text = GOOD.replace("examplebucket.s3.us-east-1.amazonaws.com", "my-bucket.minio.test:9000");
+        let parsed = ParsedPresign::parse_virtual_hosted(&text).unwrap();
+        assert_eq!((parsed.bucket(), parsed.key()), ("my-bucket", "a b/ü.txt"));
+        assert_eq!(parsed.authority(), "minio.test:9000");
+        assert!(parsed.endpoint().is_virtual_hosted() && !parsed.is_aws_host());
+        for bad in ["localhost", "my-bucket.127.0.0.1", "my-bucket.1"] {
+            let text = GOOD.replace("examplebucket.s3.us-east-1.amazonaws.com", bad);
+            assert!(matches!(ParsedPresign::parse_virtual_hosted(&text), Err(ParseError::Host(_))), "{bad}");
+        }
+        // AWS's hosts say it themselves.
+        let parsed = ParsedPresign::parse_virtual_hosted(GOOD).unwrap();
+        assert_eq!(parsed.authority(), "s3.us-east-1.amazonaws.com");
+    }
+
+    #[test]
+    fn a_list_has_no_key_and_parameters_of_its_own() {
+        let list = GOOD.replace("/a%20b/%C3%BC.txt", "/").replace(
+            "&response-content-type=text%2Fplain&versionId=3%2FL4",
+            "&list-type=2&prefix=a%2F&x-amz-request-payer=requester",
+        );
+        let parsed = ParsedPresign::parse(&list).unwrap();
+        assert_eq!((parsed.bucket(), parsed.key()), ("examplebucket", ""));
+        let names: Vec<_> = parsed.parameters().iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["list-type", "prefix", "x-amz-request-payer"]);
+
+        let error = |from: &str, to: &str| ParsedPresign::parse(&list.replacen(from, to, 1)).err();
+        assert_eq!(
+            error("&list-type=2", "&list-type=2&partNumber=1"),
+            Some(ParseError::Parameter("partNumber".into()))
+        );
+        // With another method it would make or delete the bucket.
+        for method in ["PUT", "DELETE", "POST"] {
+            let expected = ParseError::Invalid(PresignError::Key(KeyError::Empty));
+            assert_eq!(error("GET", method), Some(expected), "{method}");
+        }
+        assert_eq!(error("GET\n/\n", "GET\n/k\n"), Some(ParseError::Parameter("list-type".into())));
+        // In the path there is no slash after the bucket.
+        let path = list.replace("examplebucket.", "").replace("GET\n/\n", "GET\n/examplebucket\n");
+        assert_eq!(ParsedPresign::parse(&path).unwrap().bucket(), "examplebucket");
+        let slash = path.replace("/examplebucket\n", "/examplebucket/\n");
+        assert!(matches!(ParsedPresign::parse(&slash), Err(ParseError::NotCanonical(_))));
+    }
+
+    #[test]
+    fn parts_and_directory_sessions_are_read() {
+        let text = GOOD
+            .replace(
+                "&response-content-type=text%2Fplain&versionId=3%2FL4",
+                "&partNumber=3&uploadId=VXBs%2Bb2Fk",
+            )
+            .replace("GET", "PUT");
+        let parsed = ParsedPresign::parse(&text).unwrap();
+        let part = ("partNumber".to_owned(), "3".to_owned());
+        assert_eq!(parsed.parameters(), [part, ("uploadId".to_owned(), "VXBs+b2Fk".to_owned())]);
+
+        // The token of a directory bucket's session is for directory buckets.
+        check_form("&X-Amz-Security-Token=IQo%2F%2B%3D%3D", "&X-Amz-S3session-Token=IQo%2F%2B%3D%3D");
+        check(
+            "&X-Amz-Security-Token=IQo%2F%2B%3D%3D",
+            "&X-Amz-S3session-Token=1&X-Amz-Security-Token=2",
+            ParseError::Twice(TOKEN.into()),
+        );
+        let host = "b--use1-az4--x-s3.s3express-use1-az4.us-east-1.amazonaws.com";
+        let text = GOOD
+            .replace("examplebucket.s3.us-east-1.amazonaws.com", host)
+            .replace("%2Fs3%2F", "%2Fs3express%2F")
+            .replace("X-Amz-Security-Token", "X-Amz-S3session-Token");
+        let parsed = ParsedPresign::parse(&text).unwrap();
+        assert!(parsed.has_session_token());
+        assert!(!format!("{parsed:?}").contains("IQo"));
     }
 
     /// [`GOOD`] with one part replaced.
@@ -871,11 +980,17 @@ mod tests {
         (
             prop::sample::select(vec!["GET", "HEAD", "PUT", "DELETE", "x-odd~method"]),
             prop::sample::select(vec![
-                None,
-                Some("http://127.0.0.1:9000"),
-                Some("https://minio.example.com"),
+                (None, "examplebucket"),
+                (None, "my.bucket.example"),
+                (None, "b--euw1-az1--x-s3"),
+                (None, "arn:aws:s3:eu-west-1:123456789012:accesspoint/my-ap"),
+                (None, "arn:aws:s3-object-lambda:eu-west-1:123456789012:accesspoint/my-ap"),
+                (None, "arn:aws:s3-outposts:eu-west-1:123456789012:outpost/op-1/accesspoint/my-ap"),
+                (Some("http://127.0.0.1:9000"), "examplebucket"),
+                (Some("https://minio.example.com"), "my.bucket.example"),
+                (Some("https://bucket.vpce-1a.s3.eu-west-1.vpce.amazonaws.com"), "examplebucket"),
             ]),
-            prop::sample::select(vec!["examplebucket", "my.bucket.example"]),
+            (any::<bool>(), any::<bool>()),
             "\\PC{1,24}|[ /.%+&=?#]{1,12}",
             (0..=AmzDate::MAX_UNIX, 1..=604_800_u64),
             prop::option::of("[!-~]{1,40}"),
@@ -884,16 +999,31 @@ mod tests {
             prop::option::of("[ -~]{0,24}"),
         )
             .prop_map(
-                |(method, url, bucket, key, (time, expires), token, version_id, disposition, header)| {
-                    let endpoint =
-                        url.map_or_else(|| Endpoint::aws("eu-west-1"), |url| Endpoint::custom(url, "garage"));
+                |(
+                    method,
+                    (url, name),
+                    (dual_stack, fips),
+                    key,
+                    (time, expires),
+                    token,
+                    version_id,
+                    disposition,
+                    header,
+                )| {
+                    let variant = Variant { dual_stack, fips, ..Variant::default() };
+                    let target = match url {
+                        Some(url) => Target::server(url, "eu-west-1", name, Variant::default()),
+                        None => Target::aws(name, Some("eu-west-1"), variant)
+                            .or_else(|_| Target::aws(name, Some("eu-west-1"), Variant::default())),
+                    };
+                    let Target { endpoint, bucket } = target.unwrap();
                     let query: Vec<_> =
                         disposition.iter().map(|d| ("response-content-disposition", d.as_str())).collect();
                     let headers: Vec<_> = header.iter().map(|h| ("X-Amz-Meta-Note", h.as_str())).collect();
                     let request = PresignRequest {
                         method,
-                        endpoint: &endpoint.unwrap(),
-                        bucket,
+                        endpoint: &endpoint,
+                        bucket: &bucket,
                         key: &key,
                         access_key_id: "AKIAIOSFODNN7EXAMPLE",
                         time,

@@ -498,6 +498,21 @@ impl<'a> Iterator for Sorted<'a> {
     }
 }
 
+/// An object's tags as the header `x-amz-tagging` has them: in the form of a query.
+#[must_use]
+pub fn tagging(tags: &[(String, String)]) -> String {
+    let mut out = Vec::new();
+    for (name, value) in tags {
+        if !out.is_empty() {
+            out.push(b'&');
+        }
+        encode_query(&mut out, name.as_bytes());
+        out.push(b'=');
+        encode_query(&mut out, value.as_bytes());
+    }
+    text(out)
+}
+
 fn put_parameter(out: &mut Vec<u8>, name: &str, value: &str) {
     out.extend_from_slice(name.as_bytes());
     out.push(b'=');
@@ -574,6 +589,12 @@ mod tests {
         check(|r| r.key = "", PresignError::Key(KeyError::Empty));
         let long = "k".repeat(1025);
         assert_eq!(with(|r| r.key = leak(&long)), Err(PresignError::Key(KeyError::TooLong(1025))));
+        for method in ["PUT", "DELETE", "POST"] {
+            let list =
+                |r: &mut PresignRequest<'_>| (r.method, r.key, r.query) = (method, "", &[("list-type", "2")]);
+            check(list, PresignError::Key(KeyError::Empty));
+        }
+        check(|r| (r.key, r.query) = ("", &[("partNumber", "2")]), PresignError::Key(KeyError::Empty));
         check(|r| r.bucket = "B", PresignError::Bucket(BucketError::Length("B".into())));
         check(|r| r.bucket = "a/b", PresignError::Bucket(BucketError::Character("a/b".into())));
         check(|r| r.expires = 0, PresignError::Expires(0));
@@ -612,6 +633,14 @@ mod tests {
             assert!(link.contains(&format!("&X-Amz-Expires={expires}&")), "{link}");
         }
         with(|r| r.key = leak(&"ü".repeat(512))).unwrap();
+        let link =
+            with(|r| (r.key, r.query) = ("", &[("prefix", "a/"), (REQUEST_PAYER, "requester")])).unwrap();
+        assert!(
+            link.starts_with("https://examplebucket.s3.us-east-1.amazonaws.com/?X-Amz-Algorithm"),
+            "{link}"
+        );
+        assert!(link.contains("host&prefix=a%2F&x-amz-request-payer=requester&X-Amz-Signature="), "{link}");
+        assert!(with(|r| r.query = &[("X-Amz-Request-Payer", "requester")]).is_err());
     }
 
     #[test]

@@ -173,7 +173,8 @@ pub enum Op {
         #[cfg_attr(test, ts(optional))]
         new: Option<Password>,
     },
-    /// Keep the key's password in the system's keychain. [`Answer::PasswordRemembered`].
+    /// Keep the key's password in the system's keychain, or in an encrypted file where there is none.
+    /// [`Answer::PasswordRemembered`].
     RememberPassword {},
     /// Remove it from there. [`Answer::PasswordForgotten`].
     ForgetPassword {},
@@ -368,7 +369,12 @@ pub enum Answer {
     /// To [`Op::ChangePassword`].
     PasswordChanged {},
     /// To [`Op::RememberPassword`].
-    PasswordRemembered {},
+    PasswordRemembered {
+        /// In an encrypted file, for there is no keychain.
+        #[serde(default, skip_serializing_if = "is_false")]
+        #[cfg_attr(test, ts(optional, as = "Option<bool>"))]
+        in_file: bool,
+    },
     /// To [`Op::ForgetPassword`].
     PasswordForgotten {
         /// Whether it was remembered.

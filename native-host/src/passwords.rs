@@ -88,7 +88,8 @@ impl Passwords {
         Some(AccessKey::from_bytes(bytes.as_slice().try_into().ok()?))
     }
 
-    /// Remembers the key of the card with this salt: in the keychain, else in a file encrypted with the passphrase.
+    /// Remembers the key of the card with this salt: in the keychain, else in a file encrypted with the passphrase. Whether
+    /// it is in a file.
     ///
     /// # Errors
     /// [`PasswordsError`].
@@ -97,7 +98,7 @@ impl Passwords {
         salt: &[u8],
         key: &AccessKey,
         passphrase: Option<&Secret>,
-    ) -> Result<(), PasswordsError> {
+    ) -> Result<bool, PasswordsError> {
         let entry = entry(salt);
         let keychain = match keychain::system() {
             Err(KeychainError::Unavailable(why)) => {
@@ -109,12 +110,13 @@ impl Passwords {
                     files.delete(&name, keychain::system)?;
                 }
                 files.create(&name, Unlock::Passphrase(passphrase), key.expose())?;
-                return Ok(());
+                return Ok(true);
             }
             keychain => keychain?,
         };
         keychain.set(&entry, key.expose())?;
-        Ok(write_atomically(&self.folder.join(entry), b"")?)
+        write_atomically(&self.folder.join(entry), b"")?;
+        Ok(false)
     }
 
     /// Forgets it. Whether it was remembered.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use keyfob_core::identity::{IdentityError, IdentityName};
 use keyfob_core::message::{
-    self, Account, Answer, ErrorCode, Event, Failure, Identity, Op, Password, Request, Scheme,
+    self, Account, Answer, ErrorCode, Event, Failure, Identity, KeyKind, Op, Password, Request, Scheme,
     SignatureVersion, Wants,
 };
 use keyfob_core::oath::{
@@ -383,7 +383,10 @@ impl Service {
                     }
                     if key.is_locked() {
                         let described = key.describe()?;
-                        let what = format!("the password of the key in {}", described.label);
+                        let what = match described.kind {
+                            KeyKind::Software => format!("the password of the {}", described.label),
+                            _ => format!("the password of the key in {}", described.label),
+                        };
                         let wants = Wants { key: described.id, what };
                         return Ok(Err(StillLocked { salt, label: described.label, wants }));
                     }
@@ -487,18 +490,30 @@ impl Service {
             })?;
             Ok((salt, label, access_key))
         })?;
-        if self.passwords.has(&salt) {
-            match &access_key {
-                Some(access_key) => self.passwords.remember(&salt, access_key, self.passphrase().as_ref()),
-                None => self.passwords.forget(&salt).map(drop),
-            }
-            .map_err(passwords_failure)?;
-        }
-        match access_key {
+        match access_key.clone() {
             Some(key) => {
-                self.unlocked.put(Unlocked { salt, key: Locked::new(key), label, remembered: false });
+                self.unlocked.put(Unlocked {
+                    salt: salt.clone(),
+                    key: Locked::new(key),
+                    label,
+                    remembered: false,
+                });
             }
             None => self.unlocked.forget(&salt),
+        }
+        if self.passwords.has(&salt) {
+            match &access_key {
+                Some(access_key) => {
+                    self.passwords.remember(&salt, access_key, self.passphrase().as_ref()).map(drop)
+                }
+                None => self.passwords.forget(&salt).map(drop),
+            }
+            .map_err(|error| {
+                let Refusal(failure) = passwords_failure(error);
+                let message = format!("the password was changed, but not remembered: {}", failure.message);
+                let hint = Some("`keyfob oath access remember`, once that is mended".to_owned());
+                Refusal(Failure { message, hint, ..failure })
+            })?;
         }
         Ok(Answer::PasswordChanged {})
     }
@@ -507,15 +522,13 @@ impl Service {
         let (salt, wanted) = self.open(choice, true, |key| {
             Ok((key.selected().salt.clone(), key.selected().challenge.is_some()))
         })?;
-        match self.unlocked.get(&salt) {
-            Some((known, _)) if wanted => {
-                self.passwords
-                    .remember(&salt, &known, self.passphrase().as_ref())
-                    .map_err(passwords_failure)?;
-            }
-            _ => return Err(failure(ErrorCode::NotFound, "this key has no password", "").into()),
-        }
-        Ok(Answer::PasswordRemembered {})
+        let Some((known, _)) = self.unlocked.get(&salt).filter(|_| wanted) else {
+            return Err(failure(ErrorCode::NotFound, "this key has no password", "").into());
+        };
+        let passphrase = self.passphrase();
+        let in_file =
+            self.passwords.remember(&salt, &known, passphrase.as_ref()).map_err(passwords_failure)?;
+        Ok(Answer::PasswordRemembered { in_file })
     }
 
     fn forget(&mut self, choice: Option<&str>) -> Result<Answer, Refusal> {
@@ -839,6 +852,7 @@ impl Service {
             if ids.is_empty() {
                 return Err(no_identity(access_key_id).into());
             }
+            key.commit()?;
             for id in ids {
                 key.call(Delete { id })?;
             }
@@ -1027,6 +1041,7 @@ fn refuse_twin(entries: &[ListEntry], id: &CredentialId, kind: Kind) -> Result<(
 
 /// PUT. Some cards refuse to replace what is there, even where the person wants it.
 fn put(key: &mut Conversation<'_>, put: Put, replaced: bool) -> Result<(), Refusal> {
+    key.commit()?;
     match key.call(put) {
         Err(KeyError::Oath(OathError::Exists)) if replaced => Err(failure(
             ErrorCode::Exists,
@@ -1125,7 +1140,8 @@ mod tests {
         let client = |caller| Client::new(caller, crate::config::Config::default(), |_| None);
         let browser = client(policy::Caller::Browser { extension: "x".to_owned() });
         let mut note = |client: &Client, account: &str, valid_from| {
-            service.note(client, account, valid_from).is_ok().then(|| service.submitted.len())
+            let noted = service.note(client, account, valid_from).is_ok();
+            noted.then_some(service.submitted.len())
         };
         assert_eq!(note(&browser, "a", 990), Some(1));
         assert_eq!(note(&browser, "a", u64::MAX), None);

@@ -265,7 +265,11 @@ replaced: boolean, } | { "name": "deleted",
 /**
  * The name that was on the key.
  */
-deleted: string, } | { "name": "password-changed", } | { "name": "password-remembered", } | { "name": "password-forgotten", 
+deleted: string, } | { "name": "password-changed", } | { "name": "password-remembered", 
+/**
+ * In an encrypted file, for there is no keychain.
+ */
+in_file?: boolean, } | { "name": "password-forgotten", 
 /**
  * Whether it was remembered.
  */

@@ -60,6 +60,7 @@ pub(super) struct Global {
 }
 
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one, and it is not moved about")]
 pub(super) enum Command {
     /// List the keys that are plugged in
     List,

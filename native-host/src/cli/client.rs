@@ -30,6 +30,11 @@ impl Global {
     pub(super) fn one_key(&self) -> Result<Option<String>, Failure> {
         match self.key.as_slice() {
             [] => Ok(None),
+            [key] if key.trim().is_empty() => Err(failure(
+                ErrorCode::InvalidInput,
+                "the key that is named has no name",
+                "give --key SERIAL, or leave it out",
+            )),
             [key] => Ok(Some(key.clone())),
             _ => Err(failure(
                 ErrorCode::InvalidInput,

@@ -216,10 +216,13 @@ fn code(global: &Global, code: args::Code) -> Result<(), Failure> {
             Answer::Code { account, code: calculated } => {
                 let late = calculated.valid_until.is_some_and(|until| until <= service::unix_time());
                 if code.at.is_none() && late {
-                    let text =
-                        format!("The code of {account} has run out while the key waited: ask for another.");
-                    output::note(false, &text);
-                } else if calculated.submitted {
+                    return Err(failure(
+                        ErrorCode::TouchTimeout,
+                        format!("the code of {account} has run out while the key waited"),
+                        "ask for another",
+                    ));
+                }
+                if calculated.submitted {
                     let text = format!(
                         "AWS has had this code of {account}, and takes none twice: --fresh waits for the next."
                     );
@@ -654,7 +657,8 @@ fn access(global: &Global, access: &args::Access) -> Result<(), Failure> {
     let done = match client.ask(op)? {
         Answer::PasswordChanged {} if cleared => "The key has no password.",
         Answer::PasswordChanged {} => "The password is set.",
-        Answer::PasswordRemembered {} => "The password is in the system's keychain.",
+        Answer::PasswordRemembered { in_file: true } => "The password is in an encrypted file.",
+        Answer::PasswordRemembered { .. } => "The password is in the system's keychain.",
         Answer::PasswordForgotten { was_remembered: true } => "The password is forgotten.",
         Answer::PasswordForgotten { .. } => "The password was not remembered.",
         other => return unexpected(other),

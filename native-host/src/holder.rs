@@ -362,7 +362,6 @@ impl Desk for Local {
 impl Desk for Seat {
     fn ask(&self, request: Request, replies: Replies) {
         let asker = Asker { seat: self.number, id: request.id.clone(), replies };
-        self.shared.touch();
         let mut state = self.shared.state();
         if state.dead {
             drop(state);
@@ -391,6 +390,7 @@ impl Desk for Seat {
             }
             _ => {}
         }
+        self.shared.touch();
         let waiting = state.questions().flat_map(|q| &q.askers).filter(|a| a.seat == self.number).count();
         if waiting >= MAX_WAITING {
             drop(state);

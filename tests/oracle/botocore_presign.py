@@ -7,6 +7,10 @@ A question is {"method", "endpoint" (URL or null for AWS), "region", "path_style
 GET, HEAD, PUT and DELETE without headers of their own go through a real S3 client, which finds host, path and
 parameters by itself; whatever a client has no name for goes to its signer, with the path quoted by urllib.
 
+{"form": {"operation", "parameters", "region", "endpoint", "addressing", "accelerate", "dual_stack", "fips"}, "access_key_id",
+"secret_access_key", "session_token", "time", "expires"} goes through a real client whatever it is, which chooses the endpoint
+from the bucket or ARN among the parameters.
+
 {"bench": N} answers {"microseconds"}: the time of one generate_presigned_url, best of several rounds of N.
 """
 
@@ -74,6 +78,31 @@ def client(question):
     return clients[which]
 
 
+def by_form(question):
+    form = question["form"]
+    s3 = {"addressing_style": form["addressing"], "us_east_1_regional_endpoint": "regional"}
+    if form["accelerate"]:
+        s3["use_accelerate_endpoint"] = True
+    # Directory buckets too are asked with the identity itself: a session would want a server.
+    s3["disable_s3_express_session_auth"] = True
+    made = session.create_client(
+        "s3",
+        region_name=form["region"],
+        endpoint_url=form["endpoint"],
+        aws_access_key_id=question["access_key_id"],
+        aws_secret_access_key=question["secret_access_key"],
+        aws_session_token=question["session_token"],
+        config=Config(
+            signature_version="s3v4",
+            request_checksum_calculation="when_required",
+            use_dualstack_endpoint=form["dual_stack"],
+            use_fips_endpoint=form["fips"],
+            s3=s3,
+        ),
+    )
+    return made.generate_presigned_url(form["operation"], form["parameters"], question["expires"])
+
+
 def by_client(question):
     arguments = {"Bucket": question["bucket"], "Key": question["key"]}
     if question["version_id"] is not None:
@@ -107,6 +136,8 @@ def by_signer(question):
 def answer(question):
     global now
     now = question["time"]
+    if "form" in question:
+        return recorded(by_form(question))
     # Not every operation of the client takes every parameter.
     takes = question["method"] == "GET" or (
         question["method"] in OPERATIONS
@@ -114,7 +145,10 @@ def answer(question):
         and (question["version_id"] is None or question["method"] != "PUT")
     )
     named = all(name in ARGUMENTS for name, _ in question["query"])
-    url = by_client(question) if takes and named and not question["headers"] else by_signer(question)
+    return recorded(by_client(question) if takes and named and not question["headers"] else by_signer(question))
+
+
+def recorded(url):
     return {
         "canonical_request": seen["canonical_request"],
         "string_to_sign": seen["string_to_sign"],

@@ -10,13 +10,18 @@ use keyfob_fuzz::within;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| within((1 << 16) + 64 * text.len(), || {
-    let parsed = match ParsedPresign::parse(text) {
-        Ok(parsed) => parsed,
+    if let Ok(parsed) = ParsedPresign::parse_virtual_hosted(text) {
+        check(text, &parsed);
+    }
+    match ParsedPresign::parse(text) {
+        Ok(parsed) => check(text, &parsed),
         Err(error) => {
             assert!(!error.to_string().contains(|c: char| c.is_control()), "{error}");
-            return;
         }
-    };
+    }
+}));
+
+fn check(text: &str, parsed: &ParsedPresign) {
     assert_eq!(parsed.canonical_request(), text);
     // Read once more, in the plainest way.
     let mut lines = text.split('\n');
@@ -25,24 +30,33 @@ fuzz_target!(|text: &str| within((1 << 16) + 64 * text.len(), || {
     assert_eq!(parsed.method(), method);
     assert_eq!(query.matches("X-Amz-Credential=").count(), 1);
     assert!(query.contains(&format!("X-Amz-Credential={}%2F", parsed.access_key_id())));
-    assert!(query.contains(&format!("%2F{}%2Fs3%2Faws4_request", parsed.region())));
+    let service = parsed.scope().service();
+    assert!(matches!(service, "s3" | "s3-object-lambda" | "s3-outposts" | "s3express"));
+    assert!(query.contains(&format!("%2F{}%2F{service}%2Faws4_request", parsed.region())));
     assert!(query.contains(&format!("X-Amz-Date={}", parsed.date().as_str())));
     assert!(query.contains(&format!("X-Amz-Expires={}", parsed.expires())));
     assert!((1..=604_800).contains(&parsed.expires()));
-    assert_eq!(query.contains("X-Amz-Security-Token="), parsed.has_session_token());
+    let token = query.contains("X-Amz-Security-Token=") || query.contains("X-Amz-S3session-Token=");
+    assert_eq!(token, parsed.has_session_token());
+    assert_eq!(parsed.is_aws_host(), aws(parsed.host()));
+    // Without a key only a list is signed, never what would make or delete a bucket.
+    assert!(!parsed.key().is_empty() || matches!(method, "GET" | "HEAD"));
     assert_eq!(query.contains("versionId="), parsed.version_id().is_some());
     assert!(text.contains(&format!("\nhost:{}\n", parsed.host())));
     let virtual_host = parsed.host() == format!("{}.{}", parsed.bucket(), parsed.authority());
     let object = if virtual_host {
         format!("/{}", parsed.key())
+    } else if parsed.key().is_empty() {
+        format!("/{}", parsed.bucket())
     } else {
         format!("/{}/{}", parsed.bucket(), parsed.key())
     };
     assert!(virtual_host || parsed.host() == parsed.authority());
     assert_eq!(decoded(path), object.as_bytes());
 
-    let key =
-        DateKey::new([1; 32], *parsed.date()).signing_key(parsed.region(), "s3").expect("the parsed scope");
+    let key = DateKey::new([1; 32], *parsed.date())
+        .signing_key(parsed.region(), service)
+        .expect("the parsed scope");
     let url = match parsed.sign(&key, Scheme::Https) {
         Ok(url) => url,
         // The scheme's own port, spelled out.
@@ -54,7 +68,22 @@ fuzz_target!(|text: &str| within((1 << 16) + 64 * text.len(), || {
     assert!(url.bytes().all(|b| b.is_ascii_graphic()), "{url:?}");
     // Neither a user's name nor another host for somebody who reads the link.
     assert!(!parsed.host().contains(['@', '/', '\\', '?', '#', '%']), "{url:?}");
-}));
+}
+
+/// Whether a host is AWS's, the plain way.
+fn aws(host: &str) -> bool {
+    let suffixes = [
+        "amazonaws.com",
+        "amazonaws.com.cn",
+        "amazonaws.eu",
+        "c2s.ic.gov",
+        "sc2s.sgov.gov",
+        "cloud.adc-e.uk",
+        "csp.hci.ic.gov",
+    ];
+    let name = host.split(':').next().unwrap_or(host);
+    suffixes.iter().any(|suffix| name == *suffix || name.ends_with(&format!(".{suffix}")))
+}
 
 /// Percent-decoding, written for this.
 fn decoded(text: &str) -> Vec<u8> {

@@ -251,6 +251,30 @@ fn a_browser_gets_nothing_else() {
     );
     host.refused(&presign(&canonical("DELETE", &endpoint, now(), &[])), "forbidden");
     host.refused(&presign(&canonical("GET", &endpoint, now(), &[("x-amz-meta-a", "b")])), "forbidden");
+    for header in ["x-amz-acl", "x-amz-tagging", "x-amz-server-side-encryption", "content-length", "range"] {
+        host.refused(&presign(&canonical("PUT", &endpoint, now(), &[(header, "1")])), "forbidden");
+    }
+    for parameter in ["partNumber", "uploadId", "uploads", "x-amz-request-payer"] {
+        let with = good.replacen("\nhost:", &format!("&{parameter}=1\nhost:"), 1);
+        host.refused(&presign(&with), "forbidden");
+    }
+    let path = good.lines().nth(1).unwrap();
+    let list = good.replacen(path, "/", 1).replacen("\nhost:", "&list-type=2\nhost:", 1);
+    host.refused(&presign(&list), "forbidden");
+    for other in [
+        "bucket.s3.dualstack.eu-west-1.amazonaws.com",
+        "bucket.s3-fips.eu-west-1.amazonaws.com",
+        "bucket.s3-accelerate.amazonaws.com",
+        "bucket-123456789012.s3-accesspoint.eu-west-1.amazonaws.com",
+        "bucket.bucket.vpce-1a.s3.eu-west-1.vpce.amazonaws.com",
+    ] {
+        host.refused(&presign(&good.replace("bucket.s3.eu-west-1.amazonaws.com", other)), "forbidden");
+    }
+    // That a bucket stands before a host is for the command line to say: the bytes do not.
+    let text = good.replace("bucket.s3.eu-west-1.amazonaws.com", "bucket.localhost:9000");
+    let op =
+        json!({ "name": "presign", "canonical_request": text, "scheme": "http", "virtual_hosted": true });
+    host.refused(&op, "forbidden");
     host.refused(&presign(&good.replace("UNSIGNED-PAYLOAD", &"a".repeat(64))), "invalid-input");
     host.refused(&presign(""), "invalid-input");
     let other = Endpoint::custom("https://evil.test", "us-east-1").unwrap();
@@ -475,7 +499,10 @@ fn a_touch_after_a_cancel_buys_nothing() {
     other.send(&request("n", &next));
     let waiting = other.receive();
     assert_eq!(waiting["event"]["name"], "waiting", "{waiting}");
-    assert!(waiting["event"]["why"].as_str().unwrap().contains("waits for a touch for native_messaging"), "{waiting}");
+    assert!(
+        waiting["event"]["why"].as_str().unwrap().contains("waits for a touch for native_messaging"),
+        "{waiting}"
+    );
     host.send(&request("b", &cancel("a")));
     assert_eq!(host.receive()["error"]["code"], "cancelled");
     let touch = loop {

@@ -47,7 +47,7 @@ const DIGITS: usize = 32;
 const BUFFER: u32 = 64 << 10;
 
 /// How long the agent may take to offer the next instance of its pipe, after somebody has taken the last.
-const BUSY: Duration = Duration::from_millis(500);
+const BUSY: Duration = Duration::from_secs(2);
 
 // <https://learn.microsoft.com/windows/win32/debug/system-error-codes>, `CreateFileW`.
 const ERROR_PIPE_BUSY: i32 = 231;
@@ -485,16 +485,22 @@ mod tests {
     #[test]
     fn many_come_at_once() {
         let (_folder, socket, listener) = listener();
+        let listener = Arc::new(listener);
+        let closer = Arc::clone(&listener);
         let fronts: Vec<_> = (0..50)
             .map(|_| {
                 let socket = socket.clone();
                 std::thread::spawn(move || Stream::connect(&socket).unwrap().read(&mut [0]).unwrap())
             })
             .collect();
-        for _ in &fronts {
-            listener.accept().unwrap().write_all(b"x").unwrap();
-        }
+        let serving = std::thread::spawn(move || {
+            while let Ok(mut agent) = listener.accept() {
+                agent.write_all(b"x").unwrap();
+            }
+        });
         assert!(fronts.into_iter().all(|front| front.join().unwrap() == 1));
+        closer.close();
+        serving.join().unwrap();
     }
 
     #[test]

@@ -24,6 +24,29 @@ impl S3s {
     ///
     /// If it is not installed or does not come up within ten seconds.
     pub fn start(access_key_id: &str, secret_access_key: &str, bucket: &str) -> Result<Self> {
+        Self::start_as(access_key_id, secret_access_key, bucket, None)
+    }
+
+    /// The same, for which the bucket stands before `domain` and the port.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::start`].
+    pub fn start_virtual_hosted(
+        access_key_id: &str,
+        secret_access_key: &str,
+        bucket: &str,
+        domain: &str,
+    ) -> Result<Self> {
+        Self::start_as(access_key_id, secret_access_key, bucket, Some(domain))
+    }
+
+    fn start_as(
+        access_key_id: &str,
+        secret_access_key: &str,
+        bucket: &str,
+        domain: Option<&str>,
+    ) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("keyfob-s3-").tempdir()?;
         let root = folder.path().join("root");
         std::fs::create_dir_all(root.join(bucket))?;
@@ -33,6 +56,7 @@ impl S3s {
             .args(["--host", "127.0.0.1", "--port", &port.to_string()])
             // It takes its key no other way; this one protects a temporary folder.
             .args(["--access-key", access_key_id, "--secret-key", secret_access_key])
+            .args(domain.map(|domain| format!("--domain={domain}:{port}")))
             .arg(&root);
         let log = folder.path().join("log");
         let leash = Leash::start(&command, &log)?;
@@ -40,6 +64,11 @@ impl S3s {
         poll("the S3 server", || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok())
             .with_context(|| std::fs::read_to_string(log).unwrap_or_default())?;
         Ok(server)
+    }
+
+    /// Where it listens, on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// `http://127.0.0.1:PORT`.

@@ -1,5 +1,8 @@
 //! Presigned links against a real S3 server that verifies signatures.
 
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpStream};
+
 use keyfob_tests::home::Home;
 use keyfob_tests::s3s::S3s;
 use ureq::Agent;
@@ -28,10 +31,14 @@ impl Fixture {
 
     #[track_caller]
     fn presign(&self, key: &str, options: &[&str]) -> String {
+        self.presign_at(key, &[&["--endpoint", &self.server.endpoint()], options].concat())
+    }
+
+    /// The same at an endpoint among the options.
+    #[track_caller]
+    fn presign_at(&self, key: &str, options: &[&str]) -> String {
         let object = format!("s3://{BUCKET}/{key}");
-        let endpoint = self.server.endpoint();
-        let fixed =
-            ["--key", "soft:demo", "presign", &object, "--endpoint", &endpoint, "--region", "eu-west-1"];
+        let fixed = ["--key", "soft:demo", "presign", &object, "--region", "eu-west-1"];
         self.home.succeed(&[&fixed, options].concat(), "").unwrap().trim().to_owned()
     }
 
@@ -71,6 +78,167 @@ fn a_put_link_stores_and_a_get_link_fetches() {
     let url = fixture.presign(&longest, &[]);
     let (status, body) = fixture.get(&url);
     assert_eq!((longest.len(), status), (1024, 404), "{}", String::from_utf8_lossy(&body));
+}
+
+/// Status and body of a request as it is, to a server whose name nobody resolves.
+fn ask(port: u16, method: &str, url: &str) -> (u16, String) {
+    let (host, rest) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    write!(stream, "{method} /{rest} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+#[test]
+fn a_bucket_stands_before_the_host_where_it_is_told_to() {
+    let mut fixture = Fixture::new();
+    let server = S3s::start_virtual_hosted(ACCESS_KEY_ID, SECRET_ACCESS_KEY, BUCKET, "s3.test").unwrap();
+    server.put(BUCKET, "a/b c.txt", b"content").unwrap();
+    fixture.server = server;
+    let port = fixture.server.port();
+    let endpoint = format!("http://s3.test:{port}");
+    let virtual_hosted = ["--endpoint", &endpoint, "--addressing", "virtual"];
+    let url = fixture.presign_at("a/b c.txt", &virtual_hosted);
+    assert!(url.starts_with(&format!("http://{BUCKET}.s3.test:{port}/a/b%20c.txt?")), "{url}");
+    let (status, body) = ask(port, "GET", &url);
+    assert_eq!((status, body.contains("content")), (200, true), "{body}");
+    assert_eq!(ask(port, "GET", &url.replace("b%20c", "b%20d")).0, 403);
+    let list = fixture.presign_at("a/", &[&virtual_hosted[..], &["--list"]].concat());
+    let (status, body) = ask(port, "GET", &list);
+    assert!(status == 200 && body.contains("<Key>a/b c.txt</Key>"), "{list}: {status} {body}");
+    // The same server's other name for it.
+    let path = fixture.presign_at("a/b c.txt", &["--endpoint", &endpoint]);
+    assert!(path.starts_with(&format!("http://s3.test:{port}/{BUCKET}/a/b%20c.txt?")), "{path}");
+    assert_eq!(ask(port, "GET", &path).0, 200);
+}
+
+#[test]
+fn every_operation_is_one_link() {
+    let fixture = Fixture::new();
+    let text = |url: &str| {
+        let (status, body) = fixture.get(url);
+        (status, String::from_utf8(body).unwrap())
+    };
+    fixture.server.put(BUCKET, "a/1", b"content").unwrap();
+    fixture.server.put(BUCKET, "b/2", b"content").unwrap();
+
+    // A list, of what begins with the prefix alone.
+    let (status, list) = text(&fixture.presign("a/", &["--list", "--query", "max-keys=10"]));
+    assert!(status == 200 && list.contains("<Key>a/1</Key>") && !list.contains("b/2"), "{status} {list}");
+    let (status, list) = text(&fixture.presign("", &["--list"]));
+    assert!(status == 200 && list.contains("<Key>a/1</Key>") && list.contains("<Key>b/2</Key>"), "{list}");
+    let url = fixture.presign("a/", &["--list"]);
+    assert_eq!(fixture.get(&url.replace("prefix=a", "prefix=b")).0, 403);
+
+    // HEAD and DELETE, and nothing else by the same link.
+    let head = fixture.presign("b/2", &["--method", "HEAD"]);
+    assert_eq!(fixture.agent.head(&head).call().unwrap().status().as_u16(), 200);
+    assert_eq!(fixture.get(&head).0, 403);
+    let delete = fixture.presign("b/2", &["--method", "delete"]);
+    assert_eq!(fixture.agent.delete(&delete).call().unwrap().status().as_u16(), 204);
+    assert!(!fixture.server.file(BUCKET, "b/2").exists());
+
+    // An upload in parts.
+    let created = fixture
+        .agent
+        .post(fixture.presign("big", &["--method", "POST", "--query", "uploads="]))
+        .send_empty()
+        .unwrap()
+        .body_mut()
+        .read_to_string()
+        .unwrap();
+    let (_, rest) = created.split_once("<UploadId>").unwrap_or_else(|| panic!("{created}"));
+    let (id, _) = rest.split_once("</UploadId>").unwrap();
+    let mut complete = String::from("<CompleteMultipartUpload>");
+    for (number, byte) in [("1", b'x'), ("2", b'y')] {
+        let part = vec![byte; 5 << 20];
+        let url = fixture.presign("big", &["-X", "PUT", "--upload-id", id, "--part-number", number]);
+        let response = fixture.agent.put(&url).send(&part[..]).unwrap();
+        assert_eq!(response.status().as_u16(), 200, "{url}");
+        let tag = response.headers()["etag"].to_str().unwrap();
+        complete += &format!("<Part><PartNumber>{number}</PartNumber><ETag>{tag}</ETag></Part>");
+        let changed = url.replace(&format!("partNumber={number}"), "partNumber=3");
+        assert_eq!(fixture.put(&changed, b"small"), 403);
+    }
+    complete += "</CompleteMultipartUpload>";
+    let url = fixture.presign("big", &["-X", "POST", "--upload-id", id]);
+    assert_eq!(fixture.agent.post(&url).send(&complete).unwrap().status().as_u16(), 200);
+    let stored = std::fs::read(fixture.server.file(BUCKET, "big")).unwrap();
+    assert_eq!((stored.len(), stored.first(), stored.last()), (10 << 20, Some(&b'x'), Some(&b'y')));
+}
+
+#[test]
+fn what_is_uploaded_is_as_the_link_says() {
+    let fixture = Fixture::new();
+    // SHA-256 of `content`, in base64.
+    let checksum = "7XACtDnprIRfIjV9giusFERzD722AW0+yUMil7nsn3M=";
+    let url = fixture.presign(
+        "a",
+        &[
+            "-X",
+            "PUT",
+            "--content-type",
+            "text/x-test",
+            "--content-length",
+            "7",
+            "--acl",
+            "private",
+            "--tag",
+            "who=a b",
+            "--tag",
+            "c=",
+            "--sse",
+            "AES256",
+            "--header",
+            "x-amz-meta-note=1",
+        ],
+    );
+    let signed = "content-length%3Bcontent-type%3Bhost%3Bx-amz-acl%3Bx-amz-meta-note%3Bx-amz-server-side-encryption%3B\
+                  x-amz-tagging";
+    assert!(url.contains(&format!("X-Amz-SignedHeaders={signed}&")), "{url}");
+    let put = |content_type: &str, tags: &str, body: &[u8]| {
+        let request = fixture.agent.put(&url).content_type(content_type);
+        let request = request.header("x-amz-acl", "private").header("x-amz-tagging", tags);
+        let request = request.header("x-amz-server-side-encryption", "AES256").header("x-amz-meta-note", "1");
+        request.send(body).unwrap().status().as_u16()
+    };
+    assert_eq!(put("text/x-test", "who=a%20b&c=", b"content"), 200);
+    assert_eq!(put("text/html", "who=a%20b&c=", b"content"), 403);
+    assert_eq!(put("text/x-test", "who=eve", b"content"), 403);
+    assert_eq!(put("text/x-test", "who=a%20b&c=", b"other content"), 403);
+    assert_eq!(fixture.put(&url, b"content"), 403);
+
+    let url = fixture.presign("b", &["-X", "PUT", "--checksum", &format!("SHA256={checksum}")]);
+    let put = |checksum: &str, body: &[u8]| {
+        let request = fixture.agent.put(&url).header("x-amz-checksum-sha256", checksum);
+        request.send(body).unwrap().status().as_u16()
+    };
+    assert_eq!(put(checksum, b"content"), 200);
+    assert_eq!(put("47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=", b""), 403);
+    // What the checksum says is the server's to check.
+    assert_eq!(put(checksum, b"another"), 400);
+}
+
+#[test]
+fn how_long_a_link_works_and_what_it_wants_is_said() {
+    let fixture = Fixture::new();
+    let at = ["--at", "2026-11-22T04:00:00Z", "--expires", "15m", "-X", "PUT", "--content-type", "a/b"];
+    let endpoint = fixture.server.endpoint();
+    let object = format!("s3://{BUCKET}/a");
+    let fixed = ["--key", "soft:demo", "presign", &object, "--endpoint", &endpoint];
+    let output = fixture.home.run(&[&fixed[..], &at].concat(), "").unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("It works until 2026-11-22 04:15:00 UTC."), "{said}");
+    assert!(said.contains("must send content-type: a/b"), "{said}");
+    let json = fixture.home.succeed(&[&["--json"], &fixed[..], &at].concat(), "").unwrap();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&json["method"], &json["headers"]["content-type"]), (&"PUT".into(), &"a/b".into()));
+    assert_eq!(json["expires_at"], 1_795_320_900);
+    let quiet = fixture.home.run(&[&["--quiet"], &fixed[..], &at].concat(), "").unwrap();
+    let said = String::from_utf8(quiet.stderr).unwrap();
+    assert!(said.starts_with("Touch your key") && said.lines().count() == 1, "{said}");
 }
 
 #[test]
@@ -156,6 +324,32 @@ fn what_cannot_be_signed_is_refused_with_its_reason() {
     check(&fixture, &["s3://test-bucket/a", "--expires", "8d"], "invalid-input", "604800");
     check(&fixture, &["s3://test-bucket/a", "--expires", "0"], "invalid-input", "604800");
     check(&fixture, &["s3://Bad_Bucket/a"], "invalid-input", "Bad_Bucket");
+    // No endpoint has it all.
+    let object = "s3://test-bucket/a";
+    check(&fixture, &[object, "--fips", "--accelerate"], "invalid-input", "no FIPS endpoint");
+    check(&fixture, &[object, "--path-style", "--accelerate"], "invalid-input", "path addressing");
+    check(&fixture, &["s3://my.bucket/a", "--accelerate"], "invalid-input", "certificate");
+    check(&fixture, &["s3://my.bucket/a", "--addressing", "virtual"], "invalid-input", "certificate");
+    check(&fixture, &[object, "--endpoint", "http://127.0.0.1:1", "--fips"], "invalid-input", "AWS's own");
+    let local = ["--endpoint", "http://127.0.0.1:1", "--addressing", "virtual"];
+    check(&fixture, &[&[object][..], &local].concat(), "invalid-input", "address");
+    check(&fixture, &["s3://b--euw1-az1--x-s3/a", "--path-style"], "invalid-input", "host name each");
+    let arn = "s3://arn:aws:s3:eu-west-1:123456789012:accesspoint/ap-1/a";
+    check(&fixture, &[arn, "--accelerate"], "invalid-input", "access points");
+    let arn = "s3://arn:aws:s3::123456789012:accesspoint/mfzwi23gnjvgw.mrap/a";
+    check(&fixture, &[arn], "invalid-input", "SigV4A");
+    // Another operation than the one that is said.
+    check(&fixture, &[object, "--query", "acl="], "invalid-input", "acl");
+    check(&fixture, &[object, "--query", "prefix=a"], "invalid-input", "prefix");
+    check(&fixture, &[object, "--list", "-X", "DELETE"], "invalid-input", "empty");
+    check(
+        &fixture,
+        &[object, "-X", "PUT", "--header", "x-amz-copy-source=b/c"],
+        "invalid-input",
+        "copy-source",
+    );
+    let secret = "x-amz-server-side-encryption-customer-key=c2VjcmV0";
+    check(&fixture, &[object, "--header", secret], "invalid-input", "is a secret");
     check(
         &fixture,
         &["s3://test-bucket/a", "--identity", "AKIAIOSFODNN7NOTHERE"],

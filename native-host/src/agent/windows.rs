@@ -254,7 +254,6 @@ impl Stream {
     ///
     /// # Errors
     /// None.
-    #[expect(clippy::unnecessary_wraps, reason = "as a socket's")]
     pub(super) fn try_clone(&self) -> io::Result<Self> {
         Ok(Self { shared: Arc::clone(&self.shared) })
     }
@@ -263,7 +262,6 @@ impl Stream {
     ///
     /// # Errors
     /// None.
-    #[expect(clippy::unnecessary_wraps, reason = "as a socket's")]
     pub(super) fn set_read_timeout(&self, limit: Option<Duration>) -> io::Result<()> {
         *self.shared.reading.lock().unwrap_or_else(PoisonError::into_inner) = limit;
         Ok(())
@@ -273,7 +271,6 @@ impl Stream {
     ///
     /// # Errors
     /// None.
-    #[expect(clippy::unnecessary_wraps, reason = "as a socket's")]
     pub(super) fn set_write_timeout(&self, limit: Option<Duration>) -> io::Result<()> {
         *self.shared.writing.lock().unwrap_or_else(PoisonError::into_inner) = limit;
         Ok(())
@@ -283,7 +280,6 @@ impl Stream {
     ///
     /// # Errors
     /// None.
-    #[expect(clippy::unnecessary_wraps, reason = "as a socket's")]
     pub(super) fn shutdown(&self, _: Shutdown) -> io::Result<()> {
         self.shared.closed.send_replace(true);
         Ok(())

@@ -574,10 +574,12 @@ mod tests {
 
     const N: &str = "123456789012";
 
-    /// Everything that reaches AWS: what is named, how, in which region, and the host with the bucket and the service, or
-    /// a part of the reason why not.
+    /// The host with the bucket and the service, or a part of the reason why there is none.
+    type Expected = Result<(&'static str, &'static str), &'static str>;
+
+    /// Everything that reaches AWS: what is named, how, in which region.
     #[rustfmt::skip]
-    fn targets() -> Vec<(String, &'static str, &'static str, Result<(&'static str, &'static str), &'static str>)> {
+    fn targets() -> Vec<(String, &'static str, &'static str, Expected)> {
         let s3 = |host| Ok((host, "s3"));
         let ap = |service: &str, partition: &str, region: &str| format!("arn:{partition}:{service}:{region}:{N}:accesspoint/my-ap");
         let outpost = format!("arn:aws:s3-outposts:us-west-2:{N}:outpost/op-01/accesspoint/my-ap");

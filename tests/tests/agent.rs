@@ -730,6 +730,8 @@ fn others_of_the_same_user_cannot_look_into_it() {
     assert_eq!(mode(&sockets(&home)[0].with_extension("lock")), 0o600);
     let stopped = keyfob(&["agent", "stop"]);
     assert!(stopped.status.success(), "{stopped:?}");
+    // It has let its socket go; its process ends a moment later.
+    poll("the agent to end", || agents(&program).is_empty().then_some(())).unwrap();
 
     // A folder that others may write into is none for it: each process holds the key for itself.
     fs::set_permissions(home.agent_folder(), fs::Permissions::from_mode(0o770)).unwrap();

@@ -1155,6 +1155,67 @@ mod tests {
     }
 
     #[test]
+    fn a_prompt_says_all_that_is_signed() {
+        use keyfob_core::s3::{PresignRequest, Target, Variant};
+
+        #[track_caller]
+        fn check(name: &str, change: impl FnOnce(&mut PresignRequest<'_>), expected: &str) {
+            let Target { endpoint, bucket } =
+                Target::aws(name, Some("eu-west-1"), Variant::default()).unwrap();
+            let mut request = PresignRequest {
+                method: "PUT",
+                endpoint: &endpoint,
+                bucket: &bucket,
+                key: "k",
+                access_key_id: "AKIA",
+                time: 1_369_353_600,
+                expires: 900,
+                session_token: None,
+                version_id: None,
+                query: &[],
+                headers: &[],
+            };
+            change(&mut request);
+            let parsed = ParsedPresign::parse(&request.canonical_request().unwrap()).unwrap();
+            let text = describe(&parsed, Scheme::Https, 1_369_353_600);
+            assert_eq!(text, format!("{expected} as AKIA (works for 15 min)"));
+        }
+        let s3 = "at s3.eu-west-1.amazonaws.com";
+        check(
+            "bucket",
+            |r| r.query = &[("uploadId", "a/b"), ("partNumber", "3")],
+            &format!("PUT s3://bucket/k, partNumber: 3, uploadId: a/b {s3}"),
+        );
+        check(
+            "bucket",
+            |r| (r.method, r.query) = ("POST", &[("uploads", "")]),
+            &format!("POST s3://bucket/k, uploads {s3}"),
+        );
+        check(
+            "bucket",
+            |r| (r.method, r.key, r.query) = ("GET", "", &[("prefix", "a/"), ("list-type", "2")]),
+            &format!("GET the list of s3://bucket, list-type: 2, prefix: a/ {s3}"),
+        );
+        check(
+            "bucket",
+            |r| (r.version_id, r.headers) = (Some("1"), &[("X-Amz-Acl", "public-read")]),
+            &format!("PUT s3://bucket/k, version 1, x-amz-acl: public-read {s3}"),
+        );
+        check(
+            "bucket",
+            |r| r.headers = &[("x-amz-server-side-encryption-customer-key", "c2VjcmV0")],
+            &format!(
+                "PUT s3://bucket/k, x-amz-server-side-encryption-customer-key: a key that is not shown {s3}"
+            ),
+        );
+        check(
+            "arn:aws:s3-object-lambda:eu-west-1:123456789012:accesspoint/my-ap",
+            |_| (),
+            "PUT s3://my-ap-123456789012/k at s3-object-lambda.eu-west-1.amazonaws.com",
+        );
+    }
+
+    #[test]
     fn durations_read_well() {
         #[track_caller]
         fn check(seconds: u64, expected: &str) {

@@ -44,7 +44,7 @@ pub enum ConsoleKind {
     Bucket,
     /// A part of a bucket; `key` is the prefix.
     Prefix,
-    /// A directory bucket or something in it, which cannot be presigned.
+    /// A directory bucket or something in it, for which browsers get no links: only the command line makes them.
     Directory,
 }
 

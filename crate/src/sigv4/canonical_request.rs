@@ -224,12 +224,14 @@ pub(crate) fn put_lower(out: &mut Vec<u8>, name: &str) {
 
 /// Appends a header's value: trimmed, runs of blanks collapsed to one space.
 pub(crate) fn put_header_value(out: &mut Vec<u8>, value: &str) {
-    let bytes = value.as_bytes();
-    let pairs = bytes.iter().zip(bytes.iter().skip(1));
-    let tab = bytes.iter().fold(false, |found, b| found | (*b == b'\t'));
-    let run = pairs.fold(false, |found, (a, b)| found | (*a == b' ') & (*b == b' '));
-    if !tab && !run && !value.starts_with(' ') && !value.ends_with(' ') {
-        return out.extend_from_slice(bytes);
+    // Mostly there is nothing to collapse. A space at the beginning is taken for a second one.
+    let (mut plain, mut last) = (true, b' ');
+    for byte in value.bytes() {
+        plain &= (byte != b' ' || last != b' ') & (byte != b'\t');
+        last = byte;
+    }
+    if plain && last != b' ' {
+        return out.extend_from_slice(value.as_bytes());
     }
     for (i, word) in value.split([' ', '\t']).filter(|word| !word.is_empty()).enumerate() {
         if i > 0 {

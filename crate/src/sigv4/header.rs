@@ -14,13 +14,13 @@
 use core::fmt;
 use core::ops::Range;
 
-use super::canonical_request::{has_control, lower, normalized, put_query, put_sent_query};
+use super::canonical_request::{has_control, normalized, put_query, put_sent_query};
 use super::encode::{encode_path, hex};
 use super::hmac::sha256;
 use super::{
     ALGORITHM, AmzDate, CanonicalRequestError, Chunking, PathEncoding, PathNormalization, Scope, Settings,
     Signature, SigningKey, StringToSign, UNSIGNED_PAYLOAD, check_header, check_method, compare_names,
-    put_header_value,
+    put_header_value, put_lower,
 };
 
 /// The header that holds the time.
@@ -261,14 +261,39 @@ struct Entry<'a> {
 /// How much of a name is in [`Entry::order`].
 const ORDERED: usize = size_of::<u128>();
 
-/// The first 16 bytes in lower case, and zeros, which no name has.
+/// The first 16 bytes in lower case, and zeros, which no name has. Read a word at a time: the words at both ends, which
+/// overlap, and of the second only what the first has not.
+#[inline]
 fn order(name: &str) -> u128 {
-    name.bytes().chain(core::iter::repeat(0)).take(ORDERED).fold(0, |n, b| n << 8 | u128::from(lower(b)))
+    let name = name.as_bytes();
+    let len = name.len();
+    let number = if let Some(first) = name.first_chunk::<ORDERED>() {
+        u128::from_be_bytes(*first)
+    } else if let (Some(first), Some(last)) = (name.first_chunk::<8>(), name.last_chunk::<8>()) {
+        let last = u64::from_be_bytes(*last).checked_shl(8 * (16 - len as u32)).unwrap_or_default();
+        u128::from(u64::from_be_bytes(*first)) << 64 | u128::from(last)
+    } else if let (Some(first), Some(last)) = (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+        let last = u32::from_be_bytes(*last).checked_shl(8 * (8 - len as u32)).unwrap_or_default();
+        (u128::from(u32::from_be_bytes(*first)) << 32 | u128::from(last)) << 64
+    } else {
+        name.iter().enumerate().fold(0, |n, (i, byte)| n | u128::from(*byte) << (120 - 8 * i))
+    };
+    let mut bytes = number.to_be_bytes();
+    bytes.make_ascii_lowercase();
+    u128::from_be_bytes(bytes)
 }
 
 impl<'a> Entry<'a> {
+    #[inline]
     fn new(name: &'a str, value: &'a str) -> Self {
         Self { order: order(name), name, value }
+    }
+
+    /// In lower case.
+    fn put_name(&self, out: &mut Vec<u8>) {
+        let first = self.order.to_be_bytes();
+        out.extend_from_slice(first.get(..self.name.len()).unwrap_or(&first));
+        put_lower(out, self.name.get(ORDERED..).unwrap_or_default());
     }
 
     fn compare(&self, other: &Self) -> core::cmp::Ordering {
@@ -279,8 +304,8 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// More than the parts of fixed length take: what `Authorization` begins and ends with, the signer's own headers.
-const FIXED: usize = 640;
+/// More than the parts of fixed length take: what `Authorization` begins with, and line breaks.
+const FIXED: usize = 64;
 
 impl<'a> Signer<'a> {
     /// A signer for a service by its own rules.
@@ -331,7 +356,6 @@ impl<'a> Signer<'a> {
 
         let mut entries: Vec<Entry<'_>> = Vec::with_capacity(request.headers.len() + 4);
         let mut host_given = false;
-        let mut length = 0;
         for &(name, value) in request.headers {
             check_header(name, value)?;
             let entry = Entry::new(name, value);
@@ -344,7 +368,6 @@ impl<'a> Signer<'a> {
                 Role::Host => host_given = true,
                 Role::Signed => {}
             }
-            length += 2 * name.len() + value.len() + 3;
             insert(&mut entries, entry);
         }
         if !host_given {
@@ -356,7 +379,6 @@ impl<'a> Signer<'a> {
             insert(&mut entries, Entry::new(X_AMZ_CONTENT_SHA256, payload_hash.as_str()));
         }
         if let Some(token) = self.session_token {
-            length += token.len();
             insert(&mut entries, Entry::new(self.token_header, token));
         }
 
@@ -364,8 +386,11 @@ impl<'a> Signer<'a> {
             Query::Sent(query) => query.len(),
             Query::Pairs(pairs) => pairs.iter().map(|(name, value)| name.len() + value.len() + 2).sum(),
         };
-        let mut out =
-            Vec::with_capacity(length + request.host.len() + 3 * (request.path.len() + query) + FIXED);
+        let lines: usize = entries.iter().map(|entry| 2 * entry.name.len() + entry.value.len() + 3).sum();
+        let target = request.method.len() + 3 * (request.path.len() + query) + payload_hash.as_str().len();
+        let credential = self.access_key_id.len() + scope.as_bytes().len();
+        // Not much too large: small memory is quicker to get.
+        let mut out = Vec::with_capacity(lines + target + credential + FIXED);
         for part in [ALGORITHM, " Credential=", self.access_key_id, "/", scope.as_str(), ", SignedHeaders="] {
             out.extend_from_slice(part.as_bytes());
         }
@@ -379,11 +404,11 @@ impl<'a> Signer<'a> {
             Query::Pairs(pairs) => put_query(&mut out, pairs),
         }
         out.push(b'\n');
-        let mut names = Vec::with_capacity(length / 2 + 64);
-        put_headers(&mut out, &mut names, &entries);
+        put_headers(&mut out, &entries);
         out.push(b'\n');
-        let signed_headers = out.len()..out.len() + names.len();
-        out.extend_from_slice(&names);
+        let names = out.len();
+        put_names(&mut out, &entries);
+        let signed_headers = names..out.len();
         out.push(b'\n');
         out.extend_from_slice(payload_hash.as_str().as_bytes());
 
@@ -442,7 +467,9 @@ impl<'a> Signer<'a> {
             return Role::Host;
         }
         let own = date || (self.session_token.is_some() && is(self.token_header));
-        let listed = UNSIGNED.contains(&entry.order) && UNSIGNED_HEADERS.into_iter().any(is);
+        // Both sorted.
+        let listed = UNSIGNED.binary_search(&entry.order).ok().and_then(|i| UNSIGNED_HEADERS.get(i));
+        let listed = listed.is_some_and(|name| is(name));
         if own || listed { Role::Unsigned } else { Role::Signed }
     }
 }
@@ -480,24 +507,33 @@ const fn orders<const N: usize>(names: [&str; N]) -> [u128; N] {
     orders
 }
 
-/// Header lines, and the names of the signed headers. Values of one name are joined by commas.
-fn put_headers(out: &mut Vec<u8>, names: &mut Vec<u8>, entries: &[Entry<'_>]) {
+/// Header lines. Values of one name are joined by commas.
+fn put_headers(out: &mut Vec<u8>, entries: &[Entry<'_>]) {
     let mut last: Option<&Entry<'_>> = None;
     for entry in entries {
         if last.is_some_and(|last| last.compare(entry).is_eq()) {
             out.pop();
             out.push(b',');
         } else {
-            if last.is_some() {
-                names.push(b';');
-            }
-            let from = names.len();
-            names.extend(entry.name.bytes().map(lower));
-            out.extend_from_slice(names.get(from..).unwrap_or_default());
+            entry.put_name(out);
             out.push(b':');
         }
         put_header_value(out, entry.value);
         out.push(b'\n');
+        last = Some(entry);
+    }
+}
+
+/// Names of the signed headers, joined by semicolons.
+fn put_names(out: &mut Vec<u8>, entries: &[Entry<'_>]) {
+    let mut last: Option<&Entry<'_>> = None;
+    for entry in entries {
+        match last {
+            Some(last) if last.compare(entry).is_eq() => continue,
+            Some(_) => out.push(b';'),
+            None => {}
+        }
+        entry.put_name(out);
         last = Some(entry);
     }
 }
@@ -883,6 +919,12 @@ mod tests {
         sorted.sort_unstable();
         assert_eq!(sorted, UNSIGNED_HEADERS);
         assert_eq!(orders(UNSIGNED_HEADERS), UNSIGNED_HEADERS.map(order));
+        let name = "X-Amz-Meta-A-Long-Name";
+        for len in 0..name.len() {
+            let name = &name[..len];
+            let lower = name.to_ascii_lowercase();
+            assert_eq!([order(name)], orders([lower.as_str()]), "{name}");
+        }
         assert!(orders(UNSIGNED_HEADERS).is_sorted());
     }
 }

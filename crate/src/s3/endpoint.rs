@@ -105,7 +105,7 @@ pub enum EndpointError {
     #[error("{0:?} is no AWS region: give one such as eu-west-1, or an endpoint if the server is not AWS")]
     Region(String),
     /// Only an ARN says by itself where it is.
-    #[error("the bucket's region is not known: give it, such as eu-west-1")]
+    #[error("the bucket's region is not known")]
     NoRegion,
     /// A region that cannot be signed for.
     #[error(transparent)]

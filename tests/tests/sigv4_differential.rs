@@ -393,10 +393,8 @@ impl Form {
     fn is_refused_by_us_alone(&self) -> bool {
         let Variant { accelerate, addressing, dual_stack, fips } = self.variant;
         let has_host = self.name.ends_with("-s3") || self.name.starts_with("arn:");
-        // It has no edges there.
-        accelerate && self.region.starts_with("us-gov")
-            // A wish is taken back in silence: what is asked for is not what is got.
-            || accelerate && addressing == Addressing::Path
+        // It has no edges in GovCloud; and otherwise a wish is taken back in silence: what is asked for is not what is got.
+        accelerate && (self.region.starts_with("us-gov") || addressing == Addressing::Path)
             || has_host && addressing == Addressing::Path
             || self.name.contains('.') && addressing == Addressing::Virtual
             || self.endpoint.is_some() && (dual_stack || fips)
@@ -482,9 +480,11 @@ fn places() -> Vec<Form> {
 /// Every operation with all that it can carry, at a few endpoints.
 fn operations() -> Vec<Form> {
     type Parameters = &'static [(&'static str, &'static str, &'static str)];
+    /// Botocore's name and ours, whether it is of an object, what it carries, and what botocore adds.
+    type Operation = (&'static str, &'static str, bool, Parameters, &'static [(&'static str, &'static str)]);
     const URL: (&str, &str) = ("encoding-type", "url");
     #[rustfmt::skip]
-    let table: [(&str, &str, bool, Parameters, &'static [(&str, &str)]); 19] = [
+    let table: [Operation; 19] = [
         ("get_object", "GET", true, &[
             ("VersionId", "3/L4kq+Q==", "versionId"), ("ResponseContentType", "text/x; a=\"b\"", "response-content-type"),
             ("ResponseCacheControl", "no-cache", "response-cache-control"),

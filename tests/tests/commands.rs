@@ -52,6 +52,6 @@ fn a_full_key_is_asked_two_commands() {
     }
     // As JSON the key is described, which asks it more.
     let described = home.succeed(&["--json", "--no-agent", "oath", "list"], "").unwrap();
-    assert!(described.contains("\"serial\": 64646464"), "{described}");
+    assert!(described.contains("\"serial\":64646464"), "{described}");
     assert!(key.take().len() > 2);
 }

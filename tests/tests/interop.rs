@@ -383,6 +383,8 @@ impl Bench {
         let option = if firmware.option == V57.option { &[][..] } else { &option };
         home.succeed(&[&["soft", "create", "key"], option].concat(), "").unwrap();
         let card = pcscd.insert_soft_key(0, &home, "key").unwrap();
+        // With a passphrase at hand passwords would be remembered in a file: ykman knows the keychain alone.
+        home.set("KEYFOB_PASSPHRASE_FILE", "");
         let ykman = Ykman::start(&home, &reader()).unwrap();
         let model = Model { firmware, accounts: BTreeMap::new(), password: None };
         let mut bench = Self {

@@ -187,7 +187,13 @@ fn a_password_is_set_asked_for_and_reset() {
         &["oath", "access", "change"],
     ] {
         home.check(&["lock"], "", 0, "", "Locked.");
-        home.check(args, "x\n", 5, "", "the key is locked: no terminal to ask for the password of the software key");
+        home.check(
+            args,
+            "x\n",
+            5,
+            "",
+            "the key is locked: no terminal to ask for the password of the software key",
+        );
     }
     home.check(&["oath", "reset"], "", 2, "", "no terminal");
     home.check(&["oath", "reset", "--force"], "", 0, "", "empty");

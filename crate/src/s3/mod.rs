@@ -21,7 +21,8 @@ pub use endpoint::{Addressing, Endpoint, EndpointError, EndpointKind, Target, Va
 pub use name::{BucketError, KeyError, MAX_KEY, check_bucket, check_key, directory_zone};
 pub use parse::{ParseError, ParsedPresign, is_secret_header};
 pub use post_policy::{
-    Condition, FILENAME, PostForm, PostKey, PostPolicy, PostPolicyError, PreparedForm, PreparedFormV2, escape_html,
+    Condition, FILENAME, PostForm, PostKey, PostPolicy, PostPolicyError, PreparedForm, PreparedFormV2,
+    escape_html,
 };
 pub use presign::{
     LIST_PARAMETERS, MAX_EXPIRES, OBJECT_PARAMETERS, PresignError, PresignRequest, REQUEST_PAYER,

@@ -11,8 +11,10 @@ use core::fmt;
 use super::name::{BucketError, KeyError, check_key};
 use super::{Endpoint, EndpointKind, MAX_EXPIRES, MAX_KEY};
 use crate::sigv2::{SIGNATURE_LEN, base64};
-use crate::sigv4::encode::is_unreserved;
-use crate::sigv4::{ALGORITHM, AmzDate, DateError, Scope, ScopeError, Signature, SigningKey, check_header};
+use crate::sigv4::{
+    ALGORITHM, AmzDate, DateError, Scope, ScopeError, Signature, SigningKey, check_header, is_access_key_id,
+    is_session_token,
+};
 
 /// What S3 puts the name of the uploaded file in for.
 pub const FILENAME: &str = "${filename}";
@@ -285,10 +287,10 @@ impl<'a> PostPolicy<'a> {
         if !(1..=MAX_EXPIRES).contains(&self.expires) {
             return Err(PostPolicyError::Expires(self.expires));
         }
-        if !(1..=128).contains(&self.access_key_id.len()) || !is_unreserved(self.access_key_id) {
+        if !is_access_key_id(self.access_key_id) {
             return Err(PostPolicyError::AccessKeyId(self.access_key_id.into()));
         }
-        if self.session_token.is_some_and(|t| t.is_empty() || !t.bytes().all(|b| b.is_ascii_graphic())) {
+        if self.session_token.is_some_and(|token| !is_session_token(token)) {
             return Err(PostPolicyError::SessionToken);
         }
         let fields = || {

@@ -15,7 +15,8 @@ use crate::sigv4::encode::{encode_path, encode_query, encoded_path_len, encoded_
 use crate::sigv4::hmac::sha256;
 use crate::sigv4::{
     ALGORITHM, AmzDate, CanonicalRequestError, DateError, Scope, ScopeError, SigningKey, StringToSign,
-    UNSIGNED_PAYLOAD, check_header, check_method, compare_names, put_header_value, put_lower,
+    UNSIGNED_PAYLOAD, check_header, check_method, compare_names, is_access_key_id, is_session_token,
+    put_header_value, put_lower,
 };
 
 /// Longest life of a link in seconds: 7 days.
@@ -261,10 +262,10 @@ impl<'a> PresignRequest<'a> {
         if !(1..=MAX_EXPIRES).contains(&self.expires) {
             return Err(PresignError::Expires(self.expires));
         }
-        if !(1..=128).contains(&self.access_key_id.len()) || !is_unreserved(self.access_key_id) {
+        if !is_access_key_id(self.access_key_id) {
             return Err(PresignError::AccessKeyId(self.access_key_id.into()));
         }
-        if self.session_token.is_some_and(|t| t.is_empty() || !t.bytes().all(|b| b.is_ascii_graphic())) {
+        if self.session_token.is_some_and(|token| !is_session_token(token)) {
             return Err(PresignError::SessionToken);
         }
         for (i, (name, _)) in self.parameters().enumerate() {

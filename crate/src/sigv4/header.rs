@@ -20,7 +20,7 @@ use super::hmac::sha256;
 use super::{
     ALGORITHM, AmzDate, CanonicalRequestError, Chunking, PathEncoding, PathNormalization, Scope, Settings,
     Signature, SigningKey, StringToSign, UNSIGNED_PAYLOAD, check_header, check_method, compare_names,
-    put_header_value, put_lower,
+    is_access_key_id, is_session_token, put_header_value, put_lower,
 };
 
 /// The header that holds the time.
@@ -425,11 +425,10 @@ impl<'a> Signer<'a> {
     }
 
     fn check(&self, date: &AmzDate, scope: &Scope) -> Result<(), SignError> {
-        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~');
-        if !(1..=128).contains(&self.access_key_id.len()) || !self.access_key_id.bytes().all(plain) {
+        if !is_access_key_id(self.access_key_id) {
             return Err(SignError::AccessKeyId(self.access_key_id.into()));
         }
-        if self.session_token.is_some_and(|t| t.is_empty() || !t.bytes().all(|b| b.is_ascii_graphic())) {
+        if self.session_token.is_some_and(|token| !is_session_token(token)) {
             return Err(SignError::SessionToken);
         }
         if scope.date().as_bytes() != date.date() {

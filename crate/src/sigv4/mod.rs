@@ -44,3 +44,13 @@ pub const TERMINATOR: &str = "aws4_request";
 
 /// Payload hash of a request whose body is not signed.
 pub const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
+
+/// Whether an access key id can be one, AWS's or another server's: 1 to 128 unreserved characters (RFC 3986 section 2.3).
+pub(crate) fn is_access_key_id(id: &str) -> bool {
+    (1..=128).contains(&id.len()) && encode::is_unreserved(id)
+}
+
+/// Whether a session token can be one: printable ASCII, and not empty.
+pub(crate) fn is_session_token(token: &str) -> bool {
+    !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic())
+}

@@ -572,14 +572,11 @@ impl Service {
         self.open(choice, true, |key| {
             let entries = accounts_only(stored(key, now)?);
             let entry = find(&entries, account, &client.caller)?;
-            if entry.kind == Kind::Hotp {
-                return Err(failure(
-                    ErrorCode::Unsupported,
-                    "a counter-based account takes no challenge",
-                    "choose an account that is time-based",
-                )
-                .into());
-            }
+            refuse_counter(
+                entry,
+                "a counter-based account takes no challenge",
+                "choose an account that is time-based",
+            )?;
             touch(entry, events, || format!("{} asks for an HMAC by {}", client.asker, shown(&entry.name())));
             let response = key.call(CalculateFull { id: entry.id.clone(), challenge })?;
             let response = response.expose().iter().map(|byte| format!("{byte:02x}")).collect();
@@ -643,9 +640,9 @@ impl Service {
             let remaining = entry.remaining(now);
             let is_submitted =
                 |valid_from: Option<u64>| valid_from.is_some() && valid_from <= submitted.get(&name).copied();
-            if *next && entry.kind == Kind::Hotp {
-                let text = "the next code of a counter-based account would use up the one before it";
-                return Err(failure(ErrorCode::Unsupported, text, "ask for its code twice").into());
+            if *next {
+                let used_up = "the next code of a counter-based account would use up the one before it";
+                refuse_counter(entry, used_up, "ask for its code twice")?;
             }
             if at.is_none() && !next {
                 // The key is let go of meanwhile.
@@ -693,14 +690,9 @@ impl Service {
         self.open(choice, true, |key| {
             let entries = accounts_only(stored(key, now)?);
             let entry = find(&entries, account, &client.caller)?;
-            if entry.kind == Kind::Hotp {
-                return Err(failure(
-                    ErrorCode::Unsupported,
-                    "a counter-based account's code cannot be verified: asking for it would move the counter",
-                    "",
-                )
-                .into());
-            }
+            let moved =
+                "a counter-based account's code cannot be verified: asking for it would move the counter";
+            refuse_counter(entry, moved, "")?;
             let period = i64::from(entry.id.parts(entry.kind).period);
             for steps in distances {
                 let Some(at) = now.checked_add_signed(period.saturating_mul(steps.into())) else { continue };
@@ -941,6 +933,14 @@ impl<'a> Wanted<'a> {
             )
         }
     }
+}
+
+/// Refuses an account that a counter moves, for what only those that are time-based can do.
+fn refuse_counter(entry: &Entry, why: &str, hint: &str) -> Result<(), Failure> {
+    if entry.kind == Kind::Hotp {
+        return Err(failure(ErrorCode::Unsupported, why, hint));
+    }
+    Ok(())
 }
 
 /// Says that a touch is wanted, or may be, where that is so.

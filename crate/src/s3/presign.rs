@@ -205,6 +205,17 @@ impl<'a> PresignRequest<'a> {
     /// # Errors
     /// [`PresignError`] if a field breaks a rule, or `key` is for another day, region or service.
     pub fn presign(&self, key: &SigningKey) -> Result<String, PresignError> {
+        let mut out = Vec::new();
+        self.presign_into(key, &mut out)?;
+        Ok(text(out))
+    }
+
+    /// Appends the link, ASCII alone, to what is in `out` already. No allocation where `out` has room for the canonical
+    /// request besides the link: a batch of links needs one buffer.
+    ///
+    /// # Errors
+    /// As [`presign`](Self::presign); `out` is left as it was.
+    pub fn presign_into(&self, key: &SigningKey, out: &mut Vec<u8>) -> Result<(), PresignError> {
         self.check()?;
         let date = AmzDate::from_unix(self.time)?;
         let scope = key.scope();
@@ -224,12 +235,13 @@ impl<'a> PresignRequest<'a> {
         let dot = usize::from(!bucket.is_empty());
         let before = scheme.len() + b"://".len() + bucket.len() + dot + authority.len();
         let method = self.method.len() + 1;
-        let start = before.max(method);
-        let mut out = Vec::with_capacity(start + self.capacity());
+        let room = before.max(method);
+        let start = out.len() + room;
+        out.reserve(room + self.capacity());
         out.resize(start - method, 0);
         out.extend_from_slice(self.method.as_bytes());
         out.push(b'\n');
-        let layout = self.write(&mut out, &date);
+        let layout = self.write(out, &date);
         let hash = sha256(out.get(start - method..).unwrap_or_default());
         let signature = key.sign(&StringToSign::new(&date, scope, &hash));
 
@@ -248,8 +260,8 @@ impl<'a> PresignRequest<'a> {
             at += part.len();
         }
         // Only behind a method that is longer than the server's name.
-        out.drain(..start - before);
-        Ok(text(out))
+        out.drain(start - room..start - before);
+        Ok(())
     }
 
     /// Everything that needs no key.
@@ -576,6 +588,10 @@ mod tests {
         };
         change(&mut request);
         let link = request.presign(&key("us-east-1", "s3", TIME));
+        let mut lines = b"before\n".to_vec();
+        let appended = request.presign_into(&key("us-east-1", "s3", TIME), &mut lines);
+        assert_eq!(appended.as_ref().err(), link.as_ref().err());
+        assert_eq!(lines, format!("before\n{}", link.as_deref().unwrap_or_default()).as_bytes());
         // Both ways to a result agree on what is allowed.
         assert_eq!(link.as_ref().err(), request.canonical_request().err().as_ref());
         link
@@ -642,6 +658,11 @@ mod tests {
         );
         assert!(link.contains("host&prefix=a%2F&x-amz-request-payer=requester&X-Amz-Signature="), "{link}");
         assert!(with(|r| r.query = &[("X-Amz-Request-Payer", "requester")]).is_err());
+        // A method that takes more room than scheme and host.
+        let method = "M".repeat(32);
+        let endpoint = Endpoint::custom("http://h", "us-east-1").unwrap();
+        let link = with(|r| (r.method, r.endpoint) = (leak(&method), Box::leak(Box::new(endpoint)))).unwrap();
+        assert!(link.starts_with("http://h/examplebucket/test.txt?X-Amz-Algorithm"), "{link}");
     }
 
     #[test]

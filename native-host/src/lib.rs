@@ -25,6 +25,7 @@ pub mod front;
 pub mod harden;
 pub mod holder;
 pub mod holders;
+pub mod http;
 pub mod import;
 pub mod key;
 pub mod keychain;

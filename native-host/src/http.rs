@@ -1,0 +1,372 @@
+//! The one HTTP client: requests go out as they were signed, answers come back as they are.
+//!
+//! Path and query reach the wire byte for byte, for they are what was signed: nothing is normalized, no redirect is
+//! followed, no cookie kept, nothing decompressed. TLS trusts what the system trusts, or the certificates that `AWS_CA_BUNDLE` names
+//! in its place; proxies are those of `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, and none stands before this
+//! very computer. No message here repeats a path, a query or a header: each may hold a signature.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use keyfob_core::message::{ErrorCode, Failure};
+use keyfob_core::sigv4::{AmzDate, Url};
+use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::{AsSendBody, SendBody};
+
+use crate::error::failure;
+use crate::front;
+
+/// Names a file of certificates (PEM) that are trusted in place of the system's, as for the SDKs.
+pub const CA_BUNDLE_ENV: &str = "AWS_CA_BUNDLE";
+/// How long a connection may take, in all.
+const CONNECT: Duration = Duration::from_secs(10);
+/// How long nothing at all may come or go.
+const STALL: Duration = Duration::from_secs(60);
+/// More than any bundle of certificates has, in bytes.
+const MAX_BUNDLE: u64 = 16 << 20;
+
+/// A client; it keeps connections for the next request, and may be used by several threads at once.
+pub struct Http {
+    agent: ureq::Agent,
+}
+
+/// What a request carries.
+pub enum Body<'a> {
+    /// Nothing.
+    Empty,
+    /// These bytes.
+    Bytes(&'a [u8]),
+    /// What is read here: exactly `length` bytes, or, if that is not known, all there is, in chunks.
+    Stream {
+        /// Where it comes from.
+        reader: &'a mut dyn Read,
+        /// Bytes.
+        length: Option<u64>,
+    },
+}
+
+/// What a server answered. Its body is still on the way.
+pub struct Response {
+    /// The status: 200, 403.
+    pub status: u16,
+    /// The headers, names in lower case, in the server's order.
+    pub headers: Vec<(String, String)>,
+    body: ureq::Body,
+    origin: String,
+}
+
+impl Http {
+    /// A client for these surroundings; nothing is connected yet.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidInput`] if `AWS_CA_BUNDLE` names no certificates.
+    pub fn new() -> Result<Self, Failure> {
+        Self::with_patience(STALL)
+    }
+
+    /// As [`Http::new`], for a server that may be silent for so long.
+    ///
+    /// # Errors
+    /// As [`Http::new`].
+    pub fn with_patience(stall: Duration) -> Result<Self, Failure> {
+        let root_certs = match front::env(CA_BUNDLE_ENV).filter(|path| !path.is_empty()) {
+            Some(path) => RootCerts::Specific(Arc::new(bundle(Path::new(&path))?)),
+            None => RootCerts::PlatformVerifier,
+        };
+        let tls = TlsConfig::builder()
+            .root_certs(root_certs)
+            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .build();
+        let connect = CONNECT.min(stall);
+        let agent = ureq::Agent::config_builder()
+            .tls_config(tls)
+            .max_redirects(0)
+            .http_status_as_error(false)
+            .allow_non_standard_methods(true)
+            .accept("")
+            .accept_encoding("")
+            .user_agent(concat!("keyfob/", env!("CARGO_PKG_VERSION")))
+            .timeout_resolve(Some(connect))
+            .timeout_connect(Some(connect))
+            .timeout_per_read(Some(stall))
+            .timeout_per_write(Some(stall))
+            .build();
+        Ok(Self { agent: agent.into() })
+    }
+
+    /// Sends a request and waits for the head of the answer, whatever its status.
+    ///
+    /// Besides `headers` it has Host, `User-Agent`, and the body's `Content-Length` or `Transfer-Encoding`, each only where it is
+    /// not given.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidInput`] for what is no request, [`ErrorCode::Io`] for a server that is not reached or breaks off.
+    pub fn send(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(String, String)],
+        body: Body<'_>,
+    ) -> Result<Response, Failure> {
+        let (uri, origin) = address(url)?;
+        let broken = |error| broken(&origin, error);
+        let method = method_of(method)?;
+        let mut sent = HeaderMap::new();
+        let (mut chunked, mut told) = (false, None);
+        for (name, value) in headers {
+            let bad = || invalid(format!("the header {name:?} cannot be sent"));
+            let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad())?;
+            let text = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| bad())?;
+            // Whoever frames the body tells how.
+            if header == header::TRANSFER_ENCODING {
+                chunked = true;
+            } else if header == header::CONTENT_LENGTH {
+                told = Some(value.trim().parse::<u64>().map_err(|_| bad())?);
+            } else {
+                sent.append(header, text);
+            }
+        }
+        let (reader, known): (Box<dyn Read + '_>, _) = match body {
+            Body::Empty => (Box::new(io::empty()), Some(0)),
+            Body::Bytes(bytes) => (Box::new(bytes), Some(bytes.len() as u64)),
+            Body::Stream { reader, length } => (Box::new(reader), length),
+        };
+        if let (Some(told), Some(known)) = (told, known)
+            && told != known
+        {
+            return Err(invalid(format!("Content-Length says {told} bytes, and the body has {known}")));
+        }
+        let length = known.or(told).filter(|_| !chunked);
+        // A server waits for the body of these methods unless it is told that there is none.
+        let has_body = length != Some(0)
+            || told.is_some()
+            || [Method::POST, Method::PUT, Method::PATCH].contains(&method);
+        if let Some(length) = length.filter(|_| has_body) {
+            sent.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        let mut framed = Framed { reader, left: length };
+        let (mut head, ()) = Request::new(()).into_parts();
+        (head.method, head.uri, head.headers) = (method, uri, sent);
+        let answer = if has_body {
+            self.run(Request::from_parts(head, SendBody::from_reader(&mut framed)))
+        } else {
+            self.run(Request::from_parts(head, ()))
+        };
+        let (parts, body) = answer.map_err(broken)?.into_parts();
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        Ok(Response {
+            status: parts.status.as_u16(),
+            headers: parts.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
+            body,
+            origin,
+        })
+    }
+
+    fn run(
+        &self,
+        mut request: Request<impl AsSendBody>,
+    ) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> {
+        if is_this_computer(request.uri()) {
+            request = self.agent.configure_request(request).proxy(None).build();
+        }
+        self.agent.run(request)
+    }
+}
+
+impl Response {
+    /// The first value of a header, by its name in lower case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
+    }
+
+    /// What time it was at the server: the header Date, in Unix seconds.
+    #[must_use]
+    pub fn date(&self) -> Option<u64> {
+        self.header("date").and_then(http_date)
+    }
+
+    /// Scheme, host and port that answered.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// The whole body.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Io`] if it breaks off, or is longer than `limit` bytes.
+    pub fn read(&mut self, limit: u64) -> Result<Vec<u8>, Failure> {
+        let mut bytes = Vec::new();
+        let mut reader = self.body.as_reader().take(limit.saturating_add(1));
+        reader.read_to_end(&mut bytes).map_err(|error| broken(&self.origin, error.into()))?;
+        if bytes.len() as u64 > limit {
+            let message = format!("the answer of {} is longer than {limit} bytes", self.origin);
+            return Err(failure(ErrorCode::Io, message, "see that this is the right server"));
+        }
+        Ok(bytes)
+    }
+
+    /// Writes the body to `out`, however long it is, and gives its length in bytes.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Io`] if it breaks off, or cannot be written; what came so far is written.
+    pub fn copy_to(&mut self, out: &mut dyn Write) -> Result<u64, Failure> {
+        let unwritten = |error| failure(ErrorCode::Io, format!("cannot write the answer: {error}"), "");
+        let mut reader = self.body.as_reader();
+        let (mut buffer, mut copied) = (vec![0; 1 << 16], 0);
+        loop {
+            let read = match reader.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(broken(&self.origin, error.into())),
+            };
+            out.write_all(buffer.get(..read).unwrap_or_default()).map_err(unwritten)?;
+            copied += read as u64;
+        }
+        out.flush().map_err(unwritten)?;
+        Ok(copied)
+    }
+}
+
+/// A body that is neither shorter nor longer than it was said to be.
+struct Framed<'a> {
+    reader: Box<dyn Read + 'a>,
+    left: Option<u64>,
+}
+
+impl Read for Framed<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(left) = self.left else { return self.reader.read(buffer) };
+        let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        if most == 0 {
+            return Ok(0);
+        }
+        let read = self.reader.read(buffer.get_mut(..most).unwrap_or_default())?;
+        if read == 0 {
+            let text = format!("the body ends {left} bytes before the length that was given for it");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        self.left = Some(left.saturating_sub(read as u64));
+        Ok(read)
+    }
+}
+
+fn invalid(message: impl ToString) -> Failure {
+    failure(ErrorCode::InvalidInput, message, "")
+}
+
+fn method_of(method: &str) -> Result<Method, Failure> {
+    // CONNECT asks a proxy for a tunnel, and carries neither path nor answer.
+    match Method::from_bytes(method.as_bytes()) {
+        Ok(known) if known != Method::CONNECT => Ok(known),
+        _ => Err(invalid(format!("{method:?} is no method that can be sent"))),
+    }
+}
+
+/// The URL as it goes to the wire, and scheme, host and port of it for messages.
+fn address(url: &str) -> Result<(Uri, String), Failure> {
+    let parsed = Url::parse(url).map_err(invalid)?;
+    let origin = format!("{}://{}", parsed.scheme().as_str(), parsed.host());
+    let sent = url.split('#').next().unwrap_or_default();
+    let start = sent.find("://").map_or(0, |at| at + 3);
+    let (before, after) = sent.split_at(start);
+    let (authority, rest) = after.split_at(after.find(['/', '?']).unwrap_or(after.len()));
+    let slash = if rest.starts_with('/') { "" } else { "/" };
+    let uri = format!("{before}{authority}{slash}{rest}");
+    let uri = uri.parse().map_err(|_| invalid(format!("the URL at {origin} is too long, or not encoded")))?;
+    Ok((uri, origin))
+}
+
+/// Whether a server is on this very computer, where no proxy can be in between.
+fn is_this_computer(uri: &Uri) -> bool {
+    let host = uri.host().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// The certificates of a file.
+fn bundle(path: &Path) -> Result<Vec<Certificate<'static>>, Failure> {
+    let bad = |why: &dyn std::fmt::Display| {
+        failure(
+            ErrorCode::InvalidInput,
+            format!("{CA_BUNDLE_ENV} names {}: {why}", path.display()),
+            "let it name a file of certificates in PEM form, or unset it",
+        )
+    };
+    let mut pem = Vec::new();
+    let file = File::open(path).map_err(|error| bad(&error))?;
+    file.take(MAX_BUNDLE).read_to_end(&mut pem).map_err(|error| bad(&error))?;
+    let mut certificates = Vec::new();
+    for item in parse_pem(&pem) {
+        if let PemItem::Certificate(certificate) = item.map_err(|_| bad(&"it is not PEM"))? {
+            certificates.push(certificate);
+        }
+    }
+    if certificates.is_empty() {
+        return Err(bad(&"there are no certificates in it"));
+    }
+    Ok(certificates)
+}
+
+/// Why there is no answer, in words that hold nothing of the request but where it went.
+fn broken(origin: &str, error: ureq::Error) -> Failure {
+    use io::ErrorKind as Kind;
+    use ureq::{Error, Timeout};
+    const ONLINE: &str = "see that you are online, and that region and endpoint are spelled right";
+    const AGAIN: &str = "try again; a proxy is named by HTTPS_PROXY and NO_PROXY";
+    const TRUST: &str = "if a proxy looks into TLS here, or the server has a certificate of its own, let AWS_CA_BUNDLE name \
+                         their certificates; a clock that is far off makes certificates look invalid, too";
+    let (what, hint) = match error {
+        Error::HostNotFound => (format!("there is no host of {origin}"), ONLINE),
+        Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
+            (format!("{origin} cannot be reached: it does not answer"), ONLINE)
+        }
+        Error::Timeout(_) => (format!("{origin} has gone silent"), AGAIN),
+        Error::Rustls(error) => (format!("no secure connection to {origin}: {error}"), TRUST),
+        Error::Tls(error) => (format!("no secure connection to {origin}: {error}"), TRUST),
+        Error::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            Some(error) => (format!("no secure connection to {origin}: {error}"), TRUST),
+            None if error.kind() == Kind::ConnectionRefused => (
+                format!("nothing listens at {origin}"),
+                "see that the server runs, and that its port is right",
+            ),
+            // Whoever reads the body says so.
+            None if error.kind() == Kind::InvalidInput => {
+                (format!("nothing was sent to {origin}: {error}"), "")
+            }
+            None => (format!("the connection to {origin} broke: {error}"), AGAIN),
+        },
+        Error::ConnectProxyFailed(_) | Error::InvalidProxyUrl => {
+            (format!("the proxy lets nothing through to {origin}"), "see HTTPS_PROXY and NO_PROXY")
+        }
+        Error::Protocol(_) | Error::LargeResponseHeader(..) => {
+            (format!("what {origin} answers is no HTTP"), "see that scheme and port are right")
+        }
+        _ => (format!("{origin} cannot be reached"), ONLINE),
+    };
+    failure(ErrorCode::Io, what, hint)
+}
+
+/// Unix time of `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, section 5.6.7: the one form that is written today).
+#[must_use]
+pub fn http_date(text: &str) -> Option<u64> {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let (_, rest) = text.trim().split_once(", ")?;
+    let mut words = rest.split(' ');
+    let (day, month, year) = (words.next()?, words.next()?, words.next()?);
+    let (clock, zone) = (words.next()?, words.next()?);
+    if zone != "GMT" || words.next().is_some() || day.len() != 2 || clock.len() != 8 {
+        return None;
+    }
+    let month = MONTHS.iter().position(|name| *name == month)? + 1;
+    let text = format!("{year}{month:02}{day}T{}Z", clock.replace(':', ""));
+    AmzDate::parse(&text).ok().map(|date| date.unix())
+}

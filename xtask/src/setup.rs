@@ -98,6 +98,13 @@ const SYSTEM: &[System] = &[
     },
     System {
         needed: For::Test,
+        what: "Ceph's gateway, and a monitor and a store for it",
+        why: "a private S3 and STS server that verifies signatures of both versions and keeps versions",
+        packages: "radosgw ceph-mon ceph-osd ceph-common",
+        have: || ["radosgw", "ceph-mon", "ceph-osd", "ceph"].iter().all(|program| find(program).is_some()),
+    },
+    System {
+        needed: For::Test,
         what: "a D-Bus session and a GNOME keyring",
         why: "private ones, in which the keychain is tested",
         packages: "dbus-daemon gnome-keyring",

@@ -370,3 +370,256 @@ pub fn http_date(text: &str) -> Option<u64> {
     let text = format!("{year}{month:02}{day}T{}Z", clock.replace(':', ""));
     AmzDate::parse(&text).ok().map(|date| date.unix())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+    use std::thread::JoinHandle;
+
+    use super::*;
+
+    #[test]
+    fn dates_of_servers_are_read() {
+        #[track_caller]
+        fn check(text: &str, expected: Option<u64>) {
+            assert_eq!(http_date(text), expected, "{text}");
+        }
+        // RFC 9110's own example; `date -ud` says the same of the next.
+        check("Sun, 06 Nov 1994 08:49:37 GMT", Some(784_111_777));
+        check("Thu, 29 Feb 2024 23:59:59 GMT", Some(1_709_251_199));
+        check("Thu, 30 Feb 2024 23:59:59 GMT", None);
+        check("Sunday, 06-Nov-94 08:49:37 GMT", None);
+        check("Sun Nov  6 08:49:37 1994", None);
+        check("Sun, 06 Nov 1994 08:49:37 CET", None);
+        check("Sun, 6 Nov 1994 08:49:37 GMT", None);
+        check("Sun, 06 Nov 1994 084937 GMT", None);
+        check("Sun, 06 Nov 1994 08:49:37 GMT more", None);
+        check("", None);
+        check("é, é é é é", None);
+    }
+
+    /// The first byte of a TLS connection (RFC 8446, section 5.1).
+    const TLS_HANDSHAKE: u8 = 22;
+
+    /// Answers one connection, and gives what it was sent.
+    fn server(answer: &'static [u8]) -> (String, JoinHandle<Vec<u8>>) {
+        fn complete(request: &[u8]) -> bool {
+            if request.first() == Some(&TLS_HANDSHAKE) {
+                return true;
+            }
+            let text = String::from_utf8_lossy(request).to_ascii_lowercase();
+            let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+            if head.contains("transfer-encoding: chunked") {
+                return body.ends_with("0\r\n\r\n");
+            }
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+            body.len() >= length.map_or(0, |length| length.parse().unwrap())
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let thread = std::thread::spawn(move || {
+            let (mut stream, _): (TcpStream, _) = listener.accept().unwrap();
+            stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+            let (mut request, mut buffer) = (Vec::new(), [0; 4096]);
+            while !complete(&request) {
+                match stream.read(&mut buffer) {
+                    Ok(0) | Err(_) => break,
+                    Ok(read) => request.extend_from_slice(&buffer[..read]),
+                }
+            }
+            stream.write_all(answer).unwrap();
+            request
+        });
+        (url, thread)
+    }
+
+    const OK: &[u8] =
+        b"HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nX-A: 1\r\nContent-Length: 2\r\n\r\nhi";
+
+    #[test]
+    fn what_is_sent_is_what_was_given() {
+        #[track_caller]
+        fn check(
+            method: &str,
+            target: &str,
+            headers: &[(&str, &str)],
+            body: Body<'_>,
+            line: &str,
+            rest: &[&str],
+        ) {
+            let (url, thread) = server(OK);
+            let headers: Vec<_> = headers.iter().map(|&(n, v)| (n.to_owned(), v.to_owned())).collect();
+            let http = Http::new().unwrap();
+            let mut response = http.send(method, &format!("{url}{target}"), &headers, body).unwrap();
+            assert_eq!((response.status, response.header("x-a")), (200, Some("1")));
+            assert_eq!((response.date(), response.origin()), (Some(784_111_777), url.as_str()));
+            assert_eq!(response.read(2).unwrap(), if method == "HEAD" { b"" } else { &b"hi"[..] });
+            let request = String::from_utf8(thread.join().unwrap()).unwrap();
+            let (head, body) = request.split_once("\r\n\r\n").unwrap();
+            let mut lines: Vec<_> = head.lines().collect();
+            assert_eq!(lines.remove(0), line);
+            lines.push(body);
+            let host = url.strip_prefix("http://").unwrap();
+            let always = format!("host: {host}");
+            let agent = concat!("user-agent: keyfob/", env!("CARGO_PKG_VERSION"));
+            let mut expected = rest.to_vec();
+            expected.push(agent);
+            if !headers.iter().any(|(name, _)| name == "Host") {
+                expected.push(&always);
+            }
+            lines.sort_unstable();
+            expected.sort_unstable();
+            assert_eq!(lines, expected);
+        }
+        let target = "/a//b/../c/./%2F%2f%20+~@:,;=&'()*!$/ä?x=%2F&&y&=z&a=b/c?d";
+        check("GET", target, &[], Body::Empty, &format!("GET {target} HTTP/1.1"), &[""]);
+        check("GET", "?acl", &[], Body::Empty, "GET /?acl HTTP/1.1", &[""]);
+        check("GET", "", &[], Body::Empty, "GET / HTTP/1.1", &[""]);
+        check("HEAD", "/#part", &[], Body::Empty, "HEAD / HTTP/1.1", &[""]);
+        check(
+            "DELETE",
+            "/",
+            &[("X-B", "  2"), ("X-B", "3")],
+            Body::Empty,
+            "DELETE / HTTP/1.1",
+            &["", "x-b:   2", "x-b: 3"],
+        );
+        check("POST", "/", &[], Body::Empty, "POST / HTTP/1.1", &["", "content-length: 0"]);
+        check(
+            "PROPFIND",
+            "/",
+            &[],
+            Body::Bytes(b"abc"),
+            "PROPFIND / HTTP/1.1",
+            &["abc", "content-length: 3"],
+        );
+        let other =
+            [("Host", "bucket.example:8000"), ("User-Agent", concat!("keyfob/", env!("CARGO_PKG_VERSION")))];
+        check(
+            "GET",
+            "/",
+            &other,
+            Body::Bytes(b"abc"),
+            "GET / HTTP/1.1",
+            &["abc", "content-length: 3", "host: bucket.example:8000"],
+        );
+        let mut long: &[u8] = b"abcdef";
+        let stream = Body::Stream { reader: &mut long, length: Some(4) };
+        check(
+            "PUT",
+            "/",
+            &[("content-length", "4")],
+            stream,
+            "PUT / HTTP/1.1",
+            &["abcd", "content-length: 4"],
+        );
+        let mut some: &[u8] = b"abcdef";
+        let stream = Body::Stream { reader: &mut some, length: None };
+        let chunks = "6\r\nabcdef\r\n0\r\n\r\n";
+        check("PUT", "/", &[], stream, "PUT / HTTP/1.1", &[chunks, "transfer-encoding: chunked"]);
+        let mut some: &[u8] = b"abcdef";
+        let stream = Body::Stream { reader: &mut some, length: Some(6) };
+        let chunked = [("Transfer-Encoding", "chunked")];
+        check("PUT", "/", &chunked, stream, "PUT / HTTP/1.1", &[chunks, "transfer-encoding: chunked"]);
+    }
+
+    #[test]
+    fn failures_are_words_without_the_request() {
+        #[track_caller]
+        fn check(
+            url: &str,
+            method: &str,
+            headers: &[(&str, &str)],
+            body: Body<'_>,
+            code: ErrorCode,
+            says: &str,
+        ) {
+            let headers: Vec<_> = headers.iter().map(|&(n, v)| (n.to_owned(), v.to_owned())).collect();
+            let url = format!("{url}/key?X-Amz-Signature=5ec7e7");
+            let http = Http::with_patience(Duration::from_millis(200)).unwrap();
+            let result = http.send(method, &url, &headers, body).and_then(|mut response| response.read(10));
+            let failure = result.unwrap_err();
+            let text = format!("{} {}", failure.message, failure.hint.as_deref().unwrap_or_default());
+            assert_eq!(failure.code, code, "{text}");
+            assert!(text.contains(says), "{text}");
+            assert!(!text.contains("5ec7e7") && !text.contains("key?"), "{text}");
+        }
+        use ErrorCode::{InvalidInput, Io};
+        let closed = {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            listener.local_addr().unwrap()
+        };
+        let get = |url: &str, code, says: &str| check(url, "GET", &[], Body::Empty, code, says);
+        get(&format!("http://{closed}"), Io, &format!("nothing listens at http://{closed}"));
+        get("http://no-such-host.invalid", Io, "http://no-such-host.invalid");
+        get("ftp://h", InvalidInput, "https://");
+        get("http://user:pass@h", InvalidInput, "before @");
+        get(&server(b"SSH-2.0-OpenSSH\r\n").0, Io, "is no HTTP");
+        get(&server(b"").0, Io, "broke");
+        get(&server(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhi").0, Io, "broke");
+        get(
+            &server(b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n12345678901").0,
+            Io,
+            "longer than 10 bytes",
+        );
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        get(&format!("http://{}", silent.local_addr().unwrap()), Io, "has gone silent");
+        let (url, thread) = server(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        get(&url.replace("http:", "https:"), Io, "no secure connection");
+        assert_eq!(thread.join().unwrap().first(), Some(&TLS_HANDSHAKE));
+        let bad = |method, headers: &[(&str, &str)], body, says| {
+            check(&server(OK).0, method, headers, body, InvalidInput, says)
+        };
+        bad("G T", &[], Body::Empty, "no method");
+        bad("CONNECT", &[], Body::Empty, "no method");
+        bad("GET", &[("a b", "1")], Body::Empty, "\"a b\"");
+        bad("GET", &[("a", "1\r\nb: 2")], Body::Empty, "\"a\"");
+        bad("PUT", &[("Content-Length", "5")], Body::Bytes(b"four"), "5 bytes");
+        bad("PUT", &[("Content-Length", "5")], Body::Empty, "5 bytes");
+        bad("PUT", &[("Content-Length", "-5")], Body::Empty, "Content-Length");
+        let mut short: &[u8] = b"abc";
+        let stream = Body::Stream { reader: &mut short, length: Some(4) };
+        check(&server(OK).0, "PUT", &[], stream, Io, "ends 1 bytes before");
+    }
+
+    #[test]
+    fn no_redirect_is_followed() {
+        let (elsewhere, _) = server(OK);
+        let answer =
+            format!("HTTP/1.1 307 Temporary Redirect\r\nLocation: {elsewhere}\r\nContent-Length: 0\r\n\r\n");
+        let (url, _) = server(answer.leak().as_bytes());
+        let response = Http::new().unwrap().send("GET", &url, &[], Body::Empty).unwrap();
+        assert_eq!((response.status, response.header("location")), (307, Some(elsewhere.as_str())));
+    }
+
+    #[test]
+    fn a_body_is_copied_and_a_full_disk_is_said() {
+        struct Full;
+        impl Write for Full {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::StorageFull.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let get = || Http::new().unwrap().send("GET", &server(OK).0, &[], Body::Empty).unwrap();
+        let mut out = Vec::new();
+        assert_eq!(get().copy_to(&mut out).unwrap(), 2);
+        assert_eq!(out, b"hi");
+        let failure = get().copy_to(&mut Full).unwrap_err();
+        assert!(failure.message.starts_with("cannot write the answer"), "{failure:?}");
+    }
+
+    #[test]
+    fn bundles_hold_certificates() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.pem");
+        let says = |path: &Path| bundle(path).err().unwrap().message;
+        assert!(says(&path).starts_with("AWS_CA_BUNDLE names "), "{}", says(&path));
+        std::fs::write(&path, "nothing\n").unwrap();
+        assert!(says(&path).ends_with("there are no certificates in it"), "{}", says(&path));
+        std::fs::write(&path, "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n").unwrap();
+        assert!(says(&path).ends_with("it is not PEM"), "{}", says(&path));
+    }
+}

@@ -2,6 +2,7 @@
 //!
 //! A help to whoever reads the prompt, no protection: any program of the user's can call itself anything.
 
+use crate::program;
 use crate::prompt::printable;
 
 /// What a prompt says where a person typed the command, or nothing is known.
@@ -12,9 +13,12 @@ const MAX_NAME: usize = 40;
 /// The nearest ancestor that is no shell, no `sudo` or the like, no terminal and not Keyfob itself; `keyfob` if a
 /// person typed the command in a shell, and on systems other than Linux. At most 40 characters, all printable.
 ///
-/// A script is called by its name rather than its interpreter's.
+/// A script is called by its name rather than its interpreter's. A program that uses this library asks for itself.
 #[must_use]
 pub fn name() -> String {
+    if !program::is_keyfob() {
+        return shown(program::name().as_deref().unwrap_or(NOBODY));
+    }
     #[cfg(target_os = "linux")]
     let name = rustix::process::getppid()
         .map(|parent| nearest(parent.as_raw_nonzero().get(), linux::process))
@@ -263,6 +267,7 @@ mod tests {
 
         const INSIDE: &str = "KEYFOB_TEST_ASKER";
         if std::env::var_os(INSIDE).is_some() {
+            program::this_is_keyfob();
             println!("<{}>", name());
             return;
         }

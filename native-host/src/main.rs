@@ -9,10 +9,12 @@ use keyfob::front::{self, Agent};
 use keyfob::holder::Closed;
 use keyfob::native_messaging::{self, browser_caller};
 use keyfob::policy::Caller;
+use keyfob::program;
 use keyfob::touch::OnDesktop;
 use keyfob::wire::{self, AtEnd, End};
 
 fn main() -> ExitCode {
+    program::this_is_keyfob();
     let args: Vec<OsString> = std::env::args_os().collect();
     match browser_caller(args.get(1..).unwrap_or_default()) {
         Some(caller) => native_messaging_host(caller),

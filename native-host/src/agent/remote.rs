@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,6 +17,7 @@ use crate::error::failure;
 use crate::front;
 use crate::holder::{Desk, Replies, is_shared};
 use crate::paths::Paths;
+use crate::program;
 use crate::wire::{Frame, read_frame, try_frame};
 
 /// How long an agent may take to greet. One that is stopped takes for ever.
@@ -99,15 +99,9 @@ fn ask_once(paths: &Paths, purpose: Purpose) -> Result<Option<Status>, Failure> 
 
 /// Starts the agent as a process of its own.
 fn launch() -> io::Result<()> {
-    system::launch(&program()?)
-}
-
-/// This program's file; where it was replaced under this process, what is in its place.
-fn program() -> io::Result<PathBuf> {
-    let program = std::env::current_exe()?;
-    // Linux's mark of a file that is no longer where it was.
-    let path = program.to_str().and_then(|path| path.strip_suffix(" (deleted)")).map(Path::new);
-    Ok(path.filter(|path| path.exists()).map_or_else(|| program.clone(), Path::to_owned))
+    let program = program::keyfob()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the program keyfob is not in your PATH"))?;
+    system::launch(&program)
 }
 
 /// A connection to an agent that was just started.

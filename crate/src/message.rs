@@ -122,6 +122,52 @@ pub enum Op {
         #[cfg_attr(test, ts(optional, as = "Option<bool>"))]
         virtual_hosted: bool,
     },
+    /// The signature of a request that carries it in its header Authorization. [`Answer::Signed`]. Not for browsers.
+    Sign {
+        /// `AKIA…`.
+        access_key_id: String,
+        /// Such as `eu-west-1`.
+        region: String,
+        /// Such as `sts`.
+        service: String,
+        /// The canonical request of SigV4, whole. The host parses and rebuilds it; its `x-amz-date` is the time.
+        canonical_request: String,
+        /// The body, if it is text and not long: the prompt says what it asks for, if its hash is the one that is signed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional))]
+        body: Option<Password>,
+    },
+    /// The signature of a form that uploads to S3. [`Answer::Signed`]. Not for browsers.
+    SignPolicy {
+        /// `AKIA…`.
+        access_key_id: String,
+        /// By which signature.
+        signature: SignatureVersion,
+        /// The policy, JSON in base64: what is signed. The prompt is written from it.
+        policy: String,
+    },
+    /// The signature of a request by Signature Version 2 of S3. [`Answer::Signed`]. Not for browsers.
+    SignV2 {
+        /// `AKIA…`.
+        access_key_id: String,
+        /// The string to sign, whole. It does not name the server.
+        string_to_sign: String,
+        /// The server, as the front end says: for the prompt.
+        host: String,
+    },
+    /// The signing keys of one operation that has many signatures to make: a batch, an upload in chunks, a program of its
+    /// own. One touch for all. [`Answer::SigningKeys`]. Not for browsers.
+    SigningKeys {
+        /// `AKIA…`.
+        access_key_id: String,
+        /// Unix time in seconds: the keys are good for its UTC day.
+        #[cfg_attr(test, ts(type = "number"))]
+        at: u64,
+        /// What they are to sign for, at most [`MAX_SCOPES`].
+        scopes: Vec<SigningScope>,
+        /// What will be signed, as the front end says: for the prompt, which adds what the keys can do.
+        purpose: String,
+    },
     /// Unlock a password-protected key, or a software key, until it is locked again. [`Answer::Unlocked`].
     Unlock {
         /// The password or passphrase.
@@ -137,10 +183,14 @@ pub enum Op {
         #[serde(default)]
         overwrite: bool,
     },
-    /// Put an AWS access key's secret on the key, for SigV4. [`Answer::Written`].
+    /// Put an AWS access key's secret on the key. [`Answer::Written`].
     AddIdentity {
         /// `AKIA…`.
         access_key_id: String,
+        /// For which signature.
+        #[serde(default)]
+        #[cfg_attr(test, ts(optional, as = "Option<SignatureVersion>"))]
+        signature: SignatureVersion,
         /// The secret access key.
         secret_access_key: Password,
         /// Whether every signature wants a touch.
@@ -201,6 +251,20 @@ pub enum Op {
     },
     /// Erase the OATH applet: accounts, identities, password. [`Answer::Reset`].
     Reset {},
+}
+
+/// Most scopes that one operation may declare.
+pub const MAX_SCOPES: usize = 128;
+
+/// What a signing key signs for, besides a day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(deny_unknown_fields)]
+pub struct SigningScope {
+    /// Such as `eu-west-1`.
+    pub region: String,
+    /// Such as `s3`.
+    pub service: String,
 }
 
 /// A secret inside a message: never printed.
@@ -351,6 +415,16 @@ pub enum Answer {
         /// When it stops working, Unix time in seconds.
         #[cfg_attr(test, ts(type = "number"))]
         expires_at: u64,
+    },
+    /// To [`Op::Sign`], [`Op::SignPolicy`] and [`Op::SignV2`].
+    Signed {
+        /// 32 bytes in hexadecimal digits; of Signature Version 2 20 bytes.
+        signature: String,
+    },
+    /// To [`Op::SigningKeys`].
+    SigningKeys {
+        /// 32 bytes each in hexadecimal digits, in the order of the scopes.
+        keys: Vec<Password>,
     },
     /// To [`Op::Unlock`].
     Unlocked {},
@@ -579,11 +653,12 @@ pub struct Identity {
 }
 
 /// AWS's signature processes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[non_exhaustive]
 pub enum SignatureVersion {
     /// HMAC-SHA256 over a credential scope.
+    #[default]
     SigV4,
     /// HMAC-SHA1 over the string to sign (SigV2 of S3).
     HmacV1,

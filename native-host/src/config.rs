@@ -15,6 +15,11 @@
 //! # After so long without a request the agent forgets passwords: 30s, 15m, 8h.
 //! idle = "15m"
 //!
+//! [signing]
+//! # A signing key lives for one operation. With this the agent keeps the key of a day, region and service for so long, and
+//! # the command line signs with it without another touch.
+//! keep = "15m"
+//!
 //! [browser]
 //! # Accounts that a browser sees besides those of AWS, by full name.
 //! allow_accounts = ["GitHub:me"]
@@ -87,6 +92,9 @@ pub struct Config {
     pub agent: bool,
     /// After so many seconds without a request the agent forgets passwords; none: as it likes.
     pub agent_idle: Option<u64>,
+    /// For so many seconds a signing key is kept; none: for one operation.
+    #[serde(default)]
+    pub signing_keep: Option<u64>,
     /// What browsers may have besides the defaults.
     pub browser: BrowserConfig,
 }
@@ -98,6 +106,7 @@ impl Default for Config {
             keys: BTreeMap::new(),
             agent: true,
             agent_idle: None,
+            signing_keep: None,
             browser: BrowserConfig::default(),
         }
     }
@@ -122,6 +131,8 @@ struct File {
     #[serde(default)]
     agent: AgentTable,
     #[serde(default)]
+    signing: SigningTable,
+    #[serde(default)]
     browser: BrowserTable,
 }
 
@@ -130,6 +141,12 @@ struct File {
 struct AgentTable {
     enabled: Option<bool>,
     idle: Option<Spanned<String>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SigningTable {
+    keep: Option<Spanned<String>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -198,15 +215,17 @@ impl Config {
                 return Err(invalid(id.span().start, format!("no key is given for the name `{name}`")));
             }
         }
-        let agent_idle = file.agent.idle.map(|idle| {
-            let seconds = time::duration(idle.get_ref()).map_err(|hint| invalid(idle.span().start, hint))?;
+        let seconds = |duration: Spanned<String>| {
+            let seconds =
+                time::duration(duration.get_ref()).map_err(|hint| invalid(duration.span().start, hint))?;
             Ok(seconds.as_secs())
-        });
+        };
         Ok(Self {
             key,
             keys: file.keys.into_iter().map(|(name, id)| (name, id.into_inner())).collect(),
             agent: file.agent.enabled.unwrap_or(true),
-            agent_idle: agent_idle.transpose()?,
+            agent_idle: file.agent.idle.map(seconds).transpose()?,
+            signing_keep: file.signing.keep.map(seconds).transpose()?,
             browser: BrowserConfig {
                 allow_accounts: file.browser.allow_accounts,
                 allow_endpoints: allow_endpoints.collect::<Result<_, _>>()?,

@@ -158,6 +158,10 @@ pub(crate) fn is_shared(op: &Op) -> bool {
             | Op::Code { .. }
             | Op::Identities {}
             | Op::Presign { .. }
+            | Op::Sign { .. }
+            | Op::SignPolicy { .. }
+            | Op::SignV2 { .. }
+            | Op::SigningKeys { .. }
             | Op::Verify { .. }
     )
 }

@@ -3,22 +3,22 @@
 //! Whoever holds the key calls it (`holder`), for one front end after another; all get the same answers, as far as
 //! `policy` lets them.
 
+mod signing;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use keyfob_core::identity::{IdentityError, IdentityName};
 use keyfob_core::message::{
-    self, Account, Answer, ErrorCode, Event, Failure, Identity, KeyKind, Op, Password, Request, Scheme,
-    SignatureVersion, Wants,
+    self, Account, Answer, ErrorCode, Event, Failure, Identity, KeyKind, Op, Password, Request, SignatureVersion,
+    Wants,
 };
 use keyfob_core::oath::{
     AccessKey, CalculateFull, CredentialId, Delete, Kind, List, ListEntry, OathError, OtpAuth, Put, Rename,
     Reset, SetCode,
 };
-use keyfob_core::s3::{self, ParseError, ParsedPresign};
 use keyfob_core::secret::Secret;
-use keyfob_core::sigv4::DateKey;
 use subtle::ConstantTimeEq as _;
 
 use crate::client::{Cancel, Client};
@@ -63,19 +63,24 @@ struct Unlocked {
     remembered: bool,
 }
 
-/// Keys of passwords: kept until they are locked, or until the card is removed. Shared, so that they can be erased while
-/// the key waits for a touch.
+/// Keys of passwords, and signing keys where the user wants them kept: until they are locked, or until the card is
+/// removed. Shared, so that they can be erased while the key waits for a touch.
 #[derive(Clone, Default)]
-pub struct UnlockCache(Arc<Mutex<Vec<Unlocked>>>);
+pub struct UnlockCache(Arc<Mutex<Vec<Unlocked>>>, Arc<Mutex<Vec<signing::Kept>>>);
 
 impl UnlockCache {
     /// Erases all.
     pub fn clear(&self) {
         self.entries().clear();
+        self.kept().clear();
     }
 
     fn entries(&self) -> MutexGuard<'_, Vec<Unlocked>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Vec<signing::Kept>> {
+        self.1.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes one in, in the place of what was known of that card.
@@ -144,9 +149,10 @@ impl Service {
         self.keys.soft.lock();
     }
 
-    /// Forgets the password of the card that was in a reader.
+    /// Forgets the password of the card that was in a reader, and what cards have given.
     pub fn removed(&mut self, reader: &str) {
         self.unlocked.entries().retain(|known| known.label != reader);
+        self.unlocked.kept().clear();
     }
 
     /// Answers one request of a front end.
@@ -227,17 +233,17 @@ impl Service {
                 return self.code(client, choice, account, op, events);
             }
             Op::Identities {} => self.identities(client, choice)?,
-            Op::Presign { canonical_request, scheme, virtual_hosted } => {
-                let request = parse_presign(canonical_request, *virtual_hosted)?;
-                self.presign(client, choice, &request, *scheme, events)?
+            Op::Presign { .. } | Op::Sign { .. } | Op::SignPolicy { .. } | Op::SignV2 { .. } => {
+                self.sign(client, choice, op, events)?
             }
+            Op::SigningKeys { .. } => self.signing_keys(client, choice, op, events)?,
             Op::Unlock { password } => self.unlock(choice, &Secret::from(password.0.clone()))?,
             Op::AddAccount { uri, touch, overwrite } => {
                 self.add_account(choice, &uri.0, *touch, *overwrite)?
             }
-            Op::AddIdentity { access_key_id, secret_access_key, touch, overwrite } => {
+            Op::AddIdentity { access_key_id, signature, secret_access_key, touch, overwrite } => {
                 let secret = Secret::from(secret_access_key.0.clone());
-                self.add_identity(choice, access_key_id, &secret, *touch, *overwrite)?
+                self.add_identity(choice, &identity(access_key_id, *signature)?, &secret, *touch, *overwrite)?
             }
             Op::DeleteAccount { account } => self.delete_account(choice, account)?,
             Op::DeleteIdentity { access_key_id } => self.delete_identity(choice, access_key_id)?,
@@ -734,48 +740,6 @@ impl Service {
         })
     }
 
-    fn presign(
-        &mut self,
-        client: &Client,
-        choice: Option<&str>,
-        request: &ParsedPresign,
-        scheme: Scheme,
-        events: Events<'_>,
-    ) -> Result<Answer, Refusal> {
-        policy::check_presign(client, request, scheme, self.now(None))?;
-        let identity = identity(request.access_key_id(), SignatureVersion::SigV4)?;
-        let now = self.now(None);
-        let date_key = self.open(choice, true, |key| {
-            let id = identity.id()?;
-            let entries = stored(key, now)?;
-            let entry = entries
-                .iter()
-                .find(|entry| entry.id == id)
-                .ok_or_else(|| no_identity(identity.access_key_id()))?;
-            touch(entry, events, || {
-                format!("{} asks to sign {}", client.asker, describe(request, scheme, now))
-            });
-            let challenge = request.date().date().to_vec();
-            let response = key.call(CalculateFull { id, challenge }).map_err(|error| entry.named(error))?;
-            match <[u8; 32]>::try_from(response.expose()) {
-                Ok(bytes) => Ok(DateKey::new(bytes, *request.date())),
-                Err(_) => Err(failure(
-                    ErrorCode::BadAnswer,
-                    format!("the credential of {} is not one for SigV4", identity.access_key_id()),
-                    "delete the identity and add it again",
-                )
-                .into()),
-            }
-        })?;
-        let invalid = |error: &dyn std::fmt::Display| failure(ErrorCode::InvalidInput, error, "");
-        let signing_key = date_key
-            .signing_key(request.region(), request.scope().service())
-            .map_err(|error| invalid(&error))?;
-        drop(date_key);
-        let url = request.sign(&signing_key, scheme).map_err(|error| invalid(&error))?;
-        Ok(Answer::Presigned { url, expires_at: request.expires_at() })
-    }
-
     fn add_account(
         &mut self,
         choice: Option<&str>,
@@ -801,12 +765,11 @@ impl Service {
     fn add_identity(
         &mut self,
         choice: Option<&str>,
-        access_key_id: &str,
+        identity: &IdentityName,
         secret: &Secret,
         touch: bool,
         overwrite: bool,
     ) -> Result<Answer, Refusal> {
-        let identity = identity(access_key_id, SignatureVersion::SigV4)?;
         let instruction = identity.put(secret, touch).map_err(invalid_identity)?;
         let now = self.now(None);
         let id = identity.id()?;
@@ -816,7 +779,7 @@ impl Service {
             if touch {
                 check_touch(key, &id, replaced, now)?;
             }
-            Ok(Answer::Written { written: access_key_id.to_owned(), replaced })
+            Ok(Answer::Written { written: identity.access_key_id().to_owned(), replaced })
         })
     }
 
@@ -873,8 +836,8 @@ enum Wanted<'a> {
     Account(&'a str),
     /// An account, by its full name.
     Exactly(&'a str),
-    /// An identity.
-    Identity(String),
+    /// An identity, for one signature or whichever.
+    Identity(String, Option<SignatureVersion>),
 }
 
 impl<'a> Wanted<'a> {
@@ -884,12 +847,8 @@ impl<'a> Wanted<'a> {
                 Some(Self::Account(account))
             }
             Op::DeleteAccount { account } | Op::RenameAccount { account, .. } => Some(Self::Exactly(account)),
-            Op::DeleteIdentity { access_key_id } => Some(Self::Identity(access_key_id.clone())),
-            Op::Presign { canonical_request, virtual_hosted, .. } => {
-                let request = parse_presign(canonical_request, *virtual_hosted)?;
-                Some(Self::Identity(request.access_key_id().to_owned()))
-            }
-            _ => None,
+            Op::DeleteIdentity { access_key_id } => Some(Self::Identity(access_key_id.clone(), None)),
+            op => signing::identity(op)?.map(|(id, signature)| Self::Identity(id, Some(signature))),
         })
     }
 
@@ -902,23 +861,25 @@ impl<'a> Wanted<'a> {
             Self::Account(account) | Self::Exactly(account) => {
                 fitting(entries, account, how).iter().any(|entry| !IdentityName::is_reserved(&entry.id))
             }
-            Self::Identity(wanted) => entries
-                .iter()
-                .any(|entry| IdentityName::parse(&entry.id).is_some_and(|i| i.access_key_id() == *wanted)),
+            Self::Identity(wanted, signature) => entries.iter().any(|entry| {
+                IdentityName::parse(&entry.id).is_some_and(|i| {
+                    i.access_key_id() == *wanted && signature.is_none_or(|signature| signature == i.signature())
+                })
+            }),
         }
     }
 
     fn shown(&self) -> String {
         match self {
             Self::Account(account) | Self::Exactly(account) => format!("the account {}", shown(account)),
-            Self::Identity(id) => format!("the secret of {}", shown(id)),
+            Self::Identity(id, _) => format!("the secret of {}", shown(id)),
         }
     }
 
     fn not_found(&self, lists: &[(String, Vec<ListEntry>)]) -> Failure {
         let entries = || lists.iter().flat_map(|(_, entries)| entries);
         let candidates = match self {
-            Self::Identity(_) => Vec::new(),
+            Self::Identity(..) => Vec::new(),
             _ => entries()
                 .filter(|entry| !IdentityName::is_reserved(&entry.id))
                 .map(|entry| entry.id.name(entry.kind))
@@ -1075,44 +1036,6 @@ fn check_touch(
     Err(failure(ErrorCode::Unsupported, text, hint).into())
 }
 
-fn parse_presign(canonical_request: &str, virtual_hosted: bool) -> Result<ParsedPresign, ParseError> {
-    if virtual_hosted {
-        ParsedPresign::parse_virtual_hosted(canonical_request)
-    } else {
-        ParsedPresign::parse(canonical_request)
-    }
-}
-
-/// What a signature is for, from our own parse: all of it, but a secret that the server is to encrypt with.
-fn describe(request: &ParsedPresign, scheme: Scheme, now: u64) -> String {
-    let (method, bucket, key) = (request.method(), request.bucket(), request.key());
-    let mut text = if key.is_empty() {
-        format!("{method} the list of s3://{bucket}")
-    } else {
-        format!("{method} s3://{bucket}/{}", shown(key))
-    };
-    if let Some(id) = request.version_id() {
-        text += &format!(", version {}", shown(id));
-    }
-    let parameters = request.parameters().iter().filter(|(name, _)| name != s3::VERSION_ID);
-    for (name, value) in parameters.chain(request.headers()) {
-        text += &match value.as_str() {
-            "" => format!(", {}", shown(name)),
-            _ if s3::is_secret_header(name) => format!(", {}: a key that is not shown", shown(name)),
-            value => format!(", {}: {}", shown(name), shown(value)),
-        };
-    }
-    text += &format!(" at {}", request.authority());
-    if scheme == Scheme::Http {
-        text += " without TLS";
-    }
-    text += &format!(" as {} (works for {}", request.access_key_id(), duration(request.expires()));
-    if request.time().abs_diff(now) > policy::CLOCK_TOLERANCE {
-        text += &format!(" from {}", request.date().as_str());
-    }
-    text + ")"
-}
-
 /// Seconds as people say them.
 pub(crate) fn duration(seconds: u64) -> String {
     let parts = [(86_400, "d"), (3600, "h"), (60, "min"), (1, "s")];
@@ -1152,67 +1075,6 @@ mod tests {
             assert!(note(&browser, &format!("b{n}"), 960) <= Some(1024));
         }
         assert_eq!(service.submitted.get("a"), Some(&1020));
-    }
-
-    #[test]
-    fn a_prompt_says_all_that_is_signed() {
-        use keyfob_core::s3::{PresignRequest, Target, Variant};
-
-        #[track_caller]
-        fn check(name: &str, change: impl FnOnce(&mut PresignRequest<'_>), expected: &str) {
-            let Target { endpoint, bucket } =
-                Target::aws(name, Some("eu-west-1"), Variant::default()).unwrap();
-            let mut request = PresignRequest {
-                method: "PUT",
-                endpoint: &endpoint,
-                bucket: &bucket,
-                key: "k",
-                access_key_id: "AKIA",
-                time: 1_369_353_600,
-                expires: 900,
-                session_token: None,
-                version_id: None,
-                query: &[],
-                headers: &[],
-            };
-            change(&mut request);
-            let parsed = ParsedPresign::parse(&request.canonical_request().unwrap()).unwrap();
-            let text = describe(&parsed, Scheme::Https, 1_369_353_600);
-            assert_eq!(text, format!("{expected} as AKIA (works for 15 min)"));
-        }
-        let s3 = "at s3.eu-west-1.amazonaws.com";
-        check(
-            "bucket",
-            |r| r.query = &[("uploadId", "a/b"), ("partNumber", "3")],
-            &format!("PUT s3://bucket/k, partNumber: 3, uploadId: a/b {s3}"),
-        );
-        check(
-            "bucket",
-            |r| (r.method, r.query) = ("POST", &[("uploads", "")]),
-            &format!("POST s3://bucket/k, uploads {s3}"),
-        );
-        check(
-            "bucket",
-            |r| (r.method, r.key, r.query) = ("GET", "", &[("prefix", "a/"), ("list-type", "2")]),
-            &format!("GET the list of s3://bucket, list-type: 2, prefix: a/ {s3}"),
-        );
-        check(
-            "bucket",
-            |r| (r.version_id, r.headers) = (Some("1"), &[("X-Amz-Acl", "public-read")]),
-            &format!("PUT s3://bucket/k, version 1, x-amz-acl: public-read {s3}"),
-        );
-        check(
-            "bucket",
-            |r| r.headers = &[("x-amz-server-side-encryption-customer-key", "c2VjcmV0")],
-            &format!(
-                "PUT s3://bucket/k, x-amz-server-side-encryption-customer-key: a key that is not shown {s3}"
-            ),
-        );
-        check(
-            "arn:aws:s3-object-lambda:eu-west-1:123456789012:accesspoint/my-ap",
-            |_| (),
-            "PUT s3://my-ap-123456789012/k at s3-object-lambda.eu-west-1.amazonaws.com",
-        );
     }
 
     #[test]

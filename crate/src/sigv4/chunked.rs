@@ -43,6 +43,9 @@ pub enum Chunking {
 }
 
 impl Chunking {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Signed, Self::SignedTrailer, Self::UnsignedTrailer];
+
     /// The payload hash that says so.
     #[must_use]
     pub fn payload_hash(self) -> &'static str {

@@ -43,10 +43,23 @@ impl DateKey {
     /// [`ScopeError`] if region or service cannot be one.
     pub fn signing_key(&self, region: &str, service: &str) -> Result<SigningKey, ScopeError> {
         let scope = Scope::new(&self.date, region, service)?;
+        Ok(SigningKey { scope, key: HmacKey::from_code(*self.derive(region, service)) })
+    }
+
+    /// The bytes of that key, for [`SigningKey::new`] elsewhere.
+    ///
+    /// # Errors
+    /// [`ScopeError`] if region or service cannot be one.
+    pub fn signing_key_bytes(&self, region: &str, service: &str) -> Result<Zeroizing<[u8; 32]>, ScopeError> {
+        Scope::new(&self.date, region, service)?;
+        Ok(self.derive(region, service))
+    }
+
+    fn derive(&self, region: &str, service: &str) -> Zeroizing<[u8; 32]> {
         let date_key = HmacKey::from_code(*self.key);
         let region_key = date_key.derive(region.as_bytes());
         let service_key = region_key.derive(service.as_bytes());
-        Ok(SigningKey { scope, key: service_key.derive(TERMINATOR.as_bytes()) })
+        Zeroizing::new(service_key.mac(TERMINATOR.as_bytes()))
     }
 }
 
@@ -67,6 +80,12 @@ pub struct SigningKey {
 }
 
 impl SigningKey {
+    /// The key of a scope, as [`DateKey::signing_key_bytes`] gave it.
+    #[must_use]
+    pub fn new(scope: Scope, key: [u8; 32]) -> Self {
+        Self { scope, key: HmacKey::from_code(key) }
+    }
+
     /// What it signs.
     #[must_use]
     pub fn scope(&self) -> &Scope {
@@ -77,6 +96,12 @@ impl SigningKey {
     #[must_use]
     pub fn sign(&self, string_to_sign: &StringToSign) -> Signature {
         self.sign_text(string_to_sign.as_bytes())
+    }
+
+    /// Signs a policy of a form that uploads to S3: JSON in base64.
+    #[must_use]
+    pub fn sign_policy(&self, policy: &str) -> Signature {
+        self.sign_text(policy.as_bytes())
     }
 
     /// Signs what is no string to sign of a request: a chunk of a body, a policy.
@@ -168,6 +193,8 @@ mod tests {
         assert_eq!(*whole.sign(&sts).as_bytes(), next(&signing, sts.as_bytes()));
         let from_card = DateKey::new(*day.key, date).signing_key("us-east-1", "iam").unwrap();
         assert_eq!(from_card.sign(&sts), whole.sign(&sts));
+        let bytes = day.signing_key_bytes("us-east-1", "iam").unwrap();
+        assert_eq!(SigningKey::new(*whole.scope(), *bytes).sign(&sts), whole.sign(&sts));
     }
 
     #[test]

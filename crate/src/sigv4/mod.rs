@@ -16,6 +16,7 @@ pub(crate) mod encode;
 mod header;
 pub(crate) mod hmac;
 mod key;
+mod parse;
 mod scope;
 mod string_to_sign;
 mod url;
@@ -32,6 +33,7 @@ pub use header::{
     UNSIGNED_HEADERS, X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_S3SESSION_TOKEN, X_AMZ_SECURITY_TOKEN,
 };
 pub use key::{DateKey, Signature, SigningKey};
+pub use parse::{ParseError, ParsedRequest};
 pub use scope::{Scope, ScopeError};
 pub use string_to_sign::{StringToSign, string_to_sign};
 pub use url::{Url, UrlError};
@@ -51,6 +53,7 @@ pub(crate) fn is_access_key_id(id: &str) -> bool {
 }
 
 /// Whether a session token can be one: printable ASCII, and not empty.
-pub(crate) fn is_session_token(token: &str) -> bool {
+#[must_use]
+pub fn is_session_token(token: &str) -> bool {
     !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic())
 }

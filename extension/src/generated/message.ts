@@ -83,7 +83,67 @@ scheme: Scheme,
  * Whether a server that is not AWS has the bucket before its host's name: the bytes do not say. Not for
  * browsers.
  */
-virtual_hosted?: boolean, } | { "name": "unlock", 
+virtual_hosted?: boolean, } | { "name": "sign", 
+/**
+ * `AKIA…`.
+ */
+access_key_id: string, 
+/**
+ * Such as `eu-west-1`.
+ */
+region: string, 
+/**
+ * Such as `sts`.
+ */
+service: string, 
+/**
+ * The canonical request of SigV4, whole. The host parses and rebuilds it; its `x-amz-date` is the time.
+ */
+canonical_request: string, 
+/**
+ * The body, if it is text and not long: the prompt says what it asks for, if its hash is the one that is signed.
+ */
+body?: Password, } | { "name": "sign-policy", 
+/**
+ * `AKIA…`.
+ */
+access_key_id: string, 
+/**
+ * By which signature.
+ */
+signature: SignatureVersion, 
+/**
+ * The policy, JSON in base64: what is signed. The prompt is written from it.
+ */
+policy: string, } | { "name": "sign-v2", 
+/**
+ * `AKIA…`.
+ */
+access_key_id: string, 
+/**
+ * The string to sign, whole. It does not name the server.
+ */
+string_to_sign: string, 
+/**
+ * The server, as the front end says: for the prompt.
+ */
+host: string, } | { "name": "signing-keys", 
+/**
+ * `AKIA…`.
+ */
+access_key_id: string, 
+/**
+ * Unix time in seconds: the keys are good for its UTC day.
+ */
+at: number, 
+/**
+ * What they are to sign for, at most [`MAX_SCOPES`].
+ */
+scopes: Array<SigningScope>, 
+/**
+ * What will be signed, as the front end says: for the prompt, which adds what the keys can do.
+ */
+purpose: string, } | { "name": "unlock", 
 /**
  * The password or passphrase.
  */
@@ -104,6 +164,10 @@ overwrite: boolean, } | { "name": "add-identity",
  * `AKIA…`.
  */
 access_key_id: string, 
+/**
+ * For which signature.
+ */
+signature?: SignatureVersion, 
 /**
  * The secret access key.
  */
@@ -253,7 +317,15 @@ url: string,
 /**
  * When it stops working, Unix time in seconds.
  */
-expires_at: number, } | { "name": "unlocked", } | { "name": "written", 
+expires_at: number, } | { "name": "signed", 
+/**
+ * 32 bytes in hexadecimal digits; of Signature Version 2 20 bytes.
+ */
+signature: string, } | { "name": "signing-keys", 
+/**
+ * 32 bytes each in hexadecimal digits, in the order of the scopes.
+ */
+keys: Array<Password>, } | { "name": "unlocked", } | { "name": "written", 
 /**
  * The name on the key.
  */

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use keyfob_core::message::SignatureVersion;
 use keyfob_core::softkey::Firmware;
 
 use super::complete;
@@ -76,8 +77,12 @@ pub(super) enum Command {
     /// Manage the AWS access keys whose secret is on the key
     #[command(subcommand)]
     Aws(Aws),
-    /// Print a presigned S3 link, signed by the key
-    Presign(Presign),
+    /// Sign any request to AWS, or to a server that takes its signatures: print the headers or a curl command, or send it
+    Sign(super::sign::Options),
+    /// Print presigned S3 links, signed by the key: one, those of a list, or those of all objects under a prefix
+    Presign(super::presign::Options),
+    /// Print a form, or its fields, by which a browser uploads to S3 until it expires
+    PresignPost(super::presign_post::Options),
     /// Let browsers start this program for the extension
     #[command(subcommand)]
     Browser(Browser),
@@ -317,8 +322,12 @@ pub(super) struct Delete {
 pub(super) enum Aws {
     /// Put an access key's secret on the key; the secret is asked for, or read from stdin
     Add(AwsAdd),
+    /// Move the access key of a profile from the credentials file to the key: proved by a call before the file is changed
+    Import(super::aws_import::Options),
     /// List the access keys whose secret is on the key
     Identities,
+    /// Ask AWS whose access key it is (GetCallerIdentity)
+    Whoami(super::whoami::Options),
     /// Remove an access key's secret from the key
     Delete(AwsDelete),
 }
@@ -330,11 +339,33 @@ pub(super) struct AwsAdd {
     /// Sign without a touch: whoever can use this computer can then use the secret
     #[arg(long)]
     pub(super) no_touch: bool,
+    /// Signature that it is to make: v4 for AWS, v2 (HMAC-SHA1) for S3-compatible servers that want it
+    #[arg(long, value_enum, default_value_t = Signature::V4)]
+    pub(super) signature: Signature,
     /// Replace the secret that is there
     #[arg(short, long)]
     pub(super) force: bool,
     #[command(flatten)]
     pub(super) copies: Copies,
+}
+
+/// Which signatures a secret is to make: each takes a slot of the key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Signature {
+    V4,
+    V2,
+    Both,
+}
+
+impl Signature {
+    /// As the protocol names them.
+    pub(super) fn versions(self) -> &'static [SignatureVersion] {
+        match self {
+            Self::V4 => &[SignatureVersion::SigV4],
+            Self::V2 => &[SignatureVersion::HmacV1],
+            Self::Both => &[SignatureVersion::SigV4, SignatureVersion::HmacV1],
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -345,109 +376,6 @@ pub(super) struct AwsDelete {
     /// Do not ask
     #[arg(short, long)]
     pub(super) force: bool,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct Presign {
-    /// s3://BUCKET/KEY, or s3://ARN/KEY with the ARN of an access point; the key is taken as it is, without any decoding
-    pub(super) url: String,
-    /// HTTP method
-    #[arg(short = 'X', long, default_value = "GET")]
-    pub(super) method: String,
-    /// How long the link works: 900, 15m, 1h, 7d
-    #[arg(short, long, default_value = "1h", value_parser = time::duration)]
-    pub(super) expires: Duration,
-    /// Region of the bucket; an ARN says its own
-    #[arg(long, env = "AWS_REGION", help_heading = PLACE)]
-    pub(super) region: Option<String>,
-    /// Server other than AWS (http://127.0.0.1:9000), or the interface endpoint of a VPC (https://bucket.vpce-…)
-    #[arg(long, value_name = "URL", help_heading = PLACE)]
-    pub(super) endpoint: Option<String>,
-    /// Where the bucket goes: before the host name, or into the path. Without it: before AWS's unless the bucket has dots,
-    /// and into the path of other servers
-    #[arg(long, value_name = "WHERE", default_value = "auto", hide_default_value = true, help_heading = PLACE)]
-    pub(super) addressing: AddressingStyle,
-    /// The same as --addressing path
-    #[arg(long, conflicts_with = "addressing", help_heading = PLACE)]
-    pub(super) path_style: bool,
-    /// AWS's endpoint that answers over IPv6 too
-    #[arg(long, env = "AWS_USE_DUALSTACK_ENDPOINT", value_parser = clap::builder::FalseyValueParser::new(), help_heading = PLACE)]
-    pub(super) dual_stack: bool,
-    /// AWS's endpoint whose cryptography is validated by FIPS 140
-    #[arg(long, env = "AWS_USE_FIPS_ENDPOINT", value_parser = clap::builder::FalseyValueParser::new(), help_heading = PLACE)]
-    pub(super) fips: bool,
-    /// AWS's endpoint of Transfer Acceleration, which must be switched on for the bucket
-    #[arg(long, help_heading = PLACE)]
-    pub(super) accelerate: bool,
-    /// Which access key signs; needed when the key holds several
-    #[arg(long, value_name = "ACCESS_KEY_ID", add = complete::identities())]
-    pub(super) identity: Option<String>,
-    /// List the bucket (ListObjectsV2); what stands after it in the URL is the prefix
-    #[arg(long)]
-    pub(super) list: bool,
-    /// Version of the object
-    #[arg(long, value_name = "ID")]
-    pub(super) version_id: Option<String>,
-    /// Multipart upload that the request is for: PUT with --part-number uploads a part, GET lists the parts, POST completes,
-    /// DELETE aborts
-    #[arg(long, value_name = "ID")]
-    pub(super) upload_id: Option<String>,
-    /// Part to upload, or to get: 1 to 10000
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=10_000))]
-    pub(super) part_number: Option<u16>,
-    /// Whoever uses the link pays for it, as the bucket wants it (requester pays)
-    #[arg(long)]
-    pub(super) request_payer: bool,
-    /// Another query parameter, such as delimiter=/ and max-keys=100 with --list, or uploads= with POST
-    #[arg(long, value_name = "NAME=VALUE", action = ArgAction::Append)]
-    pub(super) query: Vec<String>,
-    /// Set a header of the answer, such as content-disposition='attachment; filename="a.txt"'
-    #[arg(long, value_name = "HEADER=VALUE", action = ArgAction::Append)]
-    pub(super) response: Vec<String>,
-    /// Header that the request will carry, such as content-type=text/plain
-    #[arg(long, value_name = "NAME=VALUE", action = ArgAction::Append)]
-    pub(super) header: Vec<String>,
-    /// Type of what is uploaded: text/plain
-    #[arg(long, value_name = "TYPE", help_heading = UPLOAD)]
-    pub(super) content_type: Option<String>,
-    /// Its exact length in bytes
-    #[arg(long, value_name = "BYTES", help_heading = UPLOAD)]
-    pub(super) content_length: Option<u64>,
-    /// Its checksum: sha256=BASE64; also sha1, crc32, crc32c and crc64nvme
-    #[arg(long, value_name = "ALGORITHM=BASE64", help_heading = UPLOAD)]
-    pub(super) checksum: Option<String>,
-    /// Who may read it: private, public-read, bucket-owner-full-control, …
-    #[arg(long, value_name = "ACL", help_heading = UPLOAD)]
-    pub(super) acl: Option<String>,
-    /// Tag of the object; more than once for several
-    #[arg(long, value_name = "NAME=VALUE", action = ArgAction::Append, help_heading = UPLOAD)]
-    pub(super) tag: Vec<String>,
-    /// Storage class: STANDARD_IA, GLACIER, …
-    #[arg(long, value_name = "CLASS", help_heading = UPLOAD)]
-    pub(super) storage_class: Option<String>,
-    /// How S3 encrypts it: AES256, aws:kms or aws:kms:dsse
-    #[arg(long, value_name = "ALGORITHM", help_heading = UPLOAD)]
-    pub(super) sse: Option<String>,
-    /// Key of KMS with which it does
-    #[arg(long, value_name = "KEY", help_heading = UPLOAD)]
-    pub(super) sse_kms_key_id: Option<String>,
-    /// Sign as of another time than now, for a reproducible link: RFC 3339 or Unix seconds
-    #[arg(long, value_name = "TIME", value_parser = time::parse)]
-    pub(super) at: Option<u64>,
-}
-
-const PLACE: &str = "Where the bucket is";
-const UPLOAD: &str = "What is uploaded";
-
-/// [`keyfob_core::s3::Addressing`], as it is typed.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum AddressingStyle {
-    /// As the server and the bucket's name allow it
-    Auto,
-    /// https://BUCKET.HOST/KEY
-    Virtual,
-    /// https://HOST/BUCKET/KEY
-    Path,
 }
 
 #[derive(Debug, Subcommand)]

@@ -80,13 +80,17 @@ pub(super) fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Oath(Oath::Reset { force }) => reset(&global, force),
         Command::Oath(Oath::Access(access)) => self::access(&global, &access),
         Command::Aws(Aws::Add(add)) => aws_add(&global, add),
+        Command::Aws(Aws::Import(options)) => super::aws_import::run(&global, &options),
         Command::Aws(Aws::Identities) => identities(&global),
+        Command::Aws(Aws::Whoami(options)) => super::whoami::run(&global, &options),
         Command::Aws(Aws::Delete(delete)) => {
             let question = format!("Delete the secret of {} from the key, for good?", delete.access_key_id);
             consent(delete.force, &question)?;
             deleted(&global, Op::DeleteIdentity { access_key_id: delete.access_key_id })
         }
+        Command::Sign(options) => super::sign::run(&global, &options),
         Command::Presign(options) => super::presign::run(&global, &options),
+        Command::PresignPost(options) => super::presign_post::run(&global, &options),
         Command::Browser(browser) => self::browser(&global, browser),
         Command::Soft(soft) => self::soft(&global, soft),
         Command::Lock => lock(&global),
@@ -471,14 +475,15 @@ fn aws_add(global: &Global, add: args::AwsAdd) -> Result<(), Failure> {
     let what = format!("the secret access key of {}", add.access_key_id);
     let secret = text(ask(&what)?, "the secret access key")?;
     let secret_access_key = Password(secret.as_str().to_owned());
-    let op = Op::AddIdentity {
-        access_key_id: add.access_key_id,
-        secret_access_key,
+    let ops = add.signature.versions().iter().map(|&signature| Op::AddIdentity {
+        access_key_id: add.access_key_id.clone(),
+        signature,
+        secret_access_key: secret_access_key.clone(),
         touch: !add.no_touch,
         overwrite: add.force,
-    };
+    });
     copies::to_each(global, add.copies.number, |client, key| {
-        written(client, global, key, "Added", op.clone())
+        ops.clone().try_for_each(|op| written(client, global, key.clone(), "Added", op))
     })
 }
 
@@ -523,8 +528,8 @@ fn replacing(op: Op) -> Option<Op> {
         Op::AddAccount { uri, touch, overwrite: false } => {
             Some(Op::AddAccount { uri, touch, overwrite: true })
         }
-        Op::AddIdentity { access_key_id, secret_access_key, touch, overwrite: false } => {
-            Some(Op::AddIdentity { access_key_id, secret_access_key, touch, overwrite: true })
+        Op::AddIdentity { access_key_id, signature, secret_access_key, touch, overwrite: false } => {
+            Some(Op::AddIdentity { access_key_id, signature, secret_access_key, touch, overwrite: true })
         }
         _ => None,
     }

@@ -4,16 +4,23 @@
 //! machine see those.
 
 mod args;
+mod aws_import;
+mod batch;
 mod client;
 mod clip;
 mod commands;
 mod complete;
 mod copies;
+mod credentials;
 mod doctor;
 mod output;
+mod place;
 mod presign;
+mod presign_post;
+mod sign;
 pub(crate) mod time;
 mod watch;
+mod whoami;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -1,30 +1,114 @@
 //! `keyfob presign`: from what is typed to a link.
 
-use keyfob_core::message::{Answer, ErrorCode, Failure, Op, Scheme, SignatureVersion};
-use keyfob_core::s3::{
-    self, Addressing, EndpointError, EndpointKind, ParsedPresign, PresignRequest, REQUEST_PAYER, Target,
-    Variant,
-};
+use std::time::Duration;
+
+use clap::{ArgAction, Args};
+use keyfob_core::message::{ErrorCode, Failure, Scheme, SignatureVersion};
+use keyfob_core::s3::{self, EndpointKind, ParsedPresign, PresignRequest, REQUEST_PAYER, Target};
 use keyfob_core::sigv4::AmzDate;
 use serde_json::json;
 
-use super::args::{self, AddressingStyle, Global};
+use super::args::Global;
 use super::client::Client;
-use super::commands::unexpected;
 use super::output;
+use super::{batch, credentials, place, time};
 use crate::error::failure;
 use crate::service;
+
+/// A link, as it is typed.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// s3://BUCKET/KEY, or s3://ARN/KEY with the ARN of an access point; the key is taken as it is, without any decoding. Of
+    /// a batch: the bucket, and the prefix
+    #[arg(required_unless_present = "stdin")]
+    pub(super) url: Option<String>,
+    #[command(flatten)]
+    pub(super) batch: batch::Options,
+    /// HTTP method
+    #[arg(short = 'X', long, default_value = "GET")]
+    pub(super) method: String,
+    /// How long the link works: 900, 15m, 1h, 7d
+    #[arg(short, long, default_value = "1h", value_parser = time::duration)]
+    pub(super) expires: Duration,
+    #[command(flatten)]
+    pub(super) place: place::Options,
+    #[command(flatten)]
+    pub(super) signer: credentials::Options,
+    /// List the bucket (ListObjectsV2); what stands after it in the URL is the prefix
+    #[arg(long)]
+    pub(super) list: bool,
+    /// Version of the object
+    #[arg(long, value_name = "ID")]
+    pub(super) version_id: Option<String>,
+    /// Multipart upload that the request is for: PUT with --part-number uploads a part, GET lists the parts, POST completes,
+    /// DELETE aborts
+    #[arg(long, value_name = "ID")]
+    pub(super) upload_id: Option<String>,
+    /// Part to upload, or to get: 1 to 10000
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub(super) part_number: Option<u16>,
+    /// Whoever uses the link pays for it, as the bucket wants it (requester pays)
+    #[arg(long)]
+    pub(super) request_payer: bool,
+    /// Another query parameter, such as delimiter=/ and max-keys=100 with --list, or uploads= with POST
+    #[arg(long, value_name = "NAME=VALUE", action = ArgAction::Append)]
+    pub(super) query: Vec<String>,
+    /// Set a header of the answer, such as content-disposition='attachment; filename="a.txt"'
+    #[arg(long, value_name = "HEADER=VALUE", action = ArgAction::Append)]
+    pub(super) response: Vec<String>,
+    /// Header that the request will carry, such as content-type=text/plain
+    #[arg(long, value_name = "NAME=VALUE", action = ArgAction::Append)]
+    pub(super) header: Vec<String>,
+    /// Type of what is uploaded: text/plain
+    #[arg(long, value_name = "TYPE", help_heading = UPLOAD)]
+    pub(super) content_type: Option<String>,
+    /// Its exact length in bytes
+    #[arg(long, value_name = "BYTES", help_heading = UPLOAD)]
+    pub(super) content_length: Option<u64>,
+    /// Its checksum: sha256=BASE64; also sha1, crc32, crc32c and crc64nvme
+    #[arg(long, value_name = "ALGORITHM=BASE64", help_heading = UPLOAD)]
+    pub(super) checksum: Option<String>,
+    /// Who may read it: private, public-read, bucket-owner-full-control, …
+    #[arg(long, value_name = "ACL", help_heading = UPLOAD)]
+    pub(super) acl: Option<String>,
+    /// Tag of the object; more than once for several
+    #[arg(long, value_name = "NAME=VALUE", action = ArgAction::Append, help_heading = UPLOAD)]
+    pub(super) tag: Vec<String>,
+    /// Storage class: STANDARD_IA, GLACIER, …
+    #[arg(long, value_name = "CLASS", help_heading = UPLOAD)]
+    pub(super) storage_class: Option<String>,
+    /// How S3 encrypts it: AES256, aws:kms or aws:kms:dsse
+    #[arg(long, value_name = "ALGORITHM", help_heading = UPLOAD)]
+    pub(super) sse: Option<String>,
+    /// Key of KMS with which it does
+    #[arg(long, value_name = "KEY", help_heading = UPLOAD)]
+    pub(super) sse_kms_key_id: Option<String>,
+    /// Sign by Signature Version 2 (HMAC-SHA1), for S3-compatible servers that want it
+    #[arg(long)]
+    pub(super) sigv2: bool,
+    /// Get the first byte by the link, to see that it works
+    #[arg(long)]
+    pub(super) check: bool,
+    /// Sign as of another time than now, for a reproducible link: RFC 3339 or Unix seconds
+    #[arg(long, value_name = "TIME", value_parser = time::parse)]
+    pub(super) at: Option<u64>,
+}
+
+const UPLOAD: &str = "What is uploaded";
 
 /// Algorithms of `x-amz-checksum-*`.
 const CHECKSUMS: [&str; 5] = ["crc32", "crc32c", "crc64nvme", "sha1", "sha256"];
 
-pub(super) fn run(global: &Global, args: &args::Presign) -> Result<(), Failure> {
-    let location = args
-        .url
+pub(super) fn run(global: &Global, args: &Options) -> Result<(), Failure> {
+    if args.batch.is_batch() {
+        return batch::run(global, args);
+    }
+    let url = args.url.as_deref().unwrap_or_default();
+    let location = url
         .strip_prefix("s3://")
-        .ok_or_else(|| invalid(&format!("{:?} is no S3 URL", args.url), "give s3://BUCKET/KEY"))?;
+        .ok_or_else(|| invalid(&format!("{url:?} is no S3 URL"), "give s3://BUCKET/KEY"))?;
     let (bucket, key) = s3::split_location(location);
-    let Target { endpoint, bucket } = target(args, bucket)?;
+    let Target { endpoint, bucket } = args.place.target(bucket)?;
     let query = query(args, key)?;
     let query: Vec<_> = query.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let headers = headers(args)?;
@@ -32,12 +116,12 @@ pub(super) fn run(global: &Global, args: &args::Presign) -> Result<(), Failure> 
 
     // Methods are case-sensitive, and those of S3 are upper-case.
     let method = args.method.to_ascii_uppercase();
-    let mut request = PresignRequest {
+    let request = PresignRequest {
         method: &method,
         endpoint: &endpoint,
         bucket: &bucket,
         key: if args.list { "" } else { key },
-        access_key_id: args.identity.as_deref().unwrap_or("AKIAIOSFODNN7EXAMPLE"),
+        access_key_id: args.signer.identity.as_deref().unwrap_or("AKIAIOSFODNN7EXAMPLE"),
         time: args.at.unwrap_or_else(service::unix_time),
         expires: args.expires.as_secs(),
         session_token: None,
@@ -56,17 +140,8 @@ pub(super) fn run(global: &Global, args: &args::Presign) -> Result<(), Failure> 
     canonical(&request)?;
 
     let mut client = Client::new(global)?;
-    let identity = match &args.identity {
-        Some(identity) => identity.clone(),
-        None => only_identity(&mut client)?,
-    };
-    request.access_key_id = &identity;
-    let canonical_request = canonical(&request)?;
-    let scheme = endpoint.scheme();
-    let (url, expires_at) = match client.ask(Op::Presign { canonical_request, scheme, virtual_hosted })? {
-        Answer::Presigned { url, expires_at } => (url, expires_at),
-        other => return unexpected(other),
-    };
+    let credentials = args.signer.resolve(&mut client, SignatureVersion::SigV4)?;
+    let (url, expires_at) = credentials.presign(&mut client, &request)?;
     if global.json {
         let headers: serde_json::Map<_, _> =
             headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), (*value).into())).collect();
@@ -75,11 +150,11 @@ pub(super) fn run(global: &Global, args: &args::Presign) -> Result<(), Failure> 
             "method": method,
             "headers": headers,
             "expires_at": expires_at,
-            "identity": identity,
+            "identity": credentials.access_key_id(),
         }));
     }
     let note = |text: &str| output::note(global.quiet, text);
-    if scheme == Scheme::Http {
+    if endpoint.scheme() == Scheme::Http {
         note("This link is fetched without TLS: whoever is on the way can read it.");
     }
     if endpoint.kind() == EndpointKind::Directory {
@@ -94,7 +169,7 @@ pub(super) fn run(global: &Global, args: &args::Presign) -> Result<(), Failure> 
     output::line(&url)
 }
 
-fn invalid(error: &dyn std::fmt::Display, hint: &str) -> Failure {
+pub(super) fn invalid(error: &dyn std::fmt::Display, hint: &str) -> Failure {
     failure(ErrorCode::InvalidInput, error, hint)
 }
 
@@ -115,7 +190,7 @@ fn pair(text: &str) -> Result<(String, String), Failure> {
 }
 
 /// The parameters but the version's and the signature's own. `prefix` is what a list is to begin with.
-fn query(args: &args::Presign, prefix: &str) -> Result<Vec<(String, String)>, Failure> {
+fn query(args: &Options, prefix: &str) -> Result<Vec<(String, String)>, Failure> {
     let mut query = args.query.iter().map(|text| pair(text)).collect::<Result<Vec<_>, _>>()?;
     for text in &args.response {
         let (name, value) = pair(text)?;
@@ -135,7 +210,7 @@ fn query(args: &args::Presign, prefix: &str) -> Result<Vec<(String, String)>, Fa
 }
 
 /// The headers but Host.
-fn headers(args: &args::Presign) -> Result<Vec<(String, String)>, Failure> {
+fn headers(args: &Options) -> Result<Vec<(String, String)>, Failure> {
     let mut headers = args.header.iter().map(|text| pair(text)).collect::<Result<Vec<_>, _>>()?;
     if let Some((name, _)) = headers.iter().find(|(name, _)| s3::is_secret_header(name)) {
         return Err(invalid(
@@ -168,73 +243,4 @@ fn headers(args: &args::Presign) -> Result<Vec<(String, String)>, Failure> {
     ];
     headers.extend(more.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?))));
     Ok(headers)
-}
-
-/// Where `bucket`, or the ARN in its place, is.
-fn target(args: &args::Presign, bucket: &str) -> Result<Target, Failure> {
-    let env = |name: &'static str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let region =
-        args.region.clone().filter(|region| !region.is_empty()).or_else(|| env("AWS_DEFAULT_REGION"));
-    let addressing = match args.addressing {
-        _ if args.path_style => Addressing::Path,
-        AddressingStyle::Auto => Addressing::Auto,
-        AddressingStyle::Virtual => Addressing::Virtual,
-        AddressingStyle::Path => Addressing::Path,
-    };
-    let variant =
-        Variant { dual_stack: args.dual_stack, fips: args.fips, accelerate: args.accelerate, addressing };
-    let aws = || match Target::aws(bucket, region.as_deref(), variant) {
-        Err(error @ EndpointError::NoRegion) => Err(invalid(&error, "give --region, or set AWS_REGION")),
-        other => other.map_err(|error| invalid(&error, "")),
-    };
-    let server = |url: &str| {
-        let region = region.as_deref().unwrap_or("us-east-1");
-        Target::server(url, region, bucket, variant)
-    };
-    if let Some(url) = &args.endpoint {
-        return server(url).map_err(|error| invalid(&error, ""));
-    }
-    for name in ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"] {
-        let Some(url) = env(name) else { continue };
-        return match server(&url) {
-            // Said of AWS itself it says nothing more than the region.
-            Err(EndpointError::Aws(_)) => aws(),
-            Err(error @ (EndpointError::Url(_) | EndpointError::Scope(_))) => {
-                Err(invalid(&format!("{name}: {error}"), "correct it, or unset it"))
-            }
-            other => other.map_err(|error| invalid(&error, "")),
-        };
-    }
-    aws()
-}
-
-fn only_identity(client: &mut Client<'_>) -> Result<String, Failure> {
-    let Answer::Identities { identities, .. } = client.ask(Op::Identities {})? else {
-        return Err(failure(
-            ErrorCode::Internal,
-            "the service did not list the identities",
-            "please report this",
-        ));
-    };
-    let mut ids: Vec<_> = identities
-        .into_iter()
-        .filter(|identity| identity.signature == SignatureVersion::SigV4)
-        .map(|identity| identity.access_key_id)
-        .collect();
-    match ids.len() {
-        0 => Err(failure(
-            ErrorCode::NotFound,
-            "there is no AWS access key on this key",
-            "put one there with `keyfob aws add AKIA…`",
-        )),
-        1 => Ok(ids.remove(0)),
-        _ => Err(Failure {
-            candidates: ids,
-            ..failure(
-                ErrorCode::Ambiguous,
-                "there are several AWS access keys on this key",
-                "choose one with --identity",
-            )
-        }),
-    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use keyfob_core::sigv4::AmzDate;
 
 /// Unix seconds, or RFC 3339: `2026-11-21T12:00:00Z`, also with an offset and a fraction (dropped).
-pub(super) fn parse(text: &str) -> Result<u64, String> {
+pub(crate) fn parse(text: &str) -> Result<u64, String> {
     let digits = text.strip_prefix('@').unwrap_or(text);
     if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) {
         return digits.parse().ok().filter(|&unix| unix <= AmzDate::MAX_UNIX).ok_or_else(hint);

@@ -1,0 +1,113 @@
+//! Who signs: the access key on the key, or temporary credentials that are given.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use clap::Args;
+use keyfob_core::message::{Answer, ErrorCode, Failure, Op, SignatureVersion};
+use zeroize::Zeroizing;
+
+use super::client::Client;
+use super::commands::unexpected;
+use super::complete;
+use crate::error::failure;
+use crate::front;
+use crate::signing::{Ask, Credentials, Session};
+
+/// More than any credentials are, in bytes.
+const MAX_FILE: u64 = 64 * 1024;
+
+/// Who signs, as it is typed.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct Options {
+    /// Which access key signs; needed when the key holds several
+    #[arg(long, value_name = "ACCESS_KEY_ID", add = complete::identities())]
+    pub(super) identity: Option<String>,
+    /// Sign with temporary credentials rather than with the key: the JSON of a credential_process or of `aws sts …` in a
+    /// file, - for stdin, env for the environment (AWS_ACCESS_KEY_ID, …)
+    #[arg(long, value_name = "FILE|-|env", conflicts_with = "identity")]
+    pub(super) credentials: Option<String>,
+}
+
+impl Ask for Client<'_> {
+    fn ask(&mut self, op: Op) -> Result<Answer, Failure> {
+        Client::ask(self, op)
+    }
+}
+
+impl Options {
+    /// Whether they are read from stdin, which then has nothing else.
+    pub(super) fn from_stdin(&self) -> bool {
+        self.credentials.as_deref() == Some("-")
+    }
+
+    /// The credentials: those that are given, or the access key that is named, or the only one that can sign so.
+    pub(super) fn resolve(
+        &self,
+        client: &mut Client<'_>,
+        signature: SignatureVersion,
+    ) -> Result<Credentials, Failure> {
+        if let Some(given) = &self.credentials {
+            let env = |name: &str| std::env::var(name).ok();
+            let session = match given.as_str() {
+                "env" => Session::from_env(env)?,
+                path => Session::parse(&read(Path::new(path))?)?,
+            };
+            return Ok(Credentials::Session(session));
+        }
+        let access_key_id = match &self.identity {
+            Some(identity) => identity.clone(),
+            None => only_identity(client, signature)?,
+        };
+        Ok(Credentials::Key { access_key_id })
+    }
+}
+
+fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
+    let file = if path == Path::new("-") { front::unbuffered_stdin() } else { File::open(path) };
+    file.and_then(|file| file.take(MAX_FILE).read_to_end(&mut bytes)).map_err(|error| {
+        failure(
+            ErrorCode::Io,
+            format!("cannot read the credentials from {}: {error}", path.display()),
+            "name another file",
+        )
+    })?;
+    Ok(bytes)
+}
+
+/// The only identity on the key that can sign so.
+fn only_identity(client: &mut Client<'_>, signature: SignatureVersion) -> Result<String, Failure> {
+    let identities = match client.ask(Op::Identities {})? {
+        Answer::Identities { identities, .. } => identities,
+        other => return unexpected(other),
+    };
+    let mut ids: Vec<_> = identities
+        .into_iter()
+        .filter(|identity| identity.signature == signature)
+        .map(|identity| identity.access_key_id)
+        .collect();
+    match ids.len() {
+        0 => Err(failure(
+            ErrorCode::NotFound,
+            match signature {
+                SignatureVersion::HmacV1 => "there is no AWS access key for Signature Version 2 on this key",
+                _ => "there is no AWS access key on this key",
+            },
+            match signature {
+                SignatureVersion::HmacV1 => "put one there with `keyfob aws add --signature v2 AKIA…`",
+                _ => "put one there with `keyfob aws add AKIA…`",
+            },
+        )),
+        1 => Ok(ids.remove(0)),
+        _ => Err(Failure {
+            candidates: ids,
+            ..failure(
+                ErrorCode::Ambiguous,
+                "there are several AWS access keys on this key",
+                "choose one with --identity",
+            )
+        }),
+    }
+}

@@ -8,6 +8,7 @@ pub mod ceph;
 pub mod counted;
 pub mod home;
 pub mod host;
+pub mod http;
 pub mod keychain;
 pub mod leash;
 pub mod memory;

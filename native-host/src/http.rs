@@ -197,6 +197,12 @@ impl Response {
         &self.origin
     }
 
+    /// An answer that no server gave.
+    #[cfg(test)]
+    pub(crate) fn new(status: u16, headers: Vec<(String, String)>, body: Vec<u8>, origin: &str) -> Self {
+        Self { status, headers, body: ureq::Body::builder().data(body), origin: origin.to_owned() }
+    }
+
     /// The whole body.
     ///
     /// # Errors

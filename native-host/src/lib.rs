@@ -13,6 +13,7 @@
 
 pub mod agent;
 pub mod asker;
+pub mod aws_call;
 pub mod browser;
 pub mod cli;
 pub mod client;

@@ -11,6 +11,15 @@ use crate::http::{Body, Http};
 /// Who is asked if nobody else is named: AWS, for that is who will look at the codes.
 pub const DEFAULT_URL: &str = "https://sts.amazonaws.com/";
 
+/// How a clock is set right.
+pub(crate) const ADVICE: &str = if cfg!(windows) {
+    "switch on \"Set time automatically\" in the settings, or run `w32tm /resync` as administrator"
+} else if cfg!(target_os = "macos") {
+    "switch on \"Set time and date automatically\" in System Settings, or run `sudo sntp -sS time.apple.com`"
+} else {
+    "let it be set over the network: `sudo timedatectl set-ntp true`"
+};
+
 /// How long the server may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -61,13 +70,7 @@ fn judge(offset: i64, url: &str) -> Finding {
             "the clock is {} s {direction}, as {url} says: codes and signatures are refused",
             offset.abs()
         ),
-        if cfg!(windows) {
-            "switch on \"Set time automatically\" in the settings, or run `w32tm /resync` as administrator"
-        } else if cfg!(target_os = "macos") {
-            "switch on \"Set time and date automatically\" in System Settings, or run `sudo sntp -sS time.apple.com`"
-        } else {
-            "let it be set over the network: `sudo timedatectl set-ntp true`"
-        },
+        ADVICE,
     )
 }
 

@@ -130,24 +130,27 @@ pub fn caller_identity(
     Ok(CallerIdentity { account: part("Account")?, arn: part("Arn")?, user_id: part("UserId")? })
 }
 
-/// Where STS is for a region: the endpoint that `AWS_ENDPOINT_URL_STS` or `AWS_ENDPOINT_URL` names, or AWS's.
+/// Where STS is for a region: the endpoint that `AWS_ENDPOINT_URL_STS` or `AWS_ENDPOINT_URL` names, or a profile's
+/// `endpoint_url`, or AWS's.
 ///
 /// # Errors
 /// [`ErrorCode::InvalidInput`] for what cannot be a region's name.
-pub fn sts_endpoint(region: &str) -> Result<String, Failure> {
-    endpoint("sts", "AWS_ENDPOINT_URL_STS", region, |name| front::env(name)?.into_string().ok())
+pub fn sts_endpoint(profile: Option<&str>, region: &str) -> Result<String, Failure> {
+    endpoint("sts", "AWS_ENDPOINT_URL_STS", profile, region, |name| front::env(name)?.into_string().ok())
 }
 
 fn endpoint(
     service: &str,
     own: &str,
+    profile: Option<&str>,
     region: &str,
     env: impl Fn(&str) -> Option<String>,
 ) -> Result<String, Failure> {
     let env = |name: &str| env(name).filter(|value| !value.is_empty());
     let ignored =
         env("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS").is_some_and(|value| value.eq_ignore_ascii_case("true"));
-    if let Some(url) = env(own).or_else(|| env("AWS_ENDPOINT_URL")).filter(|_| !ignored) {
+    let named = env(own).or_else(|| env("AWS_ENDPOINT_URL")).or_else(|| profile.map(str::to_owned));
+    if let Some(url) = named.filter(|_| !ignored) {
         return Ok(url);
     }
     // It becomes a label of a host name.
@@ -516,8 +519,14 @@ mod tests {
         #[track_caller]
         fn check(region: &str, env: &[(&str, &str)], expected: Result<&str, &str>) {
             let env = |name: &str| env.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
-            let actual =
-                endpoint("sts", "AWS_ENDPOINT_URL_STS", region, env).map_err(|failure| failure.message);
+            let actual = endpoint(
+                "sts",
+                "AWS_ENDPOINT_URL_STS",
+                Some("http://p:3").filter(|_| region == "p"),
+                region,
+                env,
+            )
+            .map_err(|failure| failure.message);
             assert_eq!(actual.as_deref().map_err(String::as_str), expected, "{region}");
         }
         check("us-east-1", &[], Ok("https://sts.us-east-1.amazonaws.com"));
@@ -528,6 +537,8 @@ mod tests {
         check("x", &[("AWS_ENDPOINT_URL", "http://a:1"), ("AWS_ENDPOINT_URL_STS", "")], Ok("http://a:1"));
         let ignored = ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "TRUE");
         check("us-east-1", &[both[0], ignored], Ok("https://sts.us-east-1.amazonaws.com"));
+        check("p", &[], Ok("http://p:3"));
+        check("p", &both[..1], Ok("http://a:1"));
         check("evil.example/", &[], Err("\"evil.example/\" is no region"));
         check("", &[], Err("\"\" is no region"));
     }

@@ -5,13 +5,21 @@
 
 use keyfob_core::message::Scheme;
 use keyfob_core::s3::ParsedPresign;
-use keyfob_core::sigv4::DateKey;
+use keyfob_core::sigv4::{DateKey, ParsedRequest};
 use keyfob_fuzz::within;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| within((1 << 16) + 64 * text.len(), || {
     if let Ok(parsed) = ParsedPresign::parse_virtual_hosted(text) {
         check(text, &parsed);
+    }
+    if let Ok(parsed) = ParsedRequest::parse(text) {
+        assert_eq!(parsed.canonical_request(), text);
+        // A link is signed as one only.
+        let query = text.split('\n').nth(2).unwrap_or_default();
+        assert!(query.split('&').all(|pair| !pair.starts_with("X-Amz-Expires=")), "{text:?}");
+        assert!(text.contains(&format!("\nx-amz-date:{}\n", parsed.date().as_str())));
+        assert!(text.contains(&format!("\nhost:{}\n", parsed.host())));
     }
     match ParsedPresign::parse(text) {
         Ok(parsed) => check(text, &parsed),

@@ -38,7 +38,18 @@ pub(super) struct Kept {
     access_key_id: String,
     scope: Scope,
     key: Locked<[u8; 32]>,
-    until: Instant,
+    /// The program that the person touched for.
+    asker: String,
+    since: Instant,
+    /// As long as the person was told.
+    keep: Duration,
+}
+
+impl Kept {
+    /// Whether it is as old as that, or as the person was told.
+    fn is_older_than(&self, keep: Duration) -> bool {
+        self.since.elapsed() >= self.keep.min(keep)
+    }
 }
 
 /// What is to be signed, taken apart.
@@ -238,18 +249,22 @@ impl Service {
     ) -> Result<Vec<KeyBytes>, Refusal> {
         let access_key_id = identity.access_key_id();
         // What a browser asks for is what its person was shown, each time.
-        let keep = client.config.signing_keep.filter(|_| !client.caller.is_browser());
+        let keep =
+            client.config.signing_keep.filter(|_| !client.caller.is_browser()).map(Duration::from_secs);
         let declared: Vec<Scope> = scopes
             .iter()
             .map(|(region, service)| Scope::new(date, region, service).map_err(invalid))
             .collect::<Result<_, _>>()?;
-        if keep.is_some() {
-            let now = Instant::now();
+        if let Some(keep) = keep {
             let mut kept = self.unlocked.kept();
-            kept.retain(|kept| kept.until > now);
+            kept.retain(|kept| !kept.is_older_than(Duration::MAX));
             let known = |scope: &Scope| {
-                let mut kept = kept.iter();
-                kept.find(|kept| kept.access_key_id == access_key_id && kept.scope == *scope)
+                kept.iter().find(|kept| {
+                    kept.access_key_id == access_key_id
+                        && kept.scope == *scope
+                        && kept.asker == client.asker
+                        && !kept.is_older_than(keep)
+                })
             };
             let keys: Option<Vec<_>> =
                 declared.iter().map(|scope| Some(Zeroizing::new(*known(scope)?.key))).collect();
@@ -257,7 +272,7 @@ impl Service {
                 return Ok(keys);
             }
         }
-        let note = keep.map(|keep| format!(", and so for {}", duration(keep))).unwrap_or_default();
+        let note = keep.map(|keep| format!(", and so for {}", duration(keep.as_secs()))).unwrap_or_default();
         let mac = self.calculate(choice, identity, date.date(), events, || prompt(&note))?;
         let mac = <[u8; 32]>::try_from(mac.as_slice()).map_err(|_| not_for(identity, "SigV4"))?;
         let date_key = DateKey::new(mac, *date);
@@ -266,12 +281,20 @@ impl Service {
             .map(|(region, service)| date_key.signing_key_bytes(region, service).map_err(invalid))
             .collect::<Result<Vec<_>, _>>()?;
         drop(date_key);
-        if let Some(until) = keep.and_then(|keep| Instant::now().checked_add(Duration::from_secs(keep))) {
+        if let Some(keep) = keep {
             let mut kept = self.unlocked.kept();
             for (scope, key) in declared.iter().zip(&keys) {
-                kept.retain(|kept| kept.access_key_id != access_key_id || kept.scope != *scope);
-                let access_key_id = access_key_id.to_owned();
-                kept.push(Kept { access_key_id, scope: *scope, key: Locked::new(**key), until });
+                kept.retain(|kept| {
+                    kept.access_key_id != access_key_id || kept.scope != *scope || kept.asker != client.asker
+                });
+                kept.push(Kept {
+                    access_key_id: access_key_id.to_owned(),
+                    scope: *scope,
+                    key: Locked::new(**key),
+                    asker: client.asker.clone(),
+                    since: Instant::now(),
+                    keep,
+                });
             }
             let too_many = kept.len().saturating_sub(MOST_KEPT);
             kept.drain(..too_many);

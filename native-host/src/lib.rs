@@ -12,6 +12,7 @@
 //! key, and [`service::Service`] answers, within what [`policy`] allows that front end.
 
 pub mod agent;
+pub mod ask;
 pub mod asker;
 pub mod aws_call;
 pub mod browser;

@@ -179,11 +179,12 @@ impl<'a> S3Request<'a> {
             out.extend_from_slice(part.as_bytes());
         }
         let (expires, signature) = (expires.to_string(), base64(signature));
+        // In botocore's order.
         let own = [
-            (X_AMZ_SECURITY_TOKEN, self.session_token),
             ("AWSAccessKeyId", Some(access_key_id)),
-            ("Expires", Some(expires.as_str())),
             ("Signature", Some(signature.as_str())),
+            (X_AMZ_SECURITY_TOKEN, self.session_token),
+            ("Expires", Some(expires.as_str())),
         ];
         let own = own.into_iter().filter(|(name, value)| *name != X_AMZ_SECURITY_TOKEN || value.is_some());
         for (i, (name, value)) in self.query.iter().copied().chain(own).enumerate() {
@@ -422,8 +423,8 @@ mod tests {
         assert_eq!(
             request.link(Scheme::Http, "127.0.0.1:9000", "AKID", 1_175_139_620, &[0xFB; 20]),
             "http://127.0.0.1:9000/b/k%20?versionId=a%2Bb%2F%3D&uploads&acl=&x-id=PutObject\
-             &x-amz-security-token=token%2B%2F%3D&AWSAccessKeyId=AKID&Expires=1175139620\
-             &Signature=%2B%2Fv7%2B%2Fv7%2B%2Fv7%2B%2Fv7%2B%2Fv7%2B%2Fv7%2B%2Fs%3D"
+             &AWSAccessKeyId=AKID&Signature=%2B%2Fv7%2B%2Fv7%2B%2Fv7%2B%2Fv7%2B%2Fv7%2B%2Fv7%2B%2Fs%3D\
+             &x-amz-security-token=token%2B%2F%3D&Expires=1175139620"
         );
         assert!(!format!("{request:?}").contains("token+"));
     }

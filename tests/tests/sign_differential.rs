@@ -587,7 +587,7 @@ fn botocore_signs_the_same_by_version_2() {
             let host = Url::parse(&question.url).unwrap();
             let link = request.link(host.scheme(), host.host(), question.who.access_key_id, expires, &mac);
             assert!(link.starts_with(&question.url), "{link} is of {}", question.url);
-            let encoded = link.split("&Signature=").last().unwrap().split("?Signature=").last().unwrap();
+            let encoded = link.split("&Signature=").last().unwrap().split('&').next().unwrap();
             encoded.replace("%2B", "+").replace("%2F", "/").replace("%3D", "=")
         };
         let (their_string, theirs) = (reply.string_to_sign.unwrap(), reply.signature.unwrap());

@@ -14,6 +14,7 @@ mod name;
 mod parse;
 mod post_policy;
 mod presign;
+mod presign_v2;
 
 pub use arn::{AccessPointArn, ArnError, split_location};
 pub use console::{ConsoleError, ConsoleKind, ConsoleLocation};
@@ -28,6 +29,7 @@ pub use presign::{
     LIST_PARAMETERS, MAX_EXPIRES, OBJECT_PARAMETERS, PresignError, PresignRequest, REQUEST_PAYER,
     RESPONSE_OVERRIDES, VERSION_ID, tagging,
 };
+pub use presign_v2::{LinkV2, LinkV2Error};
 
 /// The service as credential scopes spell it, for all but some endpoints ([`Endpoint::service`]).
 pub const SERVICE: &str = "s3";

@@ -265,7 +265,7 @@ impl<'a> PresignRequest<'a> {
     }
 
     /// Everything that needs no key.
-    fn check(&self) -> Result<(), PresignError> {
+    pub(super) fn check(&self) -> Result<(), PresignError> {
         check_method(self.method)?;
         self.endpoint.check_bucket(self.bucket)?;
         if !(self.key.is_empty() && self.is_list()) {
@@ -300,7 +300,7 @@ impl<'a> PresignRequest<'a> {
     }
 
     /// The parameters that are not the signature's own.
-    fn parameters(&self) -> impl Iterator<Item = (&'a str, &'a str)> + Clone {
+    pub(super) fn parameters(&self) -> impl Iterator<Item = (&'a str, &'a str)> + Clone {
         self.query.iter().copied().chain(self.version_id.map(|id| (VERSION_ID, id)))
     }
 

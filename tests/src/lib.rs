@@ -12,6 +12,7 @@ pub mod http;
 pub mod keychain;
 pub mod leash;
 pub mod memory;
+pub mod moto;
 pub mod pcscd;
 pub mod random;
 pub mod s3s;

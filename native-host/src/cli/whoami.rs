@@ -12,6 +12,7 @@ use crate::http::Http;
 
 /// As it is typed.
 #[derive(Debug, Args)]
+#[group(skip)]
 pub(super) struct Options {
     #[command(flatten)]
     credentials: credentials::Options,
@@ -21,6 +22,7 @@ pub(super) struct Options {
 
 /// Where STS is, as it is typed.
 #[derive(Debug, Args)]
+#[group(skip)]
 pub(super) struct Sts {
     /// Region whose STS is asked; it decides the partition
     #[arg(long, env = "AWS_REGION")]

@@ -1,0 +1,288 @@
+//! Calls to STS and IAM that a key signs, against a server that verifies them: taken when right, refused when a byte is
+//! changed, and what is said then.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::sync::mpsc;
+use std::thread;
+
+use keyfob::aws_call::{self, Call, xml_text};
+use keyfob::http::Http;
+use keyfob::signing::{Ask, Credentials, Session};
+use keyfob_core::message::{Answer, ErrorCode, Failure, Op};
+use keyfob_core::secret::Secret;
+use keyfob_tests::home::Home;
+use keyfob_tests::http;
+use keyfob_tests::moto::{Moto, User};
+use serde_json::Value;
+
+const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+
+/// A home with the user's access key on the software key `demo`, which wants a touch only where that is said.
+fn home(user: &User, endpoint: &str) -> Home {
+    let mut home = Home::new().unwrap();
+    home.succeed(&["soft", "create", "demo"], "").unwrap();
+    home.set("KEYFOB_KEY", "soft:demo");
+    home.set("AWS_ENDPOINT_URL_STS", endpoint);
+    home.succeed(&["aws", "add", &user.access_key_id, "--no-touch"], &user.secret_access_key).unwrap();
+    home
+}
+
+/// Exit code, stdout, stderr.
+fn run(home: &Home, args: &[&str]) -> (Option<i32>, String, String) {
+    let output = home.run(args, "").unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn whoami() {
+    let moto = Moto::start(&[("alice", &["sts:*"])]).unwrap();
+    let user = &moto.users()[0];
+    let home = home(user, &moto.endpoint());
+    let (exit, out, said) = run(&home, &["--json", "aws", "whoami"]);
+    assert_eq!((exit, said.as_str()), (Some(0), ""));
+    let who: Value = serde_json::from_str(&out).unwrap();
+    let arn = format!("arn:aws:iam::{}:user/alice", Moto::ACCOUNT);
+    assert_eq!((who["account"].as_str(), who["arn"].as_str()), (Some(Moto::ACCOUNT), Some(arn.as_str())));
+    assert_eq!(who["access_key_id"], user.access_key_id.as_str());
+    assert!(!who["user_id"].as_str().unwrap().is_empty());
+    let (exit, out, _) =
+        run(&home, &["aws", "whoami", "--region", "eu-west-1", "--identity", &user.access_key_id]);
+    assert_eq!(exit, Some(0));
+    assert!(out.contains("Account     123456789012\n") && out.contains(&arn), "{out}");
+
+    // The same by credentials that are given, without any key.
+    let given = home
+        .write(
+            "credentials.json",
+            &format!(
+                "{{\"Version\":1,\"AccessKeyId\":{:?},\"SecretAccessKey\":{:?}}}",
+                user.access_key_id, user.secret_access_key
+            ),
+        )
+        .unwrap();
+    let (exit, out, said) = run(&home, &["aws", "whoami", "--credentials", given.to_str().unwrap()]);
+    assert_eq!(exit, Some(0), "{said}");
+    assert!(out.contains(&arn), "{out}");
+}
+
+#[test]
+fn a_wrong_secret_is_refused() {
+    let moto = Moto::start(&[("alice", &["sts:*"])]).unwrap();
+    let mut user = moto.users()[0].clone();
+    // One character of it.
+    let last = user.secret_access_key.pop().unwrap();
+    user.secret_access_key.push(if last == 'x' { 'y' } else { 'x' });
+    let home = home(&user, &moto.endpoint());
+    let (exit, out, said) = run(&home, &["aws", "whoami"]);
+    assert_eq!((exit, out.as_str()), (Some(8), ""));
+    assert!(said.contains("refused: SignatureDoesNotMatch: "), "{said}");
+    assert!(said.contains("keyfob aws add --force"), "{said}");
+    assert!(!said.contains(&user.secret_access_key), "{said}");
+    let (exit, _, said) = run(&home, &["--json", "aws", "whoami"]);
+    let error: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((exit, error["error"]["code"].as_str()), (Some(8), Some("aws-refused")));
+
+    // An access key that nobody has.
+    let nobody = User { access_key_id: "AKIAIOSFODNN7EXAMPLE".to_owned(), ..user };
+    home.succeed(&["aws", "add", &nobody.access_key_id, "--no-touch"], "secret").unwrap();
+    let (exit, _, said) = run(&home, &["aws", "whoami", "--identity", &nobody.access_key_id]);
+    assert_eq!(exit, Some(8), "{said}");
+    assert!(said.contains("InvalidClientTokenId") && said.contains("list-access-keys"), "{said}");
+}
+
+#[test]
+fn without_a_server_or_for_a_wrong_one() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let user = User {
+        name: String::new(),
+        access_key_id: "AKIAIOSFODNN7EXAMPLE".to_owned(),
+        secret_access_key: "secret".to_owned(),
+    };
+    let home = home(&user, &format!("http://{nobody}"));
+    let (exit, _, said) = run(&home, &["aws", "whoami"]);
+    assert_eq!(exit, Some(1));
+    assert!(said.contains(&format!("nothing listens at http://{nobody}")), "{said}");
+    let (exit, _, said) = run(&home, &["aws", "whoami", "--endpoint", "sts.example"]);
+    assert_eq!(exit, Some(2));
+    assert!(said.contains("https://"), "{said}");
+    home.succeed(&["aws", "delete", "--force", &user.access_key_id], "").unwrap();
+    let (exit, _, said) = run(&home, &["aws", "whoami"]);
+    assert_eq!(exit, Some(7), "{said}");
+}
+
+/// Nobody is to be asked.
+struct NoKey;
+
+impl Ask for NoKey {
+    fn ask(&mut self, _: Op) -> Result<Answer, Failure> {
+        panic!("these credentials sign by themselves")
+    }
+}
+
+fn session(user: &User) -> Credentials {
+    Credentials::Session(Session {
+        access_key_id: user.access_key_id.clone(),
+        secret_access_key: Secret::from(user.secret_access_key.clone()),
+        session_token: None,
+        expires_at: None,
+    })
+}
+
+#[test]
+fn calls_of_iam() {
+    let moto = Moto::start(&[("alice", &["iam:*"]), ("bob", &["iam:ListUsers"])]).unwrap();
+    let [alice, bob] = moto.users() else { panic!() };
+    let http = Http::new().unwrap();
+    let iam = |user: &User, form: &str| {
+        let body = format!("{form}&Version=2010-05-08");
+        let call = Call {
+            method: "POST",
+            url: &moto.endpoint(),
+            region: "us-east-1",
+            service: "iam",
+            headers: &[FORM],
+            body: body.as_bytes(),
+        };
+        let mut response = aws_call::call(&mut NoKey, &session(user), &http, &call)?;
+        Ok::<_, Failure>(String::from_utf8(response.read(1 << 20)?).unwrap())
+    };
+    let users = iam(alice, "Action=ListUsers").unwrap();
+    assert!(
+        users.contains("<UserName>alice</UserName>") && users.contains("<UserName>bob</UserName>"),
+        "{users}"
+    );
+    let made = iam(alice, "Action=CreateUser&UserName=carol%2Btest").unwrap();
+    assert_eq!(xml_text(&made, "UserName").as_deref(), Some("carol+test"), "{made}");
+    iam(bob, "Action=ListUsers").unwrap();
+    let refused = iam(bob, "Action=CreateUser&UserName=dave").unwrap_err();
+    assert_eq!(refused.code, ErrorCode::AwsRefused);
+    assert!(refused.message.contains("refused: AccessDenied: "), "{refused:?}");
+    assert!(refused.hint.unwrap().contains("policies"));
+    let unknown = iam(alice, "Action=GetUser&UserName=nobody").unwrap_err();
+    assert!(unknown.message.contains("refused: NoSuchEntity: "), "{unknown:?}");
+}
+
+/// Takes one request of the client's, answers it with 204, and gives head and body.
+fn caught(send: impl FnOnce(&str)) -> (String, Vec<u8>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (sender, request) = mpsc::channel();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let (mut bytes, mut buffer) = (Vec::new(), [0; 4096]);
+            let head = loop {
+                let read = stream.read(&mut buffer).unwrap();
+                bytes.extend_from_slice(&buffer[..read]);
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+                let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+                if body.len() >= length.map_or(0, |length| length.parse().unwrap()) {
+                    break head.to_owned();
+                }
+            };
+            stream.write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").unwrap();
+            sender.send((head.clone(), bytes.split_off(head.len() + 4))).unwrap();
+        });
+        send(&url);
+    });
+    request.recv().unwrap()
+}
+
+#[test]
+fn a_changed_byte_is_refused() {
+    let moto = Moto::start(&[("alice", &["iam:*"])]).unwrap();
+    let alice = &moto.users()[0];
+    // Signed for another port of this computer, and brought to the server by hand: Host is what was signed.
+    let (head, body) = caught(|url| {
+        let call = Call {
+            method: "POST",
+            url,
+            region: "us-east-1",
+            service: "iam",
+            headers: &[FORM],
+            body: b"Action=ListUsers&Version=2010-05-08&MaxItems=9",
+        };
+        aws_call::call(&mut NoKey, &session(alice), &Http::new().unwrap(), &call).unwrap();
+    });
+    let headers: Vec<(&str, &str)> =
+        head.lines().skip(1).map(|line| line.split_once(": ").unwrap()).collect();
+    let send = |headers: &[(&str, &str)], body: &[u8]| {
+        let answer = http::send(moto.port(), "POST", &moto.endpoint(), headers, body).unwrap();
+        (answer.status, xml_text(&answer.text(), "Code").unwrap_or_default())
+    };
+    assert_eq!(send(&headers, &body), (200, String::new()));
+    let mut tried = 0;
+    for (at, (name, value)) in headers.iter().enumerate() {
+        if !["authorization", "x-amz-date"].contains(name) {
+            continue;
+        }
+        // The signature's digits, and those of the time.
+        let from = value.find("Signature=").map_or(0, |at| at + "Signature=".len());
+        for i in (from..value.len()).filter(|&i| value.as_bytes()[i].is_ascii_digit()) {
+            let mut changed = value.as_bytes().to_vec();
+            changed[i] = if changed[i] == b'0' { b'1' } else { b'0' };
+            let changed = String::from_utf8(changed).unwrap();
+            let mut headers = headers.clone();
+            headers[at].1 = &changed;
+            let (status, code) = send(&headers, &body);
+            assert_eq!((status, code.as_str()), (403, "SignatureDoesNotMatch"), "{name} {changed}");
+            tried += 1;
+        }
+    }
+    assert!(tried > 25, "{tried}");
+    let mut other = body.clone();
+    *other.last_mut().unwrap() = b'8';
+    assert_eq!(send(&headers, &other), (403, "SignatureDoesNotMatch".to_owned()));
+}
+
+/// Answers every request with an error and a date.
+fn stand_in(date: &'static str, code: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut buffer = [0; 8192];
+            let mut request = String::new();
+            while !request.ends_with("Version=2011-06-15") {
+                let read = stream.read(&mut buffer).unwrap();
+                request += &String::from_utf8_lossy(&buffer[..read]);
+            }
+            let body = format!(
+                "<ErrorResponse><Error><Code>{code}</Code><Message>m</Message></Error></ErrorResponse>"
+            );
+            let head = format!(
+                "HTTP/1.1 403 Forbidden\r\nDate: {date}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            stream.write_all(head.as_bytes()).unwrap();
+        }
+    });
+    url
+}
+
+#[test]
+fn a_wrong_clock_is_said() {
+    let user = User {
+        name: String::new(),
+        access_key_id: "AKIAIOSFODNN7EXAMPLE".to_owned(),
+        secret_access_key: "secret".to_owned(),
+    };
+    let home = home(&user, "http://127.0.0.1:1");
+    for code in ["RequestTimeTooSkewed", "SignatureDoesNotMatch"] {
+        for (date, says) in [
+            ("Sun, 06 Nov 1994 08:49:37 GMT", "days ahead of "),
+            ("Fri, 01 Jan 2100 00:00:00 GMT", "days behind "),
+        ] {
+            let (exit, _, said) = run(&home, &["aws", "whoami", "--endpoint", &stand_in(date, code)]);
+            assert_eq!(exit, Some(8));
+            assert!(said.contains("(this computer's clock is ") && said.contains(says), "{said}");
+            assert!(said.contains("set the clock"), "{said}");
+        }
+    }
+    let (_, _, said) = run(&home, &["aws", "whoami", "--endpoint", &stand_in("", "RequestTimeTooSkewed")]);
+    assert!(said.contains("keyfob doctor --clock"), "{said}");
+}

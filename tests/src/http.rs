@@ -2,7 +2,7 @@
 //! resolve the host's name.
 
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -55,6 +55,8 @@ pub fn send(port: u16, method: &str, url: &str, headers: &[(&str, &str)], body: 
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;
     // A server may refuse, and hang up, before it has all of it.
     let _ = stream.write_all(&[head.as_bytes(), body].concat());
+    // One that waits for more waits in vain.
+    let _ = stream.shutdown(Shutdown::Write);
     let mut answer = Vec::new();
     let read = stream.read_to_end(&mut answer);
     parse(&answer, method).with_context(|| format!("{method} {url}: {read:?}, {} bytes", answer.len()))

@@ -16,6 +16,7 @@ pub mod ask;
 pub mod asker;
 pub mod aws_call;
 pub mod browser;
+pub mod check;
 pub mod cli;
 pub mod client;
 pub mod config;

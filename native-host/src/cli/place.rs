@@ -1,10 +1,11 @@
 //! Where a bucket is: what is typed of it, and the endpoint that follows.
 
 use clap::{Args, ValueEnum};
-use keyfob_core::message::Failure;
-use keyfob_core::s3::{Addressing, EndpointError, Target, Variant};
+use keyfob_core::message::{ErrorCode, Failure};
+use keyfob_core::s3::{Addressing, Endpoint, EndpointError, EndpointKind, Target, Variant};
 
 use super::presign::invalid;
+use crate::error::failure;
 
 /// The heading of these options.
 const PLACE: &str = "Where the bucket is";
@@ -84,5 +85,18 @@ impl Options {
             };
         }
         aws()
+    }
+}
+
+/// Refuses Signature Version 2 for AWS itself, which has withdrawn it ("Amazon S3 Update – SigV2 Deprecation Period Extended &
+/// Modified", AWS News Blog): a link that works for some old buckets only is a trap.
+pub(super) fn check_sigv2(endpoint: &Endpoint) -> Result<(), Failure> {
+    match endpoint.kind() {
+        EndpointKind::Other => Ok(()),
+        _ => Err(failure(
+            ErrorCode::InvalidInput,
+            "AWS takes Signature Version 2 for no bucket made since June 2020, and in no region opened since 2014",
+            "leave --sigv2 out; for another server name it: --endpoint",
+        )),
     }
 }

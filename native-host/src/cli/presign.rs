@@ -12,8 +12,11 @@ use super::args::Global;
 use super::client::Client;
 use super::output;
 use super::{batch, credentials, place, time};
+use crate::check;
 use crate::error::failure;
+use crate::http::Http;
 use crate::service;
+use crate::signing::V2;
 
 /// A link, as it is typed.
 #[derive(Debug, Args)]
@@ -83,10 +86,11 @@ pub(super) struct Options {
     /// Key of KMS with which it does
     #[arg(long, value_name = "KEY", help_heading = UPLOAD)]
     pub(super) sse_kms_key_id: Option<String>,
-    /// Sign by Signature Version 2 (HMAC-SHA1), for S3-compatible servers that want it
+    /// Sign by Signature Version 2 (HMAC-SHA1), for servers other than AWS that want it; the secret must be on the key for it
+    /// (`aws add --signature v2`)
     #[arg(long)]
     pub(super) sigv2: bool,
-    /// Get the first byte by the link, to see that it works
+    /// Try the link, and say what is there: gets the first byte by it. For GET
     #[arg(long)]
     pub(super) check: bool,
     /// Sign as of another time than now, for a reproducible link: RFC 3339 or Unix seconds
@@ -130,28 +134,27 @@ pub(super) fn run(global: &Global, args: &Options) -> Result<(), Failure> {
         headers: &headers,
     };
     // Before a key is looked for: what cannot be signed, or will not be, is said without one.
-    let virtual_hosted = endpoint.kind() == EndpointKind::Other && endpoint.is_virtual_hosted();
-    let canonical = |request: &PresignRequest<'_>| {
-        let text = request.canonical_request().map_err(|error| invalid(&error, ""))?;
-        let parse = if virtual_hosted { ParsedPresign::parse_virtual_hosted } else { ParsedPresign::parse };
-        parse(&text).map_err(|error| invalid(&error, ""))?;
-        Ok::<_, Failure>(text)
-    };
-    canonical(&request)?;
-
-    let mut client = Client::new(global)?;
-    let credentials = args.signer.resolve(&mut client, SignatureVersion::SigV4)?;
-    let (url, expires_at) = credentials.presign(&mut client, &request)?;
+    let http = if args.check { Some(checkable(args, &request)?) } else { None };
+    let link =
+        if args.sigv2 { by_version_2(global, args, &request) } else { by_version_4(global, args, &request) }?;
+    let Link { url, expires_at, identity, changeable } = link;
+    let check = || http.as_ref().map(|http| check::fetch(http, &url, &headers)).transpose();
     if global.json {
         let headers: serde_json::Map<_, _> =
             headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), (*value).into())).collect();
-        return output::json(&json!({
+        let mut json = json!({
             "url": url,
             "method": method,
             "headers": headers,
             "expires_at": expires_at,
-            "identity": credentials.access_key_id(),
-        }));
+            "identity": identity,
+        });
+        let checked = check();
+        if let (Ok(Some(found)), Some(json)) = (&checked, json.as_object_mut()) {
+            json.insert("check".to_owned(), json!(found));
+        }
+        output::json(&json)?;
+        return checked.map(drop);
     }
     let note = |text: &str| output::note(global.quiet, text);
     if endpoint.scheme() == Scheme::Http {
@@ -163,10 +166,80 @@ pub(super) fn run(global: &Global, args: &Options) -> Result<(), Failure> {
     for (name, value) in &headers {
         note(&format!("Whoever uses the link must send {}: {value}", name.to_ascii_lowercase()));
     }
+    for name in changeable {
+        note(&format!("Signature Version 2 does not sign {name}: whoever has the link can change it."));
+    }
     if let Ok(date) = AmzDate::from_unix(expires_at) {
         note(&format!("It works until {}.", spelled(&date)));
     }
-    output::line(&url)
+    output::line(&url)?;
+    if let Some(found) = check()? {
+        note(&format!("It was tried, and works: {found}."));
+    }
+    Ok(())
+}
+
+/// A link that is made.
+struct Link {
+    url: String,
+    /// Unix time in seconds.
+    expires_at: u64,
+    identity: String,
+    /// Parameters that are not signed.
+    changeable: Vec<String>,
+}
+
+fn by_version_4(global: &Global, args: &Options, request: &PresignRequest<'_>) -> Result<Link, Failure> {
+    let text = request.canonical_request().map_err(|error| invalid(&error, ""))?;
+    let virtual_hosted =
+        request.endpoint.kind() == EndpointKind::Other && request.endpoint.is_virtual_hosted();
+    let parse = if virtual_hosted { ParsedPresign::parse_virtual_hosted } else { ParsedPresign::parse };
+    parse(&text).map_err(|error| invalid(&error, ""))?;
+
+    let mut client = Client::new(global)?;
+    let credentials = args.signer.resolve(&mut client, SignatureVersion::SigV4)?;
+    let (url, expires_at) = credentials.presign(&mut client, request)?;
+    let identity = credentials.access_key_id().to_owned();
+    Ok(Link { url, expires_at, identity, changeable: Vec::new() })
+}
+
+fn by_version_2(global: &Global, args: &Options, request: &PresignRequest<'_>) -> Result<Link, Failure> {
+    place::check_sigv2(request.endpoint)?;
+    request.prepare_v2().map_err(|error| invalid(&error, ""))?;
+
+    let mut client = Client::new(global)?;
+    let credentials = args.signer.resolve(&mut client, SignatureVersion::HmacV1)?;
+    let (access_key_id, session_token) = (credentials.access_key_id(), credentials.session_token());
+    let request = PresignRequest { access_key_id, session_token, ..*request };
+    let link = request.prepare_v2().map_err(|error| invalid(&error, ""))?;
+    let what = V2::Request { string_to_sign: link.string_to_sign(), host: link.host() };
+    let signature = credentials.sign_v2(&mut client, what)?;
+    Ok(Link {
+        url: link.finish(&signature),
+        expires_at: link.expires_at(),
+        identity: access_key_id.to_owned(),
+        changeable: link.unsigned_parameters().map(str::to_owned).collect(),
+    })
+}
+
+/// What a link is tried with, if it is one that can be.
+fn checkable(args: &Options, request: &PresignRequest<'_>) -> Result<Http, Failure> {
+    let refused = |why: &str, hint: &str| Err(failure(ErrorCode::InvalidInput, why, hint));
+    if request.method != "GET" {
+        let why = format!(
+            "the method is signed, so that a {} link can be tried only by doing what it is for",
+            request.method
+        );
+        return refused(&why, "leave --check out: it is for GET");
+    }
+    // Of Version 2 only the end is signed.
+    if request.time > service::unix_time() && !args.sigv2 {
+        return refused(
+            "the link will work only later, and cannot be tried now",
+            "leave --check or --at out",
+        );
+    }
+    Http::new()
 }
 
 pub(super) fn invalid(error: &dyn std::fmt::Display, hint: &str) -> Failure {

@@ -19,7 +19,7 @@ use crate::signing::{Ask, Credentials, Request};
 /// The region of those who name none.
 pub const DEFAULT_REGION: &str = "us-east-1";
 /// More than any error document has, in bytes.
-const MAX_ERROR: u64 = 256 * 1024;
+pub(crate) const MAX_ERROR: u64 = 256 * 1024;
 /// More than any answer that is read whole has, in bytes.
 const MAX_ANSWER: u64 = 4 << 20;
 /// What AWS lets a clock be off (IAM User Guide, "Elements of an AWS API request signature").
@@ -172,9 +172,14 @@ fn endpoint(
 #[must_use]
 pub fn refused(mut response: Response) -> Failure {
     let body = response.read(MAX_ERROR).unwrap_or_default();
-    let body = String::from_utf8_lossy(&body);
-    let refusal = Refusal::read(&response, &body);
-    refusal.failure(&response, service::unix_time())
+    refused_with(&response, &body)
+}
+
+/// As [`refused`], for whoever has read the body.
+#[must_use]
+pub fn refused_with(response: &Response, body: &[u8]) -> Failure {
+    let refusal = Refusal::read(response, &String::from_utf8_lossy(body));
+    refusal.failure(response, service::unix_time())
 }
 
 /// An error document.

@@ -4,6 +4,7 @@
 //! Everything is told where the programs are by environment variables that `cargo xtask` sets ([`tool`]).
 
 pub mod bare;
+pub mod botocore;
 pub mod ceph;
 pub mod counted;
 pub mod home;

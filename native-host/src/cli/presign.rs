@@ -247,7 +247,7 @@ pub(super) fn invalid(error: &dyn std::fmt::Display, hint: &str) -> Failure {
 }
 
 /// `20130524T000000Z` as `2013-05-24 00:00:00 UTC`.
-fn spelled(date: &AmzDate) -> String {
+pub(super) fn spelled(date: &AmzDate) -> String {
     let text = date.as_str();
     let part = |from: usize, to: usize| text.get(from..to).unwrap_or_default();
     let (day, time) = ([part(0, 4), part(4, 6), part(6, 8)], [part(9, 11), part(11, 13), part(13, 15)]);
@@ -255,7 +255,7 @@ fn spelled(date: &AmzDate) -> String {
 }
 
 /// Name and value of what is typed as `NAME=VALUE`.
-fn pair(text: &str) -> Result<(String, String), Failure> {
+pub(super) fn pair(text: &str) -> Result<(String, String), Failure> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err(invalid(&format!("{text:?} is not NAME=VALUE"), "put an = between them")),
@@ -282,16 +282,20 @@ fn query(args: &Options, prefix: &str) -> Result<Vec<(String, String)>, Failure>
     Ok(query)
 }
 
+/// What must not be typed, for other users can read arguments.
+pub(super) fn refuse_secrets(given: &[(String, String)]) -> Result<(), Failure> {
+    let Some((name, _)) = given.iter().find(|(name, _)| s3::is_secret_header(name)) else { return Ok(()) };
+    Err(invalid(
+        &format!("{name} is a secret, which other users of this computer could read here"),
+        "leave it out: it is sent with the link, and only its algorithm must be signed \
+         (x-amz-server-side-encryption-customer-algorithm=AES256)",
+    ))
+}
+
 /// The headers but Host.
 fn headers(args: &Options) -> Result<Vec<(String, String)>, Failure> {
     let mut headers = args.header.iter().map(|text| pair(text)).collect::<Result<Vec<_>, _>>()?;
-    if let Some((name, _)) = headers.iter().find(|(name, _)| s3::is_secret_header(name)) {
-        return Err(invalid(
-            &format!("{name} is a secret, which other users of this computer could read here"),
-            "leave it out: it is sent with the link, and only its algorithm must be signed \
-             (x-amz-server-side-encryption-customer-algorithm=AES256)",
-        ));
-    }
+    refuse_secrets(&headers)?;
     if let Some(checksum) = &args.checksum {
         let (algorithm, value) = pair(checksum)?;
         let algorithm = algorithm.to_ascii_lowercase();

@@ -15,6 +15,7 @@ pub mod agent;
 pub mod ask;
 pub mod asker;
 pub mod aws_call;
+pub mod aws_files;
 pub mod browser;
 pub mod check;
 pub mod cli;

@@ -187,7 +187,7 @@ fn written_beside<'a>(
 }
 
 /// Makes a rename inside `folder` survive a loss of power. Windows has no such call and needs none.
-fn sync_folder(folder: &Path) -> Result<(), PathError> {
+pub(crate) fn sync_folder(folder: &Path) -> Result<(), PathError> {
     #[cfg(unix)]
     File::open(folder).and_then(|file| file.sync_all()).map_err(PathError::io("write", folder))?;
     #[cfg(not(unix))]

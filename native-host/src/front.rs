@@ -142,6 +142,18 @@ pub fn unbuffered_stdin() -> std::io::Result<File> {
     handle.map(File::from)
 }
 
+/// Standard output, past the buffer of [`std::io::stdout`]: what is written is written, and its length is known.
+///
+/// # Errors
+/// If there is none.
+pub fn unbuffered_stdout() -> std::io::Result<File> {
+    #[cfg(unix)]
+    let handle = std::os::fd::AsFd::as_fd(&std::io::stdout()).try_clone_to_owned();
+    #[cfg(windows)]
+    let handle = std::os::windows::io::AsHandle::as_handle(&std::io::stdout()).try_clone_to_owned();
+    handle.map(File::from)
+}
+
 /// The files of the software keys.
 ///
 /// # Errors

@@ -89,6 +89,7 @@ pub(super) fn run(cli: Cli) -> Result<Exit, Failure> {
             deleted(&global, Op::DeleteIdentity { access_key_id: delete.access_key_id })
         }
         Command::Sign(options) => super::sign::run(&global, &options),
+        Command::Presign(options) if options.batch.is_batch() => return super::batch::run(&global, &options),
         Command::Presign(options) => super::presign::run(&global, &options),
         Command::PresignPost(options) => super::presign_post::run(&global, &options),
         Command::Browser(browser) => self::browser(&global, browser),

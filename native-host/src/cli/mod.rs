@@ -6,6 +6,7 @@
 mod args;
 mod aws_import;
 mod batch;
+mod batch_line;
 mod client;
 mod clip;
 mod commands;

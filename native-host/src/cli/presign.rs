@@ -104,9 +104,6 @@ const UPLOAD: &str = "What is uploaded";
 const CHECKSUMS: [&str; 5] = ["crc32", "crc32c", "crc64nvme", "sha1", "sha256"];
 
 pub(super) fn run(global: &Global, args: &Options) -> Result<(), Failure> {
-    if args.batch.is_batch() {
-        return batch::run(global, args);
-    }
     let url = args.url.as_deref().unwrap_or_default();
     let location = url
         .strip_prefix("s3://")
@@ -263,7 +260,7 @@ pub(super) fn pair(text: &str) -> Result<(String, String), Failure> {
 }
 
 /// The parameters but the version's and the signature's own. `prefix` is what a list is to begin with.
-fn query(args: &Options, prefix: &str) -> Result<Vec<(String, String)>, Failure> {
+pub(super) fn query(args: &Options, prefix: &str) -> Result<Vec<(String, String)>, Failure> {
     let mut query = args.query.iter().map(|text| pair(text)).collect::<Result<Vec<_>, _>>()?;
     for text in &args.response {
         let (name, value) = pair(text)?;
@@ -293,7 +290,7 @@ pub(super) fn refuse_secrets(given: &[(String, String)]) -> Result<(), Failure> 
 }
 
 /// The headers but Host.
-fn headers(args: &Options) -> Result<Vec<(String, String)>, Failure> {
+pub(super) fn headers(args: &Options) -> Result<Vec<(String, String)>, Failure> {
     let mut headers = args.header.iter().map(|text| pair(text)).collect::<Result<Vec<_>, _>>()?;
     refuse_secrets(&headers)?;
     if let Some(checksum) = &args.checksum {

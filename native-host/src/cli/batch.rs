@@ -46,6 +46,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A batch, as it is typed.
 #[derive(Debug, Args)]
+#[group(skip)]
 #[command(group = ArgGroup::new("many").args(["stdin", "recursive"]))]
 pub(super) struct Options {
     /// Links for what stdin names, a line each: a key of the bucket that is given, behind the prefix; s3://BUCKET/KEY; or a

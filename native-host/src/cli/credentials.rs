@@ -20,6 +20,7 @@ const MAX_FILE: u64 = 64 * 1024;
 
 /// Who signs, as it is typed.
 #[derive(Debug, Clone, Default, Args)]
+#[group(skip)]
 pub(super) struct Options {
     /// Which access key signs; needed when the key holds several
     #[arg(long, value_name = "ACCESS_KEY_ID", add = complete::identities())]

@@ -12,6 +12,7 @@ const PLACE: &str = "Where the bucket is";
 
 /// Where the bucket is, as it is typed.
 #[derive(Debug, Clone, Args)]
+#[group(skip)]
 pub(super) struct Options {
     /// Region of the bucket; an ARN says its own
     #[arg(long, env = "AWS_REGION", help_heading = PLACE)]

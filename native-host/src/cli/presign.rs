@@ -20,6 +20,7 @@ use crate::signing::V2;
 
 /// A link, as it is typed.
 #[derive(Debug, Args)]
+#[group(skip)]
 pub(super) struct Options {
     /// s3://BUCKET/KEY, or s3://ARN/KEY with the ARN of an access point; the key is taken as it is, without any decoding. Of
     /// a batch: the bucket, and the prefix

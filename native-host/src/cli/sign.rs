@@ -61,6 +61,7 @@ const RESULT: &str = "Result";
 /// A request, as it is typed.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
+#[group(skip)]
 pub(super) struct Options {
     /// HTTP method: GET, PUT, POST, …
     method: String,
@@ -535,13 +536,11 @@ impl Signed<'_> {
         // A redirect is none that could be followed: the signature is for this host.
         if response.status >= 300 && response.status != 304 {
             let body = response.read(aws_call::MAX_ERROR).unwrap_or_default();
-            // A file is left as it was.
+            // A file is left as it was. That it cannot be shown matters less than what it says.
             if args.output.is_none() {
-                output::raw(head.as_bytes())?;
-                output::raw(&body)?;
-                if io::stdout().is_terminal() && body.last().is_some_and(|last| *last != b'\n') {
-                    output::raw(b"\n")?;
-                }
+                let line = io::stdout().is_terminal() && body.last().is_some_and(|last| *last != b'\n');
+                let end: &[u8] = if line { b"\n" } else { b"" };
+                let _ = output::raw(&[head.as_bytes(), &body, end].concat());
             }
             return Err(aws_call::refused_with(&response, &body));
         }

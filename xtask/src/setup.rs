@@ -119,6 +119,13 @@ const SYSTEM: &[System] = &[
     },
     System {
         needed: For::Test,
+        what: "curl",
+        why: "signed requests are printed as commands for it, and run",
+        packages: "curl",
+        have: || find("curl").is_some(),
+    },
+    System {
+        needed: For::Test,
         what: "zsh and fish",
         why: "completions are tried in them, and in bash",
         packages: "zsh fish",

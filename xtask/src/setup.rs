@@ -134,7 +134,7 @@ const SYSTEM: &[System] = &[
     System {
         needed: For::Test,
         what: "Python with venv, its headers, and swig",
-        why: "ykman and botocore are the references that results are held against",
+        why: "ykman and botocore are the references that results are held against, moto is STS and IAM",
         packages: "python3-venv python3-dev swig",
         have: || {
             find("swig").is_some()
@@ -189,7 +189,7 @@ const LOCAL: &[Local] = &[
     Local {
         needed: For::Test,
         name: "python",
-        why: "ykman and botocore, in target/venv",
+        why: "ykman, botocore and moto, in target/venv",
         version: || lock_file("tests/requirements.txt"),
         proof: "target/venv/bin/ykman",
         install: install_python,

@@ -39,6 +39,7 @@ impl Ask for Client<'_> {
 
 impl Options {
     /// Whether they are read from stdin, which then has nothing else.
+    #[allow(clippy::wrong_self_convention, reason = "a question, no conversion")]
     pub(super) fn from_stdin(&self) -> bool {
         self.credentials.as_deref() == Some("-")
     }

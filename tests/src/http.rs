@@ -2,7 +2,7 @@
 //! resolve the host's name.
 
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, Shutdown, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -44,7 +44,7 @@ pub fn send(port: u16, method: &str, url: &str, headers: &[(&str, &str)], body: 
     let given = |name: &str| headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
     let own = [("host", host), ("connection", "close"), ("content-length", length.as_str())];
     let bodiless = body.is_empty() && matches!(method, "GET" | "HEAD" | "DELETE");
-    let own = own.into_iter().filter(|(name, _)| !given(name) && !(bodiless && *name == "content-length"));
+    let own = own.into_iter().filter(|(name, _)| !(given(name) || bodiless && *name == "content-length"));
     let mut head = format!("{method} {target} HTTP/1.1\r\n");
     for (name, value) in own.chain(headers.iter().copied()) {
         head += &format!("{name}: {value}\r\n");
@@ -55,8 +55,6 @@ pub fn send(port: u16, method: &str, url: &str, headers: &[(&str, &str)], body: 
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;
     // A server may refuse, and hang up, before it has all of it.
     let _ = stream.write_all(&[head.as_bytes(), body].concat());
-    // One that waits for more waits in vain.
-    let _ = stream.shutdown(Shutdown::Write);
     let mut answer = Vec::new();
     let read = stream.read_to_end(&mut answer);
     parse(&answer, method).with_context(|| format!("{method} {url}: {read:?}, {} bytes", answer.len()))

@@ -15,6 +15,7 @@ pub mod secret;
 pub mod sigv2;
 pub mod sigv4;
 pub mod softkey;
+mod sorted;
 pub mod tlv;
 #[cfg(test)]
 mod typescript;

@@ -5,19 +5,18 @@
 //!
 //! Source: "Authenticating Requests: Using Query Parameters (AWS Signature Version 4)", Amazon S3 API Reference.
 
-use core::cmp::Ordering;
-
 use super::Endpoint;
 use super::endpoint::TOKEN;
 use super::name::{BucketError, KeyError, check_key};
 use crate::message::Scheme;
-use crate::sigv4::encode::{encode_path, encode_query, encoded_path_len, encoded_query_len, is_unreserved};
+use crate::sigv4::canonical_headers::{Header, STEP, put_encoded_names, put_lines, put_names, split_after};
+use crate::sigv4::encode::{encode_path, encode_query, encoded_path_room, encoded_query_room, is_unreserved};
 use crate::sigv4::hmac::sha256;
 use crate::sigv4::{
     ALGORITHM, AmzDate, CanonicalRequestError, DateError, Scope, ScopeError, SigningKey, StringToSign,
-    UNSIGNED_PAYLOAD, check_header, check_method, compare_names, is_access_key_id, is_session_token,
-    put_header_value, put_lower,
+    UNSIGNED_PAYLOAD, check_method, is_access_key_id, is_session_token,
 };
+use crate::sorted::{Ordered, Sorted};
 
 /// Longest life of a link in seconds: 7 days.
 pub const MAX_EXPIRES: u64 = 604_800;
@@ -188,13 +187,14 @@ impl<'a> PresignRequest<'a> {
     /// # Errors
     /// [`PresignError`] if a field breaks a rule.
     pub fn canonical_request(&self) -> Result<String, PresignError> {
-        self.check()?;
+        let mut sorted = self.unsorted();
+        self.sort(&mut sorted)?;
         let date = AmzDate::from_unix(self.time)?;
         Scope::new(&date, self.endpoint.region(), self.endpoint.service())?;
         let mut out = Vec::new();
         out.extend_from_slice(self.method.as_bytes());
         out.push(b'\n');
-        self.write(&mut out, &date);
+        self.write(&mut out, &date, &sorted)?;
         Ok(text(out))
     }
 
@@ -216,7 +216,8 @@ impl<'a> PresignRequest<'a> {
     /// # Errors
     /// As [`presign`](Self::presign); `out` is left as it was.
     pub fn presign_into(&self, key: &SigningKey, out: &mut Vec<u8>) -> Result<(), PresignError> {
-        self.check()?;
+        let mut sorted = self.unsorted();
+        self.sort(&mut sorted)?;
         let date = AmzDate::from_unix(self.time)?;
         let scope = key.scope();
         if scope.region() != self.endpoint.region()
@@ -237,11 +238,17 @@ impl<'a> PresignRequest<'a> {
         let method = self.method.len() + 1;
         let room = before.max(method);
         let start = out.len() + room;
-        out.reserve(room + self.capacity());
+        out.reserve(room + self.capacity(&sorted));
         out.resize(start - method, 0);
         out.extend_from_slice(self.method.as_bytes());
         out.push(b'\n');
-        let layout = self.write(out, &date);
+        let layout = match self.write(out, &date, &sorted) {
+            Ok(layout) => layout,
+            Err(error) => {
+                out.truncate(start - room);
+                return Err(error);
+            }
+        };
         let hash = sha256(out.get(start - method..).unwrap_or_default());
         let signature = key.sign(&StringToSign::new(&date, scope, &hash));
 
@@ -264,8 +271,26 @@ impl<'a> PresignRequest<'a> {
         Ok(())
     }
 
+    /// Room for parameters and headers.
+    #[inline]
+    fn unsorted(&self) -> SortedParts<'a> {
+        SortedParts {
+            parameters: Sorted::new(self.query.len() + 1),
+            headers: Sorted::new(self.headers.len() + 1),
+        }
+    }
+
     /// Everything that needs no key.
     pub(super) fn check(&self) -> Result<(), PresignError> {
+        let mut sorted = self.unsorted();
+        self.sort(&mut sorted)?;
+        sorted.headers.as_slice().iter().try_for_each(Header::check_value)?;
+        Ok(())
+    }
+
+    /// Puts parameters and headers in order, and checks everything that needs no key but the values of headers, which are
+    /// looked at when they are written.
+    fn sort(&self, sorted: &mut SortedParts<'a>) -> Result<(), PresignError> {
         check_method(self.method)?;
         self.endpoint.check_bucket(self.bucket)?;
         if !(self.key.is_empty() && self.is_list()) {
@@ -280,19 +305,20 @@ impl<'a> PresignRequest<'a> {
         if self.session_token.is_some_and(|token| !is_session_token(token)) {
             return Err(PresignError::SessionToken);
         }
-        for (i, (name, _)) in self.parameters().enumerate() {
+        for (name, value) in self.parameters() {
             let reserved =
                 name.get(..RESERVED_PREFIX.len()).is_some_and(|p| p.eq_ignore_ascii_case(RESERVED_PREFIX));
-            let twice = self.parameters().skip(i + 1).any(|(other, _)| other == name);
             let reserved = reserved && name != REQUEST_PAYER;
+            let twice = sorted.parameters.insert(Parameter(name, value)).is_some();
             if name.is_empty() || reserved || twice || !is_unreserved(name) {
                 return Err(PresignError::Parameter(name.into()));
             }
         }
-        for (i, &(name, value)) in self.headers.iter().enumerate() {
-            check_header(name, value)?;
-            let twice = self.headers.iter().skip(i + 1).any(|(other, _)| other.eq_ignore_ascii_case(name));
-            if twice || name.eq_ignore_ascii_case(HOST) {
+        sorted.headers.insert(HOST);
+        for &(name, value) in self.headers {
+            if let Some(same) = sorted.headers.insert(Header::new(name, value)?) {
+                // The one that came first, but as it was given here.
+                let name = if same.is_same(&HOST) { name } else { same.name() };
                 return Err(PresignError::Header(name.into()));
             }
         }
@@ -311,7 +337,12 @@ impl<'a> PresignRequest<'a> {
     }
 
     /// Appends path, line break, query, and the rest of the canonical request.
-    fn write(&self, out: &mut Vec<u8>, date: &AmzDate) -> Layout {
+    fn write(
+        &self,
+        out: &mut Vec<u8>,
+        date: &AmzDate,
+        sorted: &SortedParts<'_>,
+    ) -> Result<Layout, PresignError> {
         out.push(b'/');
         let (_, bucket) = self.endpoint.place(self.bucket);
         if !bucket.is_empty() {
@@ -323,20 +354,36 @@ impl<'a> PresignRequest<'a> {
         encode_path(out, self.key.as_bytes());
         let separator = out.len();
         out.push(b'\n');
-        self.put_query(out, date);
+        self.put_query(out, date, sorted);
         let query_end = out.len();
         out.push(b'\n');
-        self.put_headers(out);
+        if self.headers.is_empty() {
+            out.extend_from_slice(b"host:");
+            self.put_host(out);
+            out.extend_from_slice(b"\n\nhost\n");
+            out.extend_from_slice(UNSIGNED_PAYLOAD.as_bytes());
+            return Ok(Layout { separator, query_end });
+        }
+        let headers = sorted.headers.as_slice();
+        let (before, after) = split_after(headers, &HOST);
+        put_lines(out, before.split_last().map_or(&[], |(_host, before)| before))?;
+        out.extend_from_slice(b"host:");
+        self.put_host(out);
         out.push(b'\n');
-        self.put_signed_headers(out, b";");
+        put_lines(out, after)?;
+        out.push(b'\n');
+        put_names(out, headers);
         out.push(b'\n');
         out.extend_from_slice(UNSIGNED_PAYLOAD.as_bytes());
-        Layout { separator, query_end }
+        Ok(Layout { separator, query_end })
     }
 
-    /// The query, sorted. Every name is plain ASCII, so that names sort as their encodings do.
-    fn put_query(&self, out: &mut Vec<u8>, date: &AmzDate) {
-        for (name, value) in self.sorted_parameters().take_while(|(name, _)| *name < RESERVED_PREFIX) {
+    /// The query, sorted.
+    fn put_query(&self, out: &mut Vec<u8>, date: &AmzDate, sorted: &SortedParts<'_>) {
+        let parameters = sorted.parameters.as_slice();
+        let before = parameters.partition_point(|Parameter(name, _)| *name < RESERVED_PREFIX);
+        let (before, after) = parameters.split_at_checked(before).unwrap_or_default();
+        for Parameter(name, value) in before {
             put_parameter(out, name, value);
             out.push(b'&');
         }
@@ -359,57 +406,15 @@ impl<'a> PresignRequest<'a> {
             encode_query(out, token.as_bytes());
         }
         out.extend_from_slice(b"&X-Amz-SignedHeaders=");
-        self.put_signed_headers(out, b"%3B");
-        for (name, value) in self.sorted_parameters().skip_while(|(name, _)| *name < RESERVED_PREFIX) {
+        if self.headers.is_empty() {
+            out.extend_from_slice(b"host");
+        } else {
+            put_encoded_names(out, sorted.headers.as_slice());
+        }
+        for Parameter(name, value) in after {
             out.push(b'&');
             put_parameter(out, name, value);
         }
-    }
-
-    /// Header lines, sorted.
-    fn put_headers(&self, out: &mut Vec<u8>) {
-        if self.headers.is_empty() {
-            out.extend_from_slice(b"host:");
-            self.put_host(out);
-            return out.push(b'\n');
-        }
-        for (name, value) in self.sorted_headers() {
-            put_lower(out, name);
-            out.push(b':');
-            if name == HOST {
-                self.put_host(out);
-            } else {
-                put_header_value(out, value);
-            }
-            out.push(b'\n');
-        }
-    }
-
-    /// Names of the signed headers, sorted.
-    fn put_signed_headers(&self, out: &mut Vec<u8>, separator: &[u8]) {
-        if self.headers.is_empty() {
-            return out.extend_from_slice(HOST.as_bytes());
-        }
-        for (i, (name, _)) in self.sorted_headers().enumerate() {
-            if i > 0 {
-                out.extend_from_slice(separator);
-            }
-            // A token may hold bytes that a query must not; their encoding has to be the query's.
-            if separator.len() > 1 {
-                encode_lower(out, name);
-            } else {
-                put_lower(out, name);
-            }
-        }
-    }
-
-    fn sorted_parameters(&self) -> Sorted<'a> {
-        let one_more = self.version_id.map(|id| (VERSION_ID, id));
-        Sorted { pairs: self.query, one_more, compare: Ord::cmp, last: None }
-    }
-
-    fn sorted_headers(&self) -> Sorted<'a> {
-        Sorted { pairs: self.headers, one_more: Some((HOST, "")), compare: compare_names, last: None }
     }
 
     fn put_host(&self, out: &mut Vec<u8>) {
@@ -422,18 +427,20 @@ impl<'a> PresignRequest<'a> {
     }
 
     /// At least as many bytes as canonical request and link need from the path on.
-    fn capacity(&self) -> usize {
-        let parameter = |(name, value): (&str, &str)| name.len() + encoded_query_len(value.as_bytes()) + 2;
-        let header = |&(name, value): &(&str, &str)| 4 * name.len() + value.len() + 8;
+    fn capacity(&self, sorted: &SortedParts<'_>) -> usize {
+        let parameter =
+            |Parameter(name, value): &Parameter<'_>| name.len() + encoded_query_room(value.as_bytes()) + 2;
+        // Each name is in the query too, all encoded at the most.
+        let header = |header: &Header<'_>| header.room() + 3 * header.name().len() + 3;
         let host = self.bucket.len() + self.endpoint.authority().len() + 2;
         host * 2
-            + encoded_path_len(self.key.as_bytes())
+            + encoded_path_room(self.key.as_bytes())
             + self.access_key_id.len()
             + self.endpoint.region().len()
             + self.endpoint.service().len()
-            + self.session_token.map_or(0, |t| encoded_query_len(t.as_bytes()) + TOKEN.len() + 2)
-            + self.parameters().map(parameter).sum::<usize>()
-            + self.headers.iter().map(header).sum::<usize>()
+            + self.session_token.map_or(0, |t| encoded_query_room(t.as_bytes()) + TOKEN.len() + 2)
+            + sorted.parameters.as_slice().iter().map(parameter).sum::<usize>()
+            + sorted.headers.as_slice().iter().map(header).sum::<usize>()
             + FIXED
     }
 }
@@ -457,11 +464,28 @@ impl core::fmt::Debug for PresignRequest<'_> {
     }
 }
 
-const HOST: &str = "host";
+const HOST: Header<'static> = Header::known("host");
+
+/// A parameter's name and value, not encoded. Every name is plain ASCII, so that names sort as their encodings do.
+#[derive(Clone, Copy, Default)]
+struct Parameter<'a>(&'a str, &'a str);
+
+impl Ordered for Parameter<'_> {
+    #[inline]
+    fn compare(&self, other: &Self) -> core::cmp::Ordering {
+        self.0.cmp(other.0)
+    }
+}
+
+/// What has an order in the canonical request.
+struct SortedParts<'a> {
+    parameters: Sorted<Parameter<'a>>,
+    headers: Sorted<Header<'a>>,
+}
 
 /// More than the parts of fixed length need together: scheme, names of the parameters, date, expiry, host header,
-/// payload hash, signature.
-const FIXED: usize = 16 + 256 + SIGNATURE.len() + 64 + 32;
+/// payload hash, signature, and what `put_lines` wants.
+const FIXED: usize = 16 + 256 + SIGNATURE.len() + 64 + 32 + STEP;
 
 /// Signs a canonical request that is known to be one of a query-signed S3 object request, and makes the link of it.
 pub(super) fn sign_canonical(
@@ -486,31 +510,6 @@ fn other_scope(key: &SigningKey, request: &Scope) -> PresignError {
     PresignError::OtherScope { key: key.scope().as_str().into(), request: request.as_str().into() }
 }
 
-/// Pairs in the order of their names, which are all different. Without allocation: there are a handful at
-/// most, so that looking for the next smallest each time is the cheapest.
-struct Sorted<'a> {
-    pairs: &'a [(&'a str, &'a str)],
-    one_more: Option<(&'a str, &'a str)>,
-    compare: fn(&str, &str) -> Ordering,
-    last: Option<&'a str>,
-}
-
-impl<'a> Iterator for Sorted<'a> {
-    type Item = (&'a str, &'a str);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let mut next: Option<Self::Item> = None;
-        for &pair in self.pairs.iter().chain(&self.one_more) {
-            let after = self.last.is_none_or(|last| (self.compare)(pair.0, last).is_gt());
-            if after && next.is_none_or(|next| (self.compare)(pair.0, next.0).is_lt()) {
-                next = Some(pair);
-            }
-        }
-        self.last = next.map(|pair| pair.0);
-        next
-    }
-}
-
 /// An object's tags as the header `x-amz-tagging` has them: in the form of a query.
 #[must_use]
 pub fn tagging(tags: &[(String, String)]) -> String {
@@ -530,12 +529,6 @@ fn put_parameter(out: &mut Vec<u8>, name: &str, value: &str) {
     out.extend_from_slice(name.as_bytes());
     out.push(b'=');
     encode_query(out, value.as_bytes());
-}
-
-fn encode_lower(out: &mut Vec<u8>, name: &str) {
-    for byte in name.bytes() {
-        encode_query(out, &[byte.to_ascii_lowercase()]);
-    }
 }
 
 /// At most [`MAX_EXPIRES`], in decimal.
@@ -725,9 +718,12 @@ mod tests {
         fn check(request: &PresignRequest<'_>) {
             let date = AmzDate::from_unix(request.time).unwrap();
             let mut out = Vec::new();
-            let layout = request.write(&mut out, &date);
+            let mut sorted = request.unsorted();
+            request.sort(&mut sorted).unwrap();
+            let layout = request.write(&mut out, &date, &sorted).unwrap();
             let needed = out.len().max(layout.query_end + SIGNATURE.len() + 64);
-            assert!(request.capacity() >= needed, "{} < {needed}", request.capacity());
+            let capacity = request.capacity(&sorted);
+            assert!(capacity >= needed, "{capacity} < {needed}");
         }
         let token = "+".repeat(2000);
         for url in [None, Some("http://h"), Some("https://a-rather-long-host-name.example.com:65535")] {

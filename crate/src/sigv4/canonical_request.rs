@@ -3,7 +3,9 @@
 use alloc::borrow::Cow;
 use core::cmp::Ordering;
 
-use super::encode::{encode_path, encode_query, recode_query};
+use super::canonical_headers::{Header, is_token, put_lines, put_names};
+use super::encode::{encode_path, encode_query, is_recoded_query, is_unreserved, recode_query};
+use crate::sorted::{FEW, Ordered, Sorted};
 
 /// A canonical request, and what the request must carry to match it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,32 +107,15 @@ pub fn canonical_request(
     put_query(&mut out, query);
     out.push(b'\n');
 
-    let mut sorted = Vec::with_capacity(headers.len());
+    let mut sorted = Sorted::new(headers.len());
     for &(name, value) in headers {
-        check_header(name, value)?;
-        // Behind those of the same name, which stay in order.
-        insert_sorted(&mut sorted, (name, value), |a, b| compare_names(a.0, b.0));
+        sorted.insert(Header::new(name, value)?);
     }
-    let mut signed_headers = Vec::new();
-    let mut last = "";
-    for (name, value) in sorted {
-        if name.eq_ignore_ascii_case(last) {
-            out.pop();
-            out.push(b',');
-        } else {
-            if !last.is_empty() {
-                signed_headers.push(b';');
-            }
-            put_lower(&mut signed_headers, name);
-            put_lower(&mut out, name);
-            out.push(b':');
-        }
-        put_header_value(&mut out, value);
-        out.push(b'\n');
-        last = name;
-    }
+    put_lines(&mut out, sorted.as_slice())?;
     out.push(b'\n');
-    out.extend_from_slice(&signed_headers);
+    let names = out.len();
+    put_names(&mut out, sorted.as_slice());
+    let signed_headers = out.get(names..).unwrap_or_default().to_vec();
     out.push(b'\n');
     out.extend_from_slice(payload_hash.as_bytes());
     // Built from strings, and cut at ASCII only.
@@ -140,57 +125,89 @@ pub fn canonical_request(
 
 /// Names and values encoded, sorted by encoded name, then by encoded value.
 pub(super) fn put_query(out: &mut Vec<u8>, query: &[(&str, &str)]) {
+    if put_plain(out, query.iter().copied(), is_unreserved) {
+        return;
+    }
     let encoded = |text: &str| {
         let mut out = Vec::with_capacity(text.len());
         encode_query(&mut out, text.as_bytes());
         out
     };
-    let mut pairs = Vec::with_capacity(query.len());
-    for (name, value) in query {
-        insert_sorted(&mut pairs, (encoded(name), encoded(value)), Ord::cmp);
-    }
-    put_pairs(out, &pairs);
+    put_pairs(out, query.iter().map(|(name, value)| (encoded(name), encoded(value))).collect());
 }
 
 /// The query of a URL, without its `?`: taken apart as servers do it (`+` is a space, a name without `=` has an empty
 /// value, nothing between two `&` is nothing), and put together by the rules.
 pub(super) fn put_sent_query(out: &mut Vec<u8>, query: &str) {
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    if put_plain(out, pairs.clone(), is_recoded_query) {
+        return;
+    }
     let recoded = |text: &str| {
         let mut out = Vec::with_capacity(text.len());
         recode_query(&mut out, text.as_bytes());
         out
     };
-    let mut pairs: Vec<_> = query
-        .split('&')
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-        .map(|(name, value)| (recoded(name), recoded(value)))
-        .collect();
-    // There may be any number.
-    pairs.sort();
-    put_pairs(out, &pairs);
+    put_pairs(out, pairs.map(|(name, value)| (recoded(name), recoded(value))).collect());
 }
 
-fn put_pairs(out: &mut Vec<u8>, pairs: &[(Vec<u8>, Vec<u8>)]) {
-    for (i, (name, value)) in pairs.iter().enumerate() {
-        if i > 0 {
-            out.push(b'&');
-        }
-        out.extend_from_slice(name);
-        out.push(b'=');
-        out.extend_from_slice(value);
+/// A name and a value, encoded.
+#[derive(Clone, Copy, Default)]
+struct Pair<'q>(&'q str, &'q str);
+
+impl Ordered for Pair<'_> {
+    #[inline]
+    fn compare(&self, other: &Self) -> Ordering {
+        self.0.cmp(other.0).then_with(|| self.1.cmp(other.1))
     }
 }
 
-/// Inserts behind what is smaller or equal. For a handful of items, and a tenth of the code of a `sort`.
-fn insert_sorted<T>(sorted: &mut Vec<T>, item: T, compare: impl Fn(&T, &T) -> Ordering) {
-    let at = sorted.partition_point(|other| compare(other, &item).is_le());
-    sorted.insert(at, item);
+/// Appends a few pairs that are encoded as they must be, without an allocation. If they are not, it appends nothing and says
+/// so.
+fn put_plain<'q>(
+    out: &mut Vec<u8>,
+    pairs: impl Iterator<Item = (&'q str, &'q str)>,
+    is_encoded: impl Fn(&str) -> bool,
+) -> bool {
+    let mut sorted = Sorted::new(0);
+    for (i, (name, value)) in pairs.enumerate() {
+        if i == FEW || !is_encoded(name) || !is_encoded(value) {
+            return false;
+        }
+        sorted.insert(Pair(name, value));
+    }
+    for (i, Pair(name, value)) in sorted.as_slice().iter().enumerate() {
+        put_pair(out, i, name.as_bytes(), value.as_bytes());
+    }
+    true
+}
+
+fn put_pairs(out: &mut Vec<u8>, mut pairs: Vec<(Vec<u8>, Vec<u8>)>) {
+    pairs.sort();
+    for (i, (name, value)) in pairs.iter().enumerate() {
+        put_pair(out, i, name, value);
+    }
+}
+
+fn put_pair(out: &mut Vec<u8>, index: usize, name: &[u8], value: &[u8]) {
+    if index > 0 {
+        out.push(b'&');
+    }
+    out.extend_from_slice(name);
+    out.push(b'=');
+    out.extend_from_slice(value);
 }
 
 /// The path without empty and dot segments; a slash at the end stays.
 pub(super) fn normalized(path: &str) -> Cow<'_, str> {
-    if path.starts_with('/') && !path.contains("//") && !path.contains("/.") {
+    // Without a branch, so that the compiler looks at many bytes at once.
+    let followers = path.bytes().skip(1);
+    let odd = path
+        .bytes()
+        .zip(followers)
+        .fold(false, |odd, (b, next)| odd | ((b == b'/') & ((next == b'/') | (next == b'.'))));
+    if path.starts_with('/') && !odd {
         return path.into();
     }
     let mut segments: Vec<&str> = Vec::new();
@@ -212,83 +229,12 @@ pub(super) fn normalized(path: &str) -> Cow<'_, str> {
     out.into()
 }
 
-/// Names of headers compared as they will be written, in lower case.
-pub(crate) fn compare_names(a: &str, b: &str) -> Ordering {
-    a.bytes().map(|b| b.to_ascii_lowercase()).cmp(b.bytes().map(|b| b.to_ascii_lowercase()))
-}
-
-/// Appends a header's name, or another ASCII text, in lower case.
-pub(crate) fn put_lower(out: &mut Vec<u8>, name: &str) {
-    out.extend(name.bytes().map(|b| b.to_ascii_lowercase()));
-}
-
-/// Appends a header's value: trimmed, runs of blanks collapsed to one space.
-pub(crate) fn put_header_value(out: &mut Vec<u8>, value: &str) {
-    // Mostly there is nothing to collapse. A space at the beginning is taken for a second one.
-    let (mut plain, mut last) = (true, b' ');
-    for byte in value.bytes() {
-        plain &= (byte != b' ' || last != b' ') & (byte != b'\t');
-        last = byte;
-    }
-    if plain && last != b' ' {
-        return out.extend_from_slice(value.as_bytes());
-    }
-    for (i, word) in value.split([' ', '\t']).filter(|word| !word.is_empty()).enumerate() {
-        if i > 0 {
-            out.push(b' ');
-        }
-        out.extend_from_slice(word.as_bytes());
-    }
-}
-
 /// Longest method in bytes; the longest registered one has 17.
 const MAX_METHOD: usize = 32;
 
 pub(crate) fn check_method(method: &str) -> Result<(), CanonicalRequestError> {
     let good = matches!(method, "GET" | "PUT" | "HEAD") || (method.len() <= MAX_METHOD && is_token(method));
     if good { Ok(()) } else { Err(CanonicalRequestError::Method(method.into())) }
-}
-
-pub(crate) fn check_header(name: &str, value: &str) -> Result<(), CanonicalRequestError> {
-    if !is_token(name) {
-        return Err(CanonicalRequestError::Name(name.into()));
-    }
-    // Without a branch, as above.
-    if !value.bytes().fold(true, |good, b| good & (b.wrapping_sub(b' ') <= b'~' - b' ' || b == b'\t')) {
-        return Err(CanonicalRequestError::Value(name.into()));
-    }
-    Ok(())
-}
-
-/// RFC 9110 section 5.6.2.
-fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| lower(b) != 0)
-}
-
-/// The characters of tokens in lower case, and 0 for all others.
-#[allow(clippy::indexing_slicing, reason = "evaluated by the compiler, which would refuse it")]
-const TOKEN: [u8; 256] = {
-    let mut table = [0; 256];
-    let marks = b"!#$%&'*+-.^_`|~";
-    let mut i = 0;
-    while i < 256 {
-        if (i as u8).is_ascii_alphanumeric() {
-            table[i] = (i as u8).to_ascii_lowercase();
-        }
-        i += 1;
-    }
-    i = 0;
-    while i < marks.len() {
-        table[marks[i] as usize] = marks[i];
-        i += 1;
-    }
-    table
-};
-
-/// A character of a token in lower case; 0 if it is none.
-#[allow(clippy::indexing_slicing, reason = "a table of 256 indexed by a byte")]
-pub(super) fn lower(byte: u8) -> u8 {
-    TOKEN[usize::from(byte)]
 }
 
 /// Without a branch, so that the compiler looks at many bytes at once.
@@ -342,7 +288,8 @@ mod tests {
 
     #[test]
     fn secrets_in_headers_are_not_printed() {
-        let error = check_header("x-amz-security-token", "hunter2\n").unwrap_err();
+        let headers = [("x-amz-security-token", "hunter2\n")];
+        let error = canonical_request("GET", "/", &[], &headers, "", Settings::S3).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hunter2"));
     }
 }

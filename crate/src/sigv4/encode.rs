@@ -3,24 +3,32 @@
 //! "Create a signed AWS API request", `UriEncode()`: every byte but the unreserved ones of RFC 3986 section
 //! 2.3 (`A-Z a-z 0-9 - . _ ~`) becomes `%XX` in upper-case hex; `/` stays as it is in paths.
 
-/// Which bytes stand for themselves.
-type Keep = [bool; 256];
+/// Which bytes stand for themselves: the unreserved ones, and in paths the slash.
+///
+/// Without a branch or a table, so that the compiler looks at many bytes at once.
+#[inline]
+const fn is_kept<const PATH: bool>(byte: u8) -> bool {
+    // Small and capital letters differ in one bit.
+    ((byte | 0x20).wrapping_sub(b'a') < 26)
+        | (byte.wrapping_sub(b'0') < 10)
+        | (byte == b'-')
+        | (byte == b'.')
+        | (byte == b'_')
+        | (byte == b'~')
+        | (PATH & (byte == b'/'))
+}
 
-const UNRESERVED: Keep = keep(b"-._~");
-const UNRESERVED_OR_SLASH: Keep = keep(b"-._~/");
+/// [`is_kept`] of every byte, for one at a time.
+static KEPT: [bool; 256] = kept::<false>();
+static KEPT_IN_PATHS: [bool; 256] = kept::<true>();
 
 #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler, which would refuse it")]
-const fn keep(marks: &[u8]) -> Keep {
+const fn kept<const PATH: bool>() -> [bool; 256] {
     let mut table = [false; 256];
     let mut byte = 0;
-    while byte < 256 {
-        table[byte] = (byte as u8).is_ascii_alphanumeric();
+    while byte < table.len() {
+        table[byte] = is_kept::<PATH>(byte as u8);
         byte += 1;
-    }
-    let mut i = 0;
-    while i < marks.len() {
-        table[marks[i] as usize] = true;
-        i += 1;
     }
     table
 }
@@ -29,57 +37,85 @@ const HEX_UPPER: &[u8; 16] = b"0123456789ABCDEF";
 
 /// Appends `text` as a part of a path: `/` is kept.
 pub fn encode_path(out: &mut Vec<u8>, text: &[u8]) {
-    encode(out, text, &UNRESERVED_OR_SLASH);
+    encode::<true>(out, text);
 }
 
 /// Appends `text` as a name or value of a query: `/` is encoded.
 pub fn encode_query(out: &mut Vec<u8>, text: &[u8]) {
-    encode(out, text, &UNRESERVED);
+    encode::<false>(out, text);
+}
+
+/// At least the length in bytes of what [`encode_path`] appends; of a long text just that.
+pub(crate) fn encoded_path_room(text: &[u8]) -> usize {
+    encoded_room::<true>(text)
+}
+
+/// At least the length in bytes of what [`encode_query`] appends; of a long text just that.
+pub(crate) fn encoded_query_room(text: &[u8]) -> usize {
+    encoded_room::<false>(text)
+}
+
+fn encoded_room<const PATH: bool>(text: &[u8]) -> usize {
+    if text.len() <= 32 { 3 * text.len() } else { encoded_len::<PATH>(text) }
 }
 
 /// Length in bytes of what [`encode_path`] appends.
+#[cfg(test)]
 pub(crate) fn encoded_path_len(text: &[u8]) -> usize {
-    encoded_len(text, &UNRESERVED_OR_SLASH)
+    encoded_len::<true>(text)
 }
 
 /// Length in bytes of what [`encode_query`] appends.
 pub(crate) fn encoded_query_len(text: &[u8]) -> usize {
-    encoded_len(text, &UNRESERVED)
+    encoded_len::<false>(text)
 }
 
-#[allow(clippy::indexing_slicing, reason = "a table of 256 indexed by a byte")]
-fn encoded_len(text: &[u8], keep: &Keep) -> usize {
-    text.iter().map(|&byte| if keep[usize::from(byte)] { 1 } else { 3 }).sum()
+fn encoded_len<const PATH: bool>(text: &[u8]) -> usize {
+    // As many as are counted in a byte.
+    let escaped = |some: &[u8]| some.iter().fold(0, |n, &byte| n + u8::from(!is_kept::<PATH>(byte)));
+    text.len() + 2 * text.chunks(128).map(|some| usize::from(escaped(some))).sum::<usize>()
 }
 
-#[allow(clippy::indexing_slicing, reason = "tables of 256 and 16 indexed by a byte and by its halves")]
-fn encode(out: &mut Vec<u8>, text: &[u8], keep: &Keep) {
+#[allow(clippy::indexing_slicing, reason = "a table of 16 indexed by halves of a byte")]
+fn encode<const PATH: bool>(out: &mut Vec<u8>, text: &[u8]) {
     let mut rest = text;
     // Runs that stay as they are are copied whole: most keys are one such run.
-    while let Some(run) = rest.iter().position(|&byte| !keep[usize::from(byte)]) {
-        let (kept, after) = rest.split_at(run);
+    loop {
+        let run = kept_run::<PATH>(rest);
+        let (kept, after) = rest.split_at_checked(run).unwrap_or((rest, &[]));
         out.extend_from_slice(kept);
         let Some((&byte, after)) = after.split_first() else { return };
         out.extend_from_slice(&[b'%', HEX_UPPER[usize::from(byte >> 4)], HEX_UPPER[usize::from(byte & 15)]]);
         rest = after;
     }
-    out.extend_from_slice(rest);
+}
+
+/// How many bytes at the beginning are kept.
+#[inline]
+#[allow(clippy::indexing_slicing, reason = "a table of 256 indexed by a byte")]
+fn kept_run<const PATH: bool>(text: &[u8]) -> usize {
+    let (words, _) = text.as_chunks::<16>();
+    let whole =
+        words.iter().take_while(|word| word.iter().fold(true, |kept, &byte| kept & is_kept::<PATH>(byte)));
+    let whole = 16 * whole.count();
+    let rest = text.get(whole..).unwrap_or_default();
+    let keep = if PATH { &KEPT_IN_PATHS } else { &KEPT };
+    whole + rest.iter().position(|&byte| !keep[usize::from(byte)]).unwrap_or(rest.len())
 }
 
 /// Appends a part of a path that came encoded by anybody's rules, encoded by ours: `%2F` stays, `%7e` becomes `~`.
 ///
 /// What an escape stands for does not change, and a `%` that begins none is taken as itself.
 pub(crate) fn recode_path(out: &mut Vec<u8>, text: &[u8]) {
-    recode(out, text, &UNRESERVED_OR_SLASH, false);
+    recode::<true>(out, text);
 }
 
 /// The same for a name or value of a query, where `+` is a space, as forms and AWS have it.
 pub(crate) fn recode_query(out: &mut Vec<u8>, text: &[u8]) {
-    recode(out, text, &UNRESERVED, true);
+    recode::<false>(out, text);
 }
 
-#[allow(clippy::indexing_slicing, reason = "a table of 256 indexed by a byte")]
-fn recode(out: &mut Vec<u8>, text: &[u8], keep: &Keep, plus_is_space: bool) {
+fn recode<const PATH: bool>(out: &mut Vec<u8>, text: &[u8]) {
     let mut rest = text;
     while let Some((&byte, after)) = rest.split_first() {
         rest = after;
@@ -92,18 +128,31 @@ fn recode(out: &mut Vec<u8>, text: &[u8], keep: &Keep, plus_is_space: bool) {
         if let Some((byte, after)) = escaped {
             rest = after;
             // An escaped slash is no separator.
-            encode(out, &[byte], &UNRESERVED);
-        } else if keep[usize::from(byte)] {
-            out.push(byte);
+            encode::<false>(out, &[byte]);
         } else {
-            encode(out, &[if plus_is_space && byte == b'+' { b' ' } else { byte }], keep);
+            encode::<PATH>(out, &[if !PATH && byte == b'+' { b' ' } else { byte }]);
+        }
+    }
+}
+
+/// Whether [`recode_query`] would leave a text as it is.
+#[allow(clippy::indexing_slicing, reason = "a table of 256 indexed by a byte")]
+pub(crate) fn is_recoded_query(text: &str) -> bool {
+    let is_upper = |digit: &u8| !digit.is_ascii_lowercase();
+    let mut rest = text.as_bytes();
+    loop {
+        rest = rest.get(kept_run::<false>(rest)..).unwrap_or_default();
+        let [b'%', high, low, after @ ..] = rest else { return rest.is_empty() };
+        match hex_value(*high).zip(hex_value(*low)) {
+            Some((h, l)) if is_upper(high) && is_upper(low) && !KEPT[usize::from(h << 4 | l)] => rest = after,
+            _ => return false,
         }
     }
 }
 
 /// Whether `text` needs no encoding in a query.
 pub(crate) fn is_unreserved(text: &str) -> bool {
-    encoded_query_len(text.as_bytes()) == text.len()
+    kept_run::<false>(text.as_bytes()) == text.len()
 }
 
 /// The text that [`encode_path`] or [`encode_query`] was given, or `None` if `%` is not followed by two
@@ -199,6 +248,7 @@ mod tests {
                 String::from_utf8(out).unwrap()
             };
             assert_eq!((run(recode_path).as_str(), run(recode_query).as_str()), (path, query), "{text}");
+            assert_eq!((is_recoded_query(text), is_recoded_query(query)), (text == query, true), "{text}");
             for once in [path, query] {
                 let again = |f: fn(&mut Vec<u8>, &[u8])| {
                     let mut out = Vec::new();

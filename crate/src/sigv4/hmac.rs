@@ -23,6 +23,37 @@ pub(crate) fn sha256(message: &[u8]) -> [u8; 32] {
     to_bytes(&state)
 }
 
+/// SHA-256 of a message whose end is not there yet.
+pub(crate) struct Begun {
+    state: State,
+    taken: usize,
+}
+
+impl Begun {
+    /// Of the whole message, whose beginning was taken in before.
+    pub(crate) fn finish(mut self, message: &[u8]) -> [u8; 32] {
+        finish(&mut self.state, self.taken, message.get(self.taken..).unwrap_or_default());
+        to_bytes(&self.state)
+    }
+}
+
+/// SHA-256 of a message, and begun of another.
+///
+/// Each block waits for the outcome of the one before it, which leaves a processor with instructions for SHA-256 half idle.
+/// So it is given a block of each message by turns: a quarter less time for both.
+pub(crate) fn sha256_beside(message: &[u8], beginning: &[u8]) -> ([u8; 32], Begun) {
+    let (mut state, mut other) = (INITIAL, INITIAL);
+    let (blocks, (others, _)) = (message.as_chunks::<BLOCK>().0, beginning.as_chunks::<BLOCK>());
+    for (block, another) in blocks.iter().zip(others) {
+        compress256(&mut state, core::slice::from_ref(block));
+        compress256(&mut other, core::slice::from_ref(another));
+    }
+    let by_turns = blocks.len().min(others.len());
+    compress256(&mut other, others.get(by_turns..).unwrap_or_default());
+    finish(&mut state, by_turns * BLOCK, message.get(by_turns * BLOCK..).unwrap_or_default());
+    (to_bytes(&state), Begun { state: other, taken: others.len() * BLOCK })
+}
+
 /// The key schedule of an HMAC-SHA256 key. Erased on drop.
 pub(crate) struct HmacKey {
     inner: State,
@@ -167,6 +198,18 @@ mod tests {
         for len in 0..=bytes.len() {
             check(b"key", &bytes[..len]);
             check(&bytes[..len], b"message");
+        }
+    }
+
+    #[test]
+    fn messages_beside_each_other_are_hashed_as_alone() {
+        let bytes: Vec<u8> = (0..=255).collect();
+        for len in 0..=bytes.len() {
+            for begun in [0, 1, 63, 64, 65, 127, 128, 129, 200, 256] {
+                let (hash, other) = sha256_beside(&bytes[..len], &bytes[..begun]);
+                assert_eq!(hash, sha256(&bytes[..len]), "{len} beside {begun}");
+                assert_eq!(other.finish(&bytes), sha256(&bytes), "{len} beside {begun}");
+            }
         }
     }
 

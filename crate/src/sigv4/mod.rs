@@ -9,6 +9,7 @@
 //! Source: "Create a signed AWS API request" in the AWS IAM User Guide, and "Authenticating Requests: Using
 //! Query Parameters" in the Amazon S3 API Reference.
 
+pub(crate) mod canonical_headers;
 mod canonical_request;
 mod chunked;
 mod date;
@@ -21,10 +22,11 @@ mod scope;
 mod string_to_sign;
 mod url;
 
+pub(crate) use canonical_headers::{check_header, compare_names, put_lower};
+pub(crate) use canonical_request::check_method;
 pub use canonical_request::{
     CanonicalRequest, CanonicalRequestError, PathEncoding, PathNormalization, Settings, canonical_request,
 };
-pub(crate) use canonical_request::{check_header, check_method, compare_names, put_header_value, put_lower};
 pub use chunked::{CHUNK_END, ChunkEncoder, ChunkError, ChunkHeader, ChunkedBody, Chunking, MIN_CHUNK};
 pub use date::{AmzDate, DateError};
 pub use encode::{encode_path, encode_query};
@@ -55,5 +57,6 @@ pub(crate) fn is_access_key_id(id: &str) -> bool {
 /// Whether a session token can be one: printable ASCII, and not empty.
 #[must_use]
 pub fn is_session_token(token: &str) -> bool {
-    !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic())
+    // Without a branch, for it is long.
+    !token.is_empty() && token.bytes().fold(true, |good, b| good & b.is_ascii_graphic())
 }

@@ -444,12 +444,12 @@ impl Batch {
                 }
                 tally.add(&piece.tally);
                 number = tally.items();
+                // The one that ends it is told at the end.
+                if let Some((number, why)) = piece.bad.pop_if(|_| piece.stop) {
+                    return Some(End::Bad { number, why });
+                }
                 for (number, why) in &piece.bad {
                     events(Event::Bad(*number, why));
-                }
-                if piece.stop {
-                    let (number, why) = piece.bad.pop().unwrap_or_default();
-                    return Some(End::Bad { number, why });
                 }
                 events(Event::SoFar(tally));
                 let last = piece.last;

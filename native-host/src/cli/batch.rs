@@ -769,20 +769,21 @@ fn finish(global: &Global, batch: &Options, tally: &Tally, end: End) -> Result<E
     match end {
         End::Done => {
             let date = |time| AmzDate::from_unix(time).map(|date| spelled(&date)).unwrap_or_default();
-            let until = match tally.until {
-                None => String::new(),
-                Some((first, last)) if first == last => format!(", until {}", date(last)),
+            let text = match tally.until {
+                None => links,
+                Some((first, last)) if first == last => {
+                    let verb = if tally.links == 1 { "works" } else { "work" };
+                    format!("{links} that {verb} until {}", date(last))
+                }
                 Some((first, last)) => {
-                    format!(", the first until {}, the last until {}", date(first), date(last))
+                    format!(
+                        "{links}, of which the first works until {}, the last until {}",
+                        date(first),
+                        date(last)
+                    )
                 }
             };
-            let verb = if tally.links == 1 { "works" } else { "work" };
-            let works = if until.is_empty() {
-                String::new()
-            } else {
-                format!(" that {verb}{}", until.trim_start_matches(','))
-            };
-            output::note(global.quiet, &format!("{links}{works}."));
+            output::note(global.quiet, &format!("{text}."));
             if tally.empty > 0 {
                 let text = format!("{} skipped.", counted(tally.empty, "empty line"));
                 output::note(global.quiet, &text);
@@ -796,7 +797,7 @@ fn finish(global: &Global, batch: &Options, tally: &Tally, end: End) -> Result<E
             Ok(Exit::Other)
         }
         End::Bad { number, why } => {
-            let text = format!("line {number} is bad, and so {links} {written}: {why}");
+            let text = format!("line {number} is bad, and before it {links} {written}: {why}");
             output::failure(&invalid(&text, "correct it, or leave --strict away"), global.json);
             Ok(Exit::Other)
         }

@@ -41,9 +41,6 @@ const MAX_URL: usize = 16 * 1024;
 const MAX_HEADERS: usize = 64 * 1024;
 /// Largest chunk in bytes: each is held in memory.
 const MAX_CHUNK: u64 = 64 << 20;
-/// A body that is longer is sent once the server has said that it takes it.
-const CONTINUE: u64 = 1 << 20;
-
 const EXAMPLES: &str = "\
 Examples:
   keyfob sign POST https://sts.eu-west-1.amazonaws.com -d 'Action=GetCallerIdentity&Version=2011-06-15' --send
@@ -193,7 +190,8 @@ pub(super) fn run(global: &Global, args: &Options) -> Result<(), Failure> {
         return signed.print(if global.json { Print::Json } else { args.print }, args, body.len());
     }
 
-    if body.len() > CONTINUE && !signed.has("expect") {
+    // What is long is sent once the server has said that it takes it: one that refuses hangs up on the rest.
+    if body.bytes().is_none() && !signed.has("expect") {
         signed.headers.push(("expect".to_owned(), "100-continue".to_owned()));
     }
     let len = body.len();
@@ -606,4 +604,90 @@ fn save(path: &Path, head: &str, response: &mut Response) -> Result<(), Failure>
         let _ = part.as_file().set_permissions(metadata.permissions());
     }
     part.persist(&target).map(|_| ()).map_err(|error| unwritten(&error.error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_are_typed_as_for_curl() {
+        #[track_caller]
+        fn check(line: &str, typed: bool, expected: Result<Option<(&str, &str)>, &str>) {
+            match (header(line, typed), expected) {
+                (Ok(actual), Ok(expected)) => {
+                    assert_eq!(
+                        actual.as_ref().map(|(name, value)| (name.as_str(), value.as_str())),
+                        expected
+                    );
+                }
+                (Err(failure), Err(expected)) => {
+                    let text = format!("{} {}", failure.message, failure.hint.unwrap_or_default());
+                    assert!(text.contains(expected) && !text.contains("hunter2"), "{text}");
+                }
+                (actual, expected) => panic!("{line:?}: {actual:?} is not {expected:?}"),
+            }
+        }
+        check("X-A: b: c ", true, Ok(Some(("X-A", "b: c"))));
+        check("X-A:b", true, Ok(Some(("X-A", "b"))));
+        check("X-A;", true, Ok(Some(("X-A", ""))));
+        check("content-type:", true, Ok(None));
+        check("X-A:", true, Err("give 'X-A;'"));
+        check("hunter2", true, Err("is not 'Name: value'"));
+        check(": hunter2", true, Err("is not 'Name: value'"));
+        check("", true, Err("is not 'Name: value'"));
+        check("Authorization: hunter2", true, Err("for the signature to write"));
+        check("X-Amz-Date: hunter2", true, Err("--at"));
+        check("x-amz-content-sha256: hunter2", true, Err("--unsigned-payload"));
+        check("X-Amz-Security-Token: hunter2", true, Err("--credentials"));
+        check("x-amz-s3session-token: hunter2", true, Err("--credentials"));
+        check("X-Amz-Trailer: hunter2", true, Err("--trailer"));
+        check("Transfer-Encoding: chunked", true, Err("--chunked"));
+        let secret = "x-amz-server-side-encryption-customer-key: hunter2";
+        check(secret, true, Err("-H @FILE"));
+        check(secret, false, Ok(Some(("x-amz-server-side-encryption-customer-key", "hunter2"))));
+    }
+
+    #[test]
+    fn urls_that_cannot_be_signed() {
+        let check = |text: &str, expected: &str| {
+            let failure = url(text).unwrap_err();
+            assert!(failure.message.contains(expected), "{failure:?}");
+            assert!(!failure.message.contains("hunter2"), "{failure:?}");
+        };
+        check("https://user:hunter2@h/", "user's name");
+        check("https://h/?X-Amz-Algorithm=a&X-Amz-Signature=hunter2", "signed already");
+        check("https://h/?x-amz-signature=hunter2", "signed already");
+        check(&format!("https://h/{}", "a".repeat(MAX_URL)), "no service takes more");
+        check("h/hunter2", "https://");
+        check("https://h/\nhunter2", "control characters");
+        assert!(url("https://h/?a=X-Amz-Signature").is_ok());
+    }
+
+    #[test]
+    fn a_length_that_is_typed_is_the_bodys() {
+        let headers = |value: &str| [("Content-Length".to_owned(), value.to_owned())];
+        assert!(check_length(&headers("3"), 3).is_ok());
+        assert!(check_length(&[], 3).is_ok());
+        for wrong in ["4", "", "-3", "3, 3"] {
+            assert!(check_length(&headers(wrong), 3).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_objects_own_encoding_stays() {
+        let shape = ChunkedBody::new(Chunking::Signed, 1, MIN_CHUNK, &[]).unwrap();
+        let owned = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let given = vec![owned("Content-Encoding", "gzip"), owned("x-a", "b"), owned("Content-Length", "1")];
+        let headers = with_chunks(given.clone(), Some(&shape));
+        let length = shape.content_length().to_string();
+        let expected = [
+            owned("x-a", "b"),
+            owned("content-encoding", "aws-chunked,gzip"),
+            owned("content-length", &length),
+            owned("x-amz-decoded-content-length", "1"),
+        ];
+        assert_eq!(headers, expected);
+        assert_eq!(with_chunks(given.clone(), None), given);
+    }
 }

@@ -279,10 +279,8 @@ impl Read for Chunks<'_, '_> {
         }
         let rest = self.out.get(self.given..).unwrap_or_default();
         let read = rest.len().min(buffer.len());
-        for (to, from) in [(buffer, rest)] {
-            if let (Some(to), Some(from)) = (to.get_mut(..read), from.get(..read)) {
-                to.copy_from_slice(from);
-            }
+        if let (Some(to), Some(from)) = (buffer.get_mut(..read), rest.get(..read)) {
+            to.copy_from_slice(from);
         }
         self.given += read;
         Ok(read)

@@ -305,6 +305,87 @@ fn what_the_link_sets_is_what_the_server_answers() {
 }
 
 #[test]
+fn keys_are_kept_as_they_are() {
+    let fixture = Fixture::new();
+    for key in
+        ["..", ".", "/", "//", "a/../b", "a/./b", "a//b/", "/a", "../../etc/passwd", "a/..//.", "%2e%2e/a"]
+    {
+        let link = fixture.presign(key, &[]);
+        let path = key.replace('%', "%25");
+        let start = format!("{}/{BUCKET}/{path}?X-Amz-Algorithm=", fixture.server.endpoint());
+        assert!(link.starts_with(&start), "{key}: {link}");
+    }
+}
+
+/// Temporary credentials from wherever they come sign no longer than they last.
+#[test]
+fn sessions_sign_links_that_end_with_them() {
+    let fixture = Fixture::new();
+    fixture.server.put(BUCKET, "a", b"content").unwrap();
+    let object = format!("s3://{BUCKET}/a");
+    let endpoint = fixture.server.endpoint();
+    let fixed = ["--json", "presign", &object, "--endpoint", &endpoint, "--region", "eu-west-1"];
+    let presign = |home: &Home, source: &str, input: &str, expires: &str| {
+        let args = [&fixed[..], &["--credentials", source, "--expires", expires]].concat();
+        let output = home.run(&args, input).unwrap();
+        let text = if output.status.success() { output.stdout } else { output.stderr };
+        (output.status.code().unwrap(), serde_json::from_slice::<serde_json::Value>(&text).unwrap())
+    };
+    let end = std::time::SystemTime::now() + std::time::Duration::from_secs(1800);
+    let end = end.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let expiration = keyfob_core::sigv4::AmzDate::from_unix(end).unwrap().to_iso8601();
+    // The server knows the identity without a session: as long-term credentials that end.
+    let given = format!(
+        r#"{{"Version":1,"AccessKeyId":"{ACCESS_KEY_ID}","SecretAccessKey":"{SECRET_ACCESS_KEY}","Expiration":"{expiration}"}}"#
+    );
+    let file = fixture.home.write("session", &given).unwrap();
+    let file = file.to_str().unwrap();
+    for (source, input) in [(file, ""), ("-", &*given)] {
+        let (code, link) = presign(&fixture.home, source, input, "15m");
+        assert_eq!(
+            (code, fixture.get(link["url"].as_str().unwrap())),
+            (0, (200, b"content".to_vec())),
+            "{link}"
+        );
+        assert!(link["expires_at"].as_u64().unwrap() <= end);
+        let (code, error) = presign(&fixture.home, source, input, "1h");
+        let message = error["error"]["message"].as_str().unwrap();
+        assert!(
+            code == 2 && message.starts_with("the session ends in ") && message.contains("min"),
+            "{error}"
+        );
+        assert!(error["error"]["hint"].as_str().unwrap().starts_with("give --expires "), "{error}");
+    }
+    let ended = given.replace(&expiration, "2026-01-01T00:00:00Z");
+    let (code, error) = presign(&fixture.home, "-", &ended, "15m");
+    assert!(code == 2 && error["error"]["message"].as_str().unwrap().contains("has ended"), "{error}");
+    // What is none is not repeated.
+    for wrong in [
+        "hunter2",
+        "",
+        "{}",
+        r#"{"AccessKeyId":"A","SecretAccessKey":"hunter2","SessionToken":"hunter2\u0007"}"#,
+    ] {
+        let (code, error) = presign(&fixture.home, "-", wrong, "15m");
+        assert!(code == 2 && !error.to_string().contains("hunter2"), "{error}");
+    }
+    let (code, error) = presign(&fixture.home, "no-such-file", "", "15m");
+    assert!(code == 1 && error["error"]["message"].as_str().unwrap().contains("no-such-file"), "{error}");
+
+    let mut home = Home::new().unwrap();
+    let (code, error) = presign(&home, "env", "", "15m");
+    assert_eq!((code, &error["error"]["code"]), (7, &"not-found".into()), "{error}");
+    for (name, value) in
+        [("AWS_ACCESS_KEY_ID", "ASIAEXAMPLE"), ("AWS_SECRET_ACCESS_KEY", "s"), ("AWS_SESSION_TOKEN", "t+/")]
+    {
+        home.set(name, value);
+    }
+    let (code, link) = presign(&home, "env", "", "15m");
+    assert!(code == 0 && link["url"].as_str().unwrap().contains("&X-Amz-Security-Token=t%2B%2F&"), "{link}");
+    assert_eq!(link["identity"], "ASIAEXAMPLE");
+}
+
+#[test]
 fn what_cannot_be_signed_is_refused_with_its_reason() {
     let fixture = Fixture::new();
     #[track_caller]
@@ -338,6 +419,30 @@ fn what_cannot_be_signed_is_refused_with_its_reason() {
     check(&fixture, &[arn, "--accelerate"], "invalid-input", "access points");
     let arn = "s3://arn:aws:s3::123456789012:accesspoint/mfzwi23gnjvgw.mrap/a";
     check(&fixture, &[arn], "invalid-input", "SigV4A");
+    check(&fixture, &["s3://mfzwi23gnjvgw.mrap/a"], "invalid-input", "SigV4A");
+    // Buckets that are none.
+    for bucket in
+        ["ab", "a..b", "-ab", "ab-", "a.-b", "a_b", "ABC", "b\u{fc}cket", "192.168.1.1", &"b".repeat(64)]
+    {
+        let part = if bucket == "192.168.1.1" { "IP address" } else { bucket.trim_start_matches("b\u{fc}") };
+        check(&fixture, &[&format!("s3://{bucket}/a")], "invalid-input", part);
+    }
+    // Headers that the signature has itself, that are there twice, or that cannot be one.
+    for (headers, part) in [
+        (&["host=evil.test"][..], "signed anyway"),
+        (&["content-type=a", "Content-Type=b"], "given twice"),
+        (&["authorization=x"], "authorization"),
+        (&["x-amz-date=20260101T000000Z"], "x-amz-date"),
+        (&["x amz=1"], "x amz"),
+        (&["content-type=\u{fc}"], "content-type"),
+        (&["=x"], "NAME=VALUE"),
+    ] {
+        let headers = headers.iter().flat_map(|header| ["--header", header]);
+        let args: Vec<_> = [object, "-X", "PUT"].into_iter().chain(headers).collect();
+        check(&fixture, &args, "invalid-input", part);
+    }
+    check(&fixture, &[object, "--query", "X-Amz-Expires=9"], "invalid-input", "X-Amz-Expires");
+    check(&fixture, &[object, "--version-id", "1", "--query", "versionId=2"], "invalid-input", "versionId");
     // Another operation than the one that is said.
     check(&fixture, &[object, "--query", "acl="], "invalid-input", "acl");
     check(&fixture, &[object, "--query", "prefix=a"], "invalid-input", "prefix");

@@ -376,7 +376,7 @@ fn a_secret_is_there_for_either_signature_or_both() {
         format!("{ACCESS_KEY_ID}  HmacV1  no touch\n")
     );
     home.succeed(&v2, "").unwrap();
-    refused(&home, &v4, "there is no AWS access key on this key");
+    refused(&home, &v4, "are there for Signature Version 2 only");
     refused(&home, &[&v4[..], &identity].concat(), "for Signature Version 2 only, not for SigV4");
     assert_eq!(info(&home), (1, 1));
 

@@ -85,23 +85,27 @@ fn only_identity(client: &mut Client<'_>, signature: SignatureVersion) -> Result
         Answer::Identities { identities, .. } => identities,
         other => return unexpected(other),
     };
+    let other = identities.iter().any(|identity| identity.signature != signature);
     let mut ids: Vec<_> = identities
         .into_iter()
         .filter(|identity| identity.signature == signature)
         .map(|identity| identity.access_key_id)
         .collect();
     match ids.len() {
-        0 => Err(failure(
-            ErrorCode::NotFound,
-            match signature {
-                SignatureVersion::HmacV1 => "there is no AWS access key for Signature Version 2 on this key",
-                _ => "there is no AWS access key on this key",
-            },
-            match signature {
-                SignatureVersion::HmacV1 => "put one there with `keyfob aws add --signature v2 AKIA…`",
-                _ => "put one there with `keyfob aws add AKIA…`",
-            },
-        )),
+        0 => {
+            let (message, hint) = match signature {
+                SignatureVersion::HmacV1 => (
+                    "there is no AWS access key for Signature Version 2 on this key",
+                    "put one there with `keyfob aws add --signature v2 AKIA…`",
+                ),
+                _ if other => (
+                    "the AWS access keys on this key are there for Signature Version 2 only",
+                    "put the secret there for SigV4 too: `keyfob aws add AKIA…`",
+                ),
+                _ => ("there is no AWS access key on this key", "put one there with `keyfob aws add AKIA…`"),
+            };
+            Err(failure(ErrorCode::NotFound, message, hint))
+        }
         1 => Ok(ids.remove(0)),
         _ => Err(Failure {
             candidates: ids,

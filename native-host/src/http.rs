@@ -329,8 +329,10 @@ fn broken(origin: &str, error: ureq::Error) -> Failure {
     const AGAIN: &str = "try again; a proxy is named by HTTPS_PROXY and NO_PROXY";
     const TRUST: &str = "if a proxy looks into TLS here, or the server has a certificate of its own, let AWS_CA_BUNDLE name \
                          their certificates; a clock that is far off makes certificates look invalid, too";
+    let unknown = || format!("the name of {origin} cannot be looked up");
     let (what, hint) = match error {
-        Error::HostNotFound => (format!("there is no host of {origin}"), ONLINE),
+        Error::HostNotFound => (unknown(), ONLINE),
+        Error::Io(error) if is_lookup(&error) => (unknown(), ONLINE),
         Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
             (format!("{origin} cannot be reached: it does not answer"), ONLINE)
         }
@@ -358,6 +360,14 @@ fn broken(origin: &str, error: ureq::Error) -> Failure {
         _ => (format!("{origin} cannot be reached"), ONLINE),
     };
     failure(ErrorCode::Io, what, hint)
+}
+
+/// Whether it is the name server's error: the system's has no kind of its own.
+fn is_lookup(error: &io::Error) -> bool {
+    /// HOST_NOT_FOUND, TRY_AGAIN, NO_RECOVERY and NO_DATA of Windows Sockets.
+    const WINDOWS: std::ops::RangeInclusive<i32> = 11001..=11004;
+    error.to_string().starts_with("failed to lookup address information")
+        || cfg!(windows) && error.raw_os_error().is_some_and(|code| WINDOWS.contains(&code))
 }
 
 /// Unix time of `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, section 5.6.7: the one form that is written today).
@@ -557,7 +567,10 @@ mod tests {
         };
         let get = |url: &str, code, says: &str| check(url, "GET", &[], Body::Empty, code, says);
         get(&format!("http://{closed}"), Io, &format!("nothing listens at http://{closed}"));
+        // Some name servers take longer than this test.
         get("http://no-such-host.invalid", Io, "http://no-such-host.invalid");
+        let lookup = io::Error::other("failed to lookup address information: Name or service not known");
+        assert_eq!(broken("http://h", lookup.into()).message, "the name of http://h cannot be looked up");
         get("ftp://h", InvalidInput, "https://");
         get("http://user:pass@h", InvalidInput, "before @");
         get(&server(b"SSH-2.0-OpenSSH\r\n").0, Io, "is no HTTP");

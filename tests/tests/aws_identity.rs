@@ -103,7 +103,6 @@ fn a_profiles_key_moves_to_the_key() {
     assert_eq!((exit, out.as_str()), (Some(0), ""), "{said}");
     let id = &user.access_key_id;
     for says in [
-        &format!("Touch your key"),
         &format!("Added {id} to key soft:demo."),
         &format!("Key soft:demo signs for arn:aws:iam::{}:user/alice.", Moto::ACCOUNT),
         &format!("Removed it from {}.", file.display()),
@@ -112,6 +111,7 @@ fn a_profiles_key_moves_to_the_key() {
     ] {
         assert!(said.contains(says), "{says:?} is not in {said}");
     }
+    assert_eq!(said.matches("Touch your key").count(), 1, "{said}");
     assert_eq!(content(&home), after);
     let metadata = fs::metadata(&file).unwrap();
     assert_eq!((metadata.mode() & 0o7777, metadata.uid(), metadata.gid()), (0o640, owner.0, owner.1));

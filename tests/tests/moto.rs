@@ -2,8 +2,8 @@
 //! changed, and what is said then.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
-use std::sync::mpsc;
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
 use keyfob::aws_call::{self, Call, xml_text};
@@ -14,6 +14,8 @@ use keyfob_core::secret::Secret;
 use keyfob_tests::home::Home;
 use keyfob_tests::http;
 use keyfob_tests::moto::{Moto, User};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde_json::Value;
 
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
@@ -285,4 +287,119 @@ fn a_wrong_clock_is_said() {
     }
     let (_, _, said) = run(&home, &["aws", "whoami", "--endpoint", &stand_in("", "RequestTimeTooSkewed")]);
     assert!(said.contains("keyfob doctor --clock"), "{said}");
+}
+
+/// A server by TLS that takes every signature: its port, and the certificate of its authority in PEM.
+fn tls_server(names: &[&str]) -> (u16, String) {
+    let mut params = CertificateParams::new([]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+    let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &authority).unwrap();
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let config =
+        rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key)
+            .unwrap();
+    let config = Arc::new(config);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let connection = rustls::ServerConnection::new(config.clone()).unwrap();
+            let mut stream = rustls::StreamOwned::new(connection, stream);
+            let (mut request, mut buffer) = (Vec::new(), [0; 4096]);
+            // A client that does not trust us goes before it has asked.
+            while !request.ends_with(b"Version=2011-06-15") {
+                match stream.read(&mut buffer) {
+                    Ok(0) | Err(_) => break,
+                    Ok(read) => request.extend_from_slice(&buffer[..read]),
+                }
+            }
+            let body = "<Account>1</Account><Arn>arn:by-tls</Arn><UserId>u</UserId>";
+            let length = body.len();
+            let answer =
+                format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}");
+            let _ = stream.write_all(answer.as_bytes());
+            stream.conn.send_close_notify();
+            let _ = stream.flush();
+        }
+    });
+    (port, authority.pem())
+}
+
+/// A proxy that leads every name to that port of this computer, and keeps what it was asked for.
+fn proxy(port: u16) -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&asked);
+    thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            let (mut head, mut byte) = (Vec::new(), [0]);
+            while !head.ends_with(b"\r\n\r\n") {
+                if client.read(&mut byte).unwrap_or(0) == 0 {
+                    break;
+                }
+                head.push(byte[0]);
+            }
+            let head = String::from_utf8(head).unwrap();
+            noted.lock().unwrap().push(head.lines().next().unwrap_or_default().to_owned());
+            let mut server = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+            let (mut from, mut to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            thread::spawn(move || std::io::copy(&mut from, &mut to));
+            thread::spawn(move || std::io::copy(&mut server, &mut client));
+        }
+    });
+    (url, asked)
+}
+
+#[test]
+fn by_tls_and_through_a_proxy() {
+    let (port, authority) = tls_server(&["localhost", "sts.keyfob.invalid"]);
+    let user = User {
+        name: String::new(),
+        access_key_id: "AKIAIOSFODNN7EXAMPLE".to_owned(),
+        secret_access_key: "secret".to_owned(),
+    };
+    let mut home = home(&user, &format!("https://localhost:{port}"));
+    // An authority that nobody knows.
+    let (exit, out, said) = run(&home, &["aws", "whoami"]);
+    assert_eq!((exit, out.as_str()), (Some(1), ""));
+    assert!(said.contains(&format!("no secure connection to https://localhost:{port}: ")), "{said}");
+    assert!(said.contains("AWS_CA_BUNDLE"), "{said}");
+    let bundle = home.write("ca.pem", &authority).unwrap();
+    home.set("AWS_CA_BUNDLE", bundle.to_str().unwrap());
+    let (exit, out, said) = run(&home, &["aws", "whoami"]);
+    assert!(exit == Some(0) && out.contains("arn:by-tls"), "{said}");
+
+    // A name that only the proxy knows; and what is on this computer goes past it.
+    let (url, asked) = proxy(port);
+    home.set("HTTPS_PROXY", &url);
+    let there = format!("https://sts.keyfob.invalid:{port}");
+    let (exit, out, said) = run(&home, &["aws", "whoami", "--endpoint", &there]);
+    assert!(exit == Some(0) && out.contains("arn:by-tls"), "{said}");
+    assert_eq!(*asked.lock().unwrap(), [format!("CONNECT sts.keyfob.invalid:{port} HTTP/1.1")]);
+    assert_eq!(run(&home, &["aws", "whoami"]).0, Some(0));
+    assert_eq!(asked.lock().unwrap().len(), 1);
+    home.set("NO_PROXY", "keyfob.invalid,.keyfob.invalid");
+    let (exit, _, said) = run(&home, &["aws", "whoami", "--endpoint", &there]);
+    assert_eq!(exit, Some(1));
+    assert!(said.contains("https://sts.keyfob.invalid"), "{said}");
+    assert_eq!(asked.lock().unwrap().len(), 1);
+    home.set("NO_PROXY", "");
+    home.set("HTTPS_PROXY", "http://person:hunter2@127.0.0.1:1");
+    let (exit, _, said) = run(&home, &["aws", "whoami", "--endpoint", &there]);
+    assert_eq!(exit, Some(1));
+    assert!(!said.contains("hunter2"), "{said}");
+
+    home.set("AWS_CA_BUNDLE", "/nowhere.pem");
+    let (exit, _, said) = run(&home, &["aws", "whoami"]);
+    assert_eq!(exit, Some(2));
+    assert!(said.contains("AWS_CA_BUNDLE names /nowhere.pem: "), "{said}");
 }

@@ -17,6 +17,7 @@ use crate::aws_call::{self, CallerIdentity};
 use crate::aws_files::{AccessKey, AwsFileError, AwsFiles, Place};
 use crate::error::failure;
 use crate::front;
+use crate::harden;
 use crate::http::Http;
 use crate::prompt;
 use crate::signing::{Ask, Credentials};
@@ -66,6 +67,8 @@ impl Ask for On<'_, '_> {
 
 pub(super) fn run(global: &Global, options: &Options) -> Result<(), Failure> {
     let note = |text: &str| output::note(global.quiet, text);
+    // The secret is read before whoever holds the key is asked.
+    harden::process();
     let lock = front::paths()?.data.join("aws-files.lock");
     let files = AwsFiles::open(front::env).map_err(broken)?;
     let profile = profile(options);

@@ -124,7 +124,9 @@ pub enum KeySignerError {
     #[error("the body's hash is none that can be signed")]
     PayloadHash,
     /// Neither today nor just after midnight.
-    #[error("the signing keys are for {day}, and the request is for {date}: send it again")]
+    #[error(
+        "the signing keys are for {day}, and the request is for {date}: send it again, and see that the clock is right"
+    )]
     OtherDay {
         /// Of the keys.
         day: AmzDate,

@@ -8,7 +8,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_credential_types::Credentials;
 use aws_runtime::auth::sigv4::SigV4Signer;
-use aws_runtime::auth::{HttpSignatureType, PayloadSigningOverride, SigV4OperationSigningConfig};
+use aws_runtime::auth::{
+    HttpSignatureType, PayloadSigningOverride, SigV4OperationSigningConfig, SigV4SessionTokenNameOverride,
+};
 use aws_runtime::content_encoding::DeferredSignerSender as ChunkSignerSender;
 use aws_sigv4::http_request::SignableBody;
 use aws_smithy_runtime_api::box_error::BoxError;
@@ -19,6 +21,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::Document;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::config_bag::ConfigBag;
+use aws_smithy_types::endpoint::Endpoint;
 use aws_smithy_types::event_stream::DeferredSignerSender as EventSignerSender;
 use aws_types::SigningName;
 use aws_types::region::SigningRegion;
@@ -78,8 +81,14 @@ impl Sign for KeySigner {
 
 /// The time by the client's clock, corrected by what the service's clock was found to be. The SDK tells that to its own
 /// signer alone: that one signs an empty request for nobody, and says when.
+///
+/// S3's way to name the header of a session token wants to know the endpoint, and panics before there is one: for S3 the
+/// day of the keys is that of the uncorrected clock.
 pub(crate) fn corrected_time(components: &RuntimeComponents, config: &ConfigBag) -> SystemTime {
     let now = components.time_source().unwrap_or_default().now();
+    if config.load::<SigV4SessionTokenNameOverride>().is_some() && config.load::<Endpoint>().is_none() {
+        return now;
+    }
     let mut empty = HttpRequest::new(SdkBody::empty());
     let nobody = Identity::from(Credentials::new("nobody", "", None, None, "keyfob"));
     let endpoint = AuthSchemeEndpointConfig::empty();
@@ -312,5 +321,45 @@ impl At<'_> {
             encode_query(&mut link, value.as_bytes());
         }
         String::from_utf8(link).map_err(|_| KeySignerError::Uri)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn just_after_midnight_it_is_still_the_day_before() {
+        // 2026-03-01.
+        const START: u64 = 1_772_323_200;
+        #[track_caller]
+        fn check(at: u64, expected: Option<&str>) {
+            let keys = DayKeys { day: AmzDate::from_unix(START + 1234).unwrap(), keys: Vec::new() };
+            let date = keys.date(UNIX_EPOCH + Duration::from_secs(at));
+            assert_eq!(date.ok().as_ref().map(AmzDate::as_str), expected);
+        }
+        check(START - 1, None);
+        check(START, Some("20260301T000000Z"));
+        check(START + DAY - 1, Some("20260301T235959Z"));
+        check(START + DAY, Some("20260301T235959Z"));
+        check(START + DAY + 59, Some("20260301T235959Z"));
+        check(START + DAY + 60, None);
+        check(AmzDate::MAX_UNIX + 1, None);
+    }
+
+    #[test]
+    fn hashes_are_read() {
+        #[track_caller]
+        fn check(text: &str, expected: Option<[u8; 32]>) {
+            assert_eq!(unhex(text), expected);
+            if let Some(hash) = expected {
+                assert_eq!(payload_hash(Payload::Hash(hash)), text);
+            }
+        }
+        check(&"0f".repeat(32), Some([15; 32]));
+        check(&"0f".repeat(31), None);
+        check(&"0g".repeat(32), None);
+        check(&"é".repeat(32), None);
+        check("UNSIGNED-PAYLOAD", None);
     }
 }

@@ -288,6 +288,11 @@ impl Holder {
         askers.into_iter().for_each(|taken| taken.cancel(LOCKED_MEANWHILE));
     }
 
+    /// Erases what was to be kept for a time that is over.
+    pub fn expire(&self) {
+        self.shared.unlocked.expire();
+    }
+
     /// A card was taken out of a reader.
     pub fn removed(&self, reader: String) {
         self.shared.state().removed.push(reader);

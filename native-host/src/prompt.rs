@@ -258,13 +258,20 @@ pub fn answer(question: &str) -> Result<String, PromptError> {
     Ok(answer.trim().to_owned())
 }
 
-/// Text of others (an account's name on a card, a page's host) as it may stand on a terminal: control characters
-/// and those that change the writing direction replaced, so that it cannot pass for something else.
+/// Text of others (an account's name on a card, a page's host) as it may stand on a terminal: control characters,
+/// those that change the writing direction, and those that cannot be seen are replaced, so that it cannot pass for
+/// something else.
 #[must_use]
 pub fn printable(text: &str) -> Cow<'_, str> {
+    // Unicode's Default_Ignorable_Code_Point, the line and paragraph separators, and the blank pattern of Braille.
     let is_bad = |c: char| {
         c.is_control()
-            || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+            || matches!(c,
+                '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+                | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+                | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}'
+                | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
     };
     if text.contains(is_bad) { text.replace(is_bad, "\u{fffd}").into() } else { text.into() }
 }
@@ -278,6 +285,31 @@ pub fn shown(text: &str) -> String {
         clean.push('…');
     }
     clean
+}
+
+/// Text from outside as one word of a prompt: what could be taken for another part of it is in quotes, and what is too long
+/// is cut in the middle, for its end may matter as much as its beginning.
+#[must_use]
+pub fn word(text: &str) -> String {
+    const LONGEST: usize = 200;
+    const FIRST: usize = 120;
+    const LAST: usize = 60;
+    let clean: Vec<char> = printable(text).chars().collect();
+    let is_plain = |c: &char| c.is_alphanumeric() || "-._~/:+=@%*$!&;?#[]".contains(*c);
+    let plain = !clean.is_empty() && clean.iter().all(is_plain);
+    let (first, last) = match clean.len() {
+        0..=LONGEST => (clean.as_slice(), [].as_slice()),
+        len => (clean.get(..FIRST).unwrap_or_default(), clean.get(len - LAST..).unwrap_or_default()),
+    };
+    let spelled = |part: &[char]| -> String {
+        let escape = |c: &char| {
+            (!plain && matches!(c, '"' | '\\')).then_some('\\').into_iter().chain([*c]).collect::<String>()
+        };
+        part.iter().map(escape).collect()
+    };
+    let cut = if last.is_empty() { "" } else { "…" };
+    let quote = if plain { "" } else { "\"" };
+    [quote, &spelled(first), cut, &spelled(last), quote].concat()
 }
 
 /// A real terminal device for tests: a pseudo-terminal.

@@ -3,6 +3,7 @@
 //! Whoever holds the key calls it (`holder`), for one front end after another; all get the same answers, as far as
 //! `policy` lets them.
 
+mod reading;
 mod signing;
 
 use std::collections::HashMap;
@@ -29,6 +30,8 @@ use crate::locked::Locked;
 use crate::passwords::{Passwords, PasswordsError};
 use crate::policy;
 use crate::prompt::shown;
+
+pub use reading::describe;
 
 /// Takes progress events.
 pub type Events<'a> = &'a mut dyn FnMut(Event);
@@ -69,6 +72,16 @@ struct Unlocked {
 pub struct UnlockCache(Arc<Mutex<Vec<Unlocked>>>, Arc<Mutex<Vec<signing::Kept>>>);
 
 impl UnlockCache {
+    /// Erases the signing keys whose time is over.
+    pub fn expire(&self) {
+        self.kept().retain(|kept| !kept.is_older_than(Duration::MAX));
+    }
+
+    /// Erases the signing keys of an access key: its secret is another now, or gone.
+    fn forget_signing(&self, access_key_id: &str) {
+        self.kept().retain(|kept| kept.access_key_id() != access_key_id);
+    }
+
     /// Erases all.
     pub fn clear(&self) {
         self.entries().clear();
@@ -175,6 +188,7 @@ impl Service {
         }
         policy::check(client, &request.op)?;
         policy::check_key(client, request.key.as_deref())?;
+        self.unlocked.expire();
         self.keys.cancel = cancel.clone();
         self.keys.soft.settings = client.soft.clone();
         self.choose_and_answer(client, request, events).map_err(|refusal| refusal.0)
@@ -261,6 +275,7 @@ impl Service {
                     key.call(Reset)?;
                     Ok(salt)
                 })?;
+                self.unlocked.kept().clear();
                 // Nothing will ever ask for it again; a keychain that is closed keeps what is worthless.
                 let _ = self.passwords.forget(&salt);
                 Answer::Reset {}
@@ -771,6 +786,7 @@ impl Service {
         overwrite: bool,
     ) -> Result<Answer, Refusal> {
         let instruction = identity.put(secret, touch).map_err(invalid_identity)?;
+        self.unlocked.forget_signing(identity.access_key_id());
         let now = self.now(None);
         let id = identity.id()?;
         self.open(choice, true, |key| {
@@ -795,6 +811,7 @@ impl Service {
     /// Removes the secret in every form in which it is there.
     fn delete_identity(&mut self, choice: Option<&str>, access_key_id: &str) -> Result<Answer, Refusal> {
         let wanted = identity(access_key_id, SignatureVersion::SigV4)?;
+        self.unlocked.forget_signing(access_key_id);
         self.open(choice, true, |key| {
             let ids: Vec<_> = key
                 .call(List)?
@@ -848,7 +865,7 @@ impl<'a> Wanted<'a> {
             }
             Op::DeleteAccount { account } | Op::RenameAccount { account, .. } => Some(Self::Exactly(account)),
             Op::DeleteIdentity { access_key_id } => Some(Self::Identity(access_key_id.clone(), None)),
-            op => signing::identity(op)?.map(|(id, signature)| Self::Identity(id, Some(signature))),
+            op => reading::identity(op)?.map(|(id, signature)| Self::Identity(id, Some(signature))),
         })
     }
 

@@ -199,7 +199,7 @@ fn a_browser_gets_what_it_is_for() {
     assert_eq!(
         prompts,
         [format!(
-            "asks to sign GET s3://bucket/a b/ü+%~.txt at s3.eu-west-1.amazonaws.com as {IDENTITY} \
+            "asks to sign GET \"s3://bucket/a b/ü+%~.txt\" at s3.eu-west-1.amazonaws.com as {IDENTITY} \
              (works for 15 min)"
         )]
     );
@@ -380,8 +380,8 @@ fn the_prompt_says_all_that_is_signed() {
     assert_eq!(
         prompts,
         [format!(
-            "asks to sign GET s3://bucket/k, version v1, response-content-type: text/html, \
-             content-type: text/plain at s3.eu-west-1.amazonaws.com as {IDENTITY} (works for 1 min)"
+            "asks to sign GET s3://bucket/k at s3.eu-west-1.amazonaws.com as {IDENTITY} (works for 1 min), version v1, \
+             response-content-type: text/html, content-type: text/plain"
         )]
     );
 }

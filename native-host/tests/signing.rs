@@ -31,6 +31,8 @@ struct Host {
     service: Service,
     client: Client,
     prompts: Vec<String>,
+    /// Whether everybody goes away when the key blinks.
+    leaves: bool,
     _folder: tempfile::TempDir,
 }
 
@@ -48,7 +50,7 @@ impl Host {
         let service =
             Service::new(Keys::new(SoftKeys::new(files())), Passwords::new(folder.path().join("passwords")));
         let client = Self::client(Caller::CommandLine, config, &passphrase);
-        let mut host = Self { service, client, prompts: Vec::new(), _folder: folder };
+        let mut host = Self { service, client, prompts: Vec::new(), leaves: false, _folder: folder };
         for signature in [SignatureVersion::SigV4, SignatureVersion::HmacV1] {
             host.ask(Op::AddIdentity {
                 access_key_id: ID.to_owned(),
@@ -80,10 +82,13 @@ impl Host {
 impl Ask for Host {
     fn ask(&mut self, op: Op) -> Result<Answer, Failure> {
         let request = message::Request { v: message::VERSION, id: "1".to_owned(), key: None, op };
-        let prompts = &mut self.prompts;
-        let outcome = self.service.handle(&self.client, &request, &Cancel::default(), &mut |event| {
+        let (prompts, leaves, cancel) = (&mut self.prompts, self.leaves, Cancel::default());
+        let outcome = self.service.handle(&self.client, &request, &cancel, &mut |event| {
             if let Event::TouchRequired { prompt, .. } = event {
                 prompts.push(prompt);
+                if leaves {
+                    cancel.set();
+                }
             }
         })?;
         match outcome {
@@ -140,8 +145,8 @@ fn a_request_is_signed_and_the_prompt_says_what_it_asks_for() {
     assert_eq!(
         host.prompts(),
         [format!(
-            "terraform asks to sign POST sts.us-east-1.amazonaws.com/, Action=GetCallerIdentity as {ID} \
-             (sts in us-east-1, for 20150830T123600Z)"
+            "terraform asks to sign POST sts.us-east-1.amazonaws.com/ as {ID} (sts in us-east-1, for 20150830T123600Z), \
+             Action=GetCallerIdentity"
         )]
     );
     // Each signature is a touch.
@@ -194,8 +199,8 @@ fn the_keys_of_an_operation_are_one_touch() {
     assert_eq!(
         host.prompts(),
         [format!(
-            "terraform asks to sign 1,000 links as {ID} (it may sign anything for s3 in us-east-1, s3 in eu-west-1, \
-             sts in us-east-1 on 20150830)"
+            "terraform asks to sign anything for s3 in eu-west-1, us-east-1; sts in us-east-1 as {ID} for the day 20150830 \
+             (UTC), which is not today: \"1,000 links\""
         )]
     );
     let mut ask = |scopes: Vec<SigningScope>| {
@@ -221,9 +226,20 @@ fn a_signing_key_lives_for_one_operation_unless_the_user_wants_more() {
     let key = key();
     sign(&mut host, &key).unwrap();
     let [prompt] = host.prompts().try_into().unwrap();
-    assert!(prompt.ends_with(", and so for 15 min"), "{prompt}");
+    assert!(
+        prompt.ends_with(", and then anything for sts in us-east-1 for 15 min without another touch"),
+        "{prompt}"
+    );
     sign(&mut host, &key).unwrap();
-    key.signing_keys(&mut host, &date(), &[("us-east-1", "sts")], "more").unwrap();
+    assert_eq!(host.prompts().len(), 0);
+    // What was bought is signatures. The key itself, which is good until midnight, is another touch; one, for all scopes.
+    let scopes: Vec<String> = (0..70).map(|n| format!("region-{n}")).collect();
+    let scopes: Vec<_> = scopes.iter().map(|r| (r.as_str(), "s3")).chain([("us-east-1", "sts")]).collect();
+    key.signing_keys(&mut host, &date(), &scopes, "more").unwrap();
+    let [prompt] = host.prompts().try_into().unwrap();
+    assert!(prompt.ends_with(": more, and again for 15 min without another touch"), "{prompt}");
+    key.signing_keys(&mut host, &date(), &scopes, "more").unwrap();
+    sign(&mut host, &key).unwrap();
     assert_eq!(host.prompts().len(), 0);
     // Another scope, another day: another touch.
     key.signing_keys(&mut host, &date(), &[("us-east-1", "s3")], "more").unwrap();
@@ -245,6 +261,14 @@ fn a_signing_key_lives_for_one_operation_unless_the_user_wants_more() {
         sign(&mut host, &key).unwrap();
         assert_eq!(host.prompts().len(), 1);
     }
+    // A touch for which nobody waits any more buys nothing.
+    host.service.lock();
+    host.leaves = true;
+    let _ = sign(&mut host, &key);
+    host.leaves = false;
+    host.prompts();
+    sign(&mut host, &key).unwrap();
+    assert_eq!(host.prompts().len(), 1);
     // It is the client's setting that counts: who wants none kept uses none that is kept for another.
     host.client.config.signing_keep = None;
     sign(&mut host, &key).unwrap();
@@ -281,7 +305,7 @@ fn version_2_is_signed_by_its_own_credential() {
     assert_eq!(
         host.prompts(),
         [format!(
-            "terraform asks to sign GET /johnsmith/photos/puppy.jpg, a link until 2007-03-29T03:40:20Z at 127.0.0.1:9000 \
+            "terraform asks to sign GET /johnsmith/photos/puppy.jpg, a link until 2007-03-29T03:40:20Z, at 127.0.0.1:9000 \
              as {ID} by Signature Version 2"
         )]
     );
@@ -331,10 +355,13 @@ fn a_form_is_signed_by_what_its_policy_says() {
     let expected = policy.sign(&date_key().signing_key("eu-west-1", "s3").unwrap()).unwrap();
     assert_eq!(prepared.finish(&signature).fields(), expected.fields());
     let [prompt] = host.prompts().try_into().unwrap();
-    assert!(prompt.contains("a form that uploads to s3://bucket, "), "{prompt}");
-    assert!(prompt.contains("key begins with up/"), "{prompt}");
-    assert!(prompt.contains("1 to 10 bytes"), "{prompt}");
-    assert!(prompt.contains("until 2015-08-30T13:36:00"), "{prompt}");
+    assert_eq!(
+        prompt,
+        format!(
+            "terraform asks to sign a form that uploads to whatever begins with s3://bucket/up/ until 2015-08-30T13:36:00Z \
+             as {ID} (s3 in eu-west-1), acl: private, 1 to 10 bytes"
+        )
+    );
 }
 
 #[test]

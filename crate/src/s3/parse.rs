@@ -21,6 +21,8 @@ use crate::sigv4::{
 /// Longest canonical request in bytes. A key of 1024 bytes, all encoded, is 3 KiB, S3 takes 8 KiB of headers, and
 /// tokens are under 4 KiB; what is longer is nobody's link, and costs time.
 const MAX_LEN: usize = 32 * 1024;
+/// Most headers.
+const MAX_HEADERS: usize = 256;
 
 /// A canonical request of a query-signed S3 request for an object or a bucket's list, understood whole.
 pub struct ParsedPresign {
@@ -161,6 +163,9 @@ impl ParsedPresign {
         let mut headers: Vec<(String, String)> = Vec::new();
         for line in lines.by_ref().take_while(|line| !line.is_empty()) {
             let (name, value) = line.split_once(':').ok_or(Missing("a colon after a header's name"))?;
+            if headers.len() >= MAX_HEADERS {
+                return Err(ParseError::Header(name.into()));
+            }
             if name == "host" {
                 set(&mut host, name, value.to_owned())?;
             } else if headers.iter().any(|(other, _)| other == name) {

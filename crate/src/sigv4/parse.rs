@@ -15,6 +15,8 @@ use super::{
 
 /// Longest canonical request in bytes: servers take less.
 const MAX_LEN: usize = 256 * 1024;
+/// Most headers.
+const MAX_HEADERS: usize = 256;
 
 /// A canonical request, taken apart.
 #[derive(Clone)]
@@ -78,6 +80,9 @@ impl ParsedRequest {
             }
             let (name, value) = header.split_once(':').ok_or(ParseError::Form("a header has no colon"))?;
             check_header(name, value).map_err(|_| ParseError::Form("a header is none"))?;
+            if headers.len() >= MAX_HEADERS {
+                return Err(ParseError::Form("it has too many headers"));
+            }
             let sorted = headers.last().is_none_or(|(last, _)| last.as_str() < name);
             if !sorted || name.bytes().any(|b| b.is_ascii_uppercase()) {
                 return Err(ParseError::Form("its headers are not sorted"));
@@ -166,6 +171,12 @@ impl ParsedRequest {
         &self.date
     }
 
+    /// The signed headers, sorted by their names in lower case.
+    #[must_use]
+    pub fn headers(&self) -> &[(String, String)] {
+        &self.headers
+    }
+
     /// The value of a signed header, by its name in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -252,7 +263,8 @@ mod tests {
         check(&with("host:a\n", ""), "list of signed");
         check(&with("host:a", "zost:a"), "not sorted");
         check(&with("host:a", "Host:a"), "not sorted");
-        check(&with("host:a", "host:"), "no host");
+        check(&with("host:a", "host:"), "host is none");
+        check(&with("host:a", "host:a/?Action=GetUser"), "host is none");
         check(&with("20150830T", "20151330T"), "no date");
         check(&with("host;x-amz-date", "host"), "list of signed");
         check(&with("e3b0", "E3B0"), "payload hash");

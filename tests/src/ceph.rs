@@ -9,12 +9,14 @@ use std::fs;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
+use keyfob_core::sigv4::{AmzDate, DateKey, Payload, Query, SignableRequest, Signer};
 use tempfile::TempDir;
 
 use crate::leash::Leash;
-use crate::poll;
+use crate::{http, poll};
 
 /// The gateway and what is behind it; ends, with its files, when dropped.
 pub struct Ceph {
@@ -90,6 +92,32 @@ impl Ceph {
             .args(["--access-key", access_key_id, "--secret-key", secret_access_key])
             .args(["--caps", capabilities]);
         run(&mut admin)
+    }
+
+    /// Makes a user's bucket.
+    ///
+    /// # Errors
+    ///
+    /// If the gateway does not take it.
+    pub fn add_bucket(&self, access_key_id: &str, secret_access_key: &str, bucket: &str) -> Result<()> {
+        let date = AmzDate::from_unix(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())?;
+        let (host, path) = (format!("127.0.0.1:{}", self.port), format!("/{bucket}"));
+        let request = SignableRequest {
+            method: "PUT",
+            host: &host,
+            path: &path,
+            query: Query::Sent(""),
+            headers: &[],
+            payload: Payload::EMPTY,
+        };
+        let key = DateKey::from_secret(secret_access_key.as_bytes(), date).signing_key("default", "s3")?;
+        let signed = Signer::new(access_key_id, None, "s3").sign(&request, &date, &key)?;
+        let headers: Vec<_> = signed.headers().collect();
+        let answer = http::send(self.port, "PUT", &(self.endpoint() + &path), &headers, b"")?;
+        if answer.status != 200 {
+            bail!("{bucket}: {} {}", answer.status, answer.text());
+        }
+        Ok(())
     }
 
     /// Where it listens, on 127.0.0.1.

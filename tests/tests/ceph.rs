@@ -234,10 +234,9 @@ impl Fixture {
         let server = Ceph::start().unwrap();
         let alice = alice();
         server.add_user("alice", &alice.access_key_id, SECRET, "user-policy=*").unwrap();
+        server.add_bucket(&alice.access_key_id, SECRET, BUCKET).unwrap();
         let endpoint = Endpoint::custom(&server.endpoint(), REGION).unwrap();
-        let fixture = Self { server, endpoint, alice };
-        fixture.taken(Form::Headers, &put("", b""));
-        fixture
+        Self { server, endpoint, alice }
     }
 
     #[track_caller]

@@ -515,3 +515,162 @@ impl Batch {
 fn unwritten(error: io::Error, number: u64) -> End {
     if error.kind() == io::ErrorKind::BrokenPipe { End::Closed } else { End::Unwritten { error, number } }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Repeats a line; `bad` is bad.
+    struct Echo;
+
+    impl Work for Echo {
+        fn make(&mut self, number: u64, item: Item<'_>, out: &mut Vec<u8>) -> Result<Made, String> {
+            let line = match item {
+                Item::Line(line) => line,
+                Item::Key(key) => key.as_bytes(),
+            };
+            if line.is_empty() {
+                return Ok(Made::Nothing);
+            }
+            write!(out, "{number} {} ", line.len()).unwrap();
+            if line.len() > MAX_LINE {
+                return Err("too long".to_owned());
+            }
+            out.extend_from_slice(line);
+            if line == b"bad" {
+                return Err(format!("{number} is bad"));
+            }
+            out.push(b'\n');
+            Ok(Made::Link { until: number })
+        }
+        fn put_bad(&mut self, _: u64, _: &str, _: &mut Vec<u8>) {}
+    }
+
+    /// Input that comes in pieces of these sizes, over and over.
+    struct InPieces<'a>(&'a [u8], &'a [usize], usize);
+
+    impl Read for InPieces<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let size = self.1[self.2 % self.1.len()].min(self.0.len()).min(buffer.len());
+            let (now, later) = self.0.split_at(size);
+            buffer[..size].copy_from_slice(now);
+            (self.0, self.2) = (later, self.2 + 1);
+            Ok(size)
+        }
+    }
+
+    fn batch(strict: bool) -> (Batch, File) {
+        let out = tempfile::tempfile().unwrap();
+        let same = out.try_clone().unwrap();
+        (Batch { out, head: "head\n", strict, stop: Arc::default() }, same)
+    }
+
+    fn written(mut out: File) -> String {
+        out.rewind().unwrap();
+        let mut text = String::new();
+        out.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    #[test]
+    fn lines_are_whole_and_in_order_however_they_come() {
+        #[track_caller]
+        fn check(input: &[u8], sizes: &[usize], workers: usize) {
+            let mut expected = "head\n".to_owned();
+            let mut tally = Tally::default();
+            let mut bad = Vec::new();
+            let mut lines: Vec<_> = input.split(|byte| *byte == b'\n').collect();
+            assert_eq!(lines.pop(), Some(&b""[..]), "the input of this test ends a line");
+            for (number, line) in (1..).zip(lines) {
+                if line.is_empty() {
+                    tally.empty += 1;
+                } else if line.len() > MAX_LINE || line == b"bad" {
+                    tally.bad += 1;
+                    bad.push(number);
+                } else {
+                    tally.link(number);
+                    expected += &format!("{number} {} {}\n", line.len(), String::from_utf8_lossy(line));
+                }
+            }
+            // With its last end and without.
+            for end in [0, 1] {
+                let given = input[..input.len().saturating_sub(end)].to_vec();
+                if end == 1 && given.last().is_none_or(|byte| *byte == b'\n') {
+                    continue;
+                }
+                let sizes = sizes.to_vec();
+                let (batch, out) = batch(false);
+                let works = (0..workers).map(|_| Echo).collect();
+                let mut told = Vec::new();
+                let source = move |feed: &mut Feed| feed.lines(InPieces(&given, &sizes, 0), b'\n');
+                let (actual, end) = batch.run(works, source, &mut |event| {
+                    if let Event::Bad(number, _) = event {
+                        told.push(number);
+                    }
+                });
+                assert!(matches!(end, End::Done), "{end:?}");
+                assert_eq!((actual, &told), (tally, &bad));
+                assert!(written(out) == expected);
+            }
+        }
+        check(b"", &[1], 2);
+        check(b"\n\n\n", &[1], 2);
+        check(b"a\nb\n\nbad\nc\n", &[1], 3);
+        check(b"a\nb\n\nbad\nc\n", &[2, 3], 1);
+        let many: String = (0..20_000).map(|i| format!("{}{i}\n", "x".repeat(i % 90))).collect();
+        check(many.as_bytes(), &[usize::MAX], 1);
+        check(many.as_bytes(), &[7, 4096, 1, 65_536], 2);
+        check(many.as_bytes(), &[BLOCK, 1], 5);
+        for long in [MAX_LINE, MAX_LINE + 1, BLOCK - 1, BLOCK, BLOCK + 1, 5 * BLOCK] {
+            let line = vec![b'l'; long];
+            for around in [&b""[..], b"a\n", b"\n", b"bad\nb\n"] {
+                let input = [around, &line, b"\n", around, &line, b"\nlast\n"].concat();
+                check(&input, &[usize::MAX], 2);
+                check(&input, &[1000, 65_537], 3);
+                check(&input, &[BLOCK - 1, 1], 2);
+            }
+        }
+    }
+
+    #[test]
+    fn keys_are_items_too() {
+        let (batch, out) = batch(false);
+        let pages =
+            [vec!["a\nb".to_owned(), "c".to_owned()], Vec::new(), vec!["bad".to_owned(), "d".to_owned()]];
+        let source = move |feed: &mut Feed| {
+            assert!(pages.map(|page| feed.keys(page)).iter().all(|more| *more));
+            Err(failure(ErrorCode::Io, "gone", ""))
+        };
+        let (tally, end) = batch.run(vec![Echo, Echo], source, &mut |_| ());
+        assert!(matches!(end, End::Broken(failure) if failure.message == "gone"));
+        assert_eq!((tally.links, tally.bad, tally.until), (3, 1, Some((1, 4))));
+        assert_eq!(written(out), "head\n1 3 a\nb\n2 1 c\n4 1 d\n");
+    }
+
+    #[test]
+    fn the_first_bad_line_ends_a_strict_batch() {
+        for workers in [1, 2, 3] {
+            let (batch, out) = batch(true);
+            let source = |feed: &mut Feed| feed.lines(&b"a\nb\nbad\nc\nbad\n"[..], b'\n');
+            let works = (0..workers).map(|_| Echo).collect();
+            let (tally, end) =
+                batch.run(works, source, &mut |event| assert!(!matches!(event, Event::Bad(..))));
+            assert!(matches!(&end, End::Bad { number: 3, why } if why == "3 is bad"), "{end:?}");
+            assert_eq!((tally.links, written(out).as_str()), (2, "head\n1 1 a\n2 1 b\n"));
+        }
+    }
+
+    #[test]
+    fn a_worker_that_breaks_down_is_no_end() {
+        struct Broken;
+        impl Work for Broken {
+            fn make(&mut self, _: u64, _: Item<'_>, _: &mut Vec<u8>) -> Result<Made, String> {
+                panic!("of this test");
+            }
+            fn put_bad(&mut self, _: u64, _: &str, _: &mut Vec<u8>) {}
+        }
+        let (batch, _out) = batch(false);
+        let (_, end) = batch.run(vec![Broken], |feed| feed.lines(&b"a\n"[..], b'\n'), &mut |_| ());
+        assert!(matches!(&end, End::Broken(failure) if failure.code == ErrorCode::Internal), "{end:?}");
+    }
+}

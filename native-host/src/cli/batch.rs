@@ -59,13 +59,13 @@ pub(super) struct Options {
     #[arg(short, long, requires = "url", help_heading = BATCH)]
     pub(super) recursive: bool,
     /// Begin after this key
-    #[arg(long, value_name = "KEY", requires = "recursive", help_heading = BATCH)]
+    #[arg(long, value_name = "KEY", requires = "recursive", conflicts_with = "stdin", help_heading = BATCH)]
     pub(super) start_after: Option<String>,
     /// Every line is a key, whatever it looks like: for names that others chose
-    #[arg(long, requires_all = ["stdin", "url"], help_heading = BATCH)]
+    #[arg(long, requires_all = ["stdin", "url"], conflicts_with = "recursive", help_heading = BATCH)]
     pub(super) keys: bool,
     /// A NUL ends each line of stdin, so that keys can have line breaks in them
-    #[arg(short = '0', long, requires = "stdin", help_heading = BATCH)]
+    #[arg(short = '0', long, requires = "stdin", conflicts_with = "recursive", help_heading = BATCH)]
     pub(super) null: bool,
     /// How links are printed; --json is jsonl
     #[arg(long, value_name = "FORMAT", requires = "many", help_heading = BATCH)]
@@ -74,10 +74,10 @@ pub(super) struct Options {
     #[arg(long, requires = "many", help_heading = BATCH)]
     pub(super) strict: bool,
     /// Another region that lines may name; more than once for several
-    #[arg(long, value_name = "REGION", requires = "stdin", action = ArgAction::Append, help_heading = BATCH)]
+    #[arg(long, value_name = "REGION", requires = "stdin", conflicts_with = "recursive", action = ArgAction::Append, help_heading = BATCH)]
     pub(super) also_region: Vec<String>,
     /// Another method that lines may name; more than once for several
-    #[arg(long, value_name = "METHOD", requires = "stdin", action = ArgAction::Append, help_heading = BATCH)]
+    #[arg(long, value_name = "METHOD", requires = "stdin", conflicts_with = "recursive", action = ArgAction::Append, help_heading = BATCH)]
     pub(super) also_method: Vec<String>,
 }
 
@@ -812,6 +812,7 @@ fn finish(global: &Global, batch: &Options, tally: &Tally, end: End) -> Result<E
             format!("cannot write to stdout: {error}; {links} {written}, all of them whole"),
             format!("make room; {}", rest(number)),
         )),
+        End::Broken(failure) if tally.links == 0 => Err(failure),
         End::Broken(failure) => {
             let message = format!("{}; {links} {written} before", failure.message);
             Err(Failure { message, ..failure })

@@ -3,12 +3,15 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::os::unix::fs::FileExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 use keyfob_tests::ceph::Ceph;
 use keyfob_tests::home::Home;
+use keyfob_tests::memory::mib;
 use keyfob_tests::moto::Moto;
 use keyfob_tests::s3s::S3s;
 use keyfob_tests::{poll, tool};
@@ -180,9 +183,11 @@ fn a_request_is_signed_as_the_reference_has_it() {
 
     let json = [&sign[..], &["--json", "-H", "X-A: 1", "-H", "x-a: 2"]].concat();
     let output = home.run(&json, "").unwrap();
-    let prompt = "asks to sign GET iam.amazonaws.com/?Action=ListUsers&Version=2010-05-08 as AKIAIOSFODNN7EXAMPLE \
-        (iam in us-east-1, for 20150830T123600Z)";
-    assert!(said(&output).contains(prompt), "{}", said(&output));
+    for part in
+        ["GET iam.amazonaws.com/", "Action=ListUsers", ACCESS_KEY_ID, "iam in us-east-1", "20150830T123600Z"]
+    {
+        assert!(said(&output).contains(part), "the prompt says {part}: {}", said(&output));
+    }
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(
         (&json["method"], &json["url"], &json["identity"]),
@@ -238,11 +243,8 @@ fn chunks_arrive_with_every_checksum() {
         (stdout(&output), said(&output))
     };
     let (_, prompt) = put("plain", &["--chunked"]);
-    let purpose = format!(
-        "asks to sign PUT 127.0.0.1:{}/{BUCKET}/plain, 200000 bytes in chunks as {ACCESS_KEY_ID}",
-        fixture.server.port()
-    );
-    assert!(prompt.contains(&purpose), "{prompt}");
+    let purpose = format!("PUT 127.0.0.1:{}/{BUCKET}/plain, 200000 bytes in chunks", fixture.server.port());
+    assert!(prompt.contains(&purpose) && prompt.contains(ACCESS_KEY_ID), "{prompt}");
     put("small-chunks", &["--chunked", "--chunk-size", "8192"]);
     put("one-chunk", &["--chunked", "--chunk-size", "1000000"]);
     put("encoded", &["--chunked", "-H", "Content-Encoding: gzip"]);
@@ -410,6 +412,71 @@ fn what_breaks_off_leaves_the_file_as_it_was() {
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     assert_eq!(child.wait().unwrap().signal(), Some(2));
     assert_eq!(fs::read_to_string(&out).unwrap(), "as it was");
+}
+
+/// Takes a body of `length` bytes: after its first MiB and after its last byte it says so, and waits to be told to go on.
+fn patient(length: usize) -> (String, Receiver<()>, Sender<()>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let url = format!("http://{}/{BUCKET}/key", listener.local_addr().unwrap());
+    let ((says, hears), (tells, told)) = (channel(), channel());
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let (mut head, mut byte) = (Vec::new(), [0]);
+        while !head.ends_with(b"\r\n\r\n") {
+            stream.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").unwrap();
+        for part in [1 << 20, length - (1 << 20)] {
+            let taken = std::io::copy(&mut (&stream).take(part as u64), &mut std::io::sink());
+            says.send(()).unwrap();
+            if taken.is_ok_and(|taken| taken < part as u64) || told.recv().is_err() {
+                return;
+            }
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+    });
+    (url, hears, tells)
+}
+
+#[test]
+fn long_bodies_take_little_memory_and_do_not_change_on_the_way() {
+    const LEN: usize = 100_000_000;
+    let home = home(ACCESS_KEY_ID, SECRET);
+    let path = home.path().join("body");
+    // Its first and last bytes are all that is on the disk.
+    let file = fs::File::create(&path).unwrap();
+    file.set_len(LEN as u64).unwrap();
+    let start = |url: &str, options: &[&str]| {
+        let mut keyfob = home.keyfob().unwrap();
+        keyfob
+            .args(["-q", "-k", "soft:demo", "sign", "PUT", url, "--service", "s3", "--send", "--body"])
+            .arg(&path);
+        keyfob.args(options).stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let chunked_len = LEN + LEN.div_ceil(65_536) * 90 + 86 - 1;
+    for (options, len) in [(&[][..], LEN), (&["--chunked"], chunked_len)] {
+        let (url, hears, tells) = patient(len);
+        let child = start(&url, options);
+        hears.recv().unwrap();
+        tells.send(()).unwrap();
+        hears.recv().unwrap();
+        let most = mib(child.id().into(), "VmHWM").unwrap();
+        tells.send(()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+        assert!(most < 50.0, "{most} MiB for {} MB", LEN / 1_000_000);
+    }
+
+    let (url, hears, tells) = patient(LEN);
+    let child = start(&url, &[]);
+    hears.recv().unwrap();
+    file.write_all_at(b"x", LEN as u64 - 1).unwrap();
+    tells.send(()).unwrap();
+    hears.recv().unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("the file was changed while it was read"), "{}", said(&output));
 }
 
 #[test]

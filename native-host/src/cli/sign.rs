@@ -43,13 +43,13 @@ const MAX_HEADERS: usize = 64 * 1024;
 const MAX_CHUNK: u64 = 64 << 20;
 const EXAMPLES: &str = "\
 Examples:
-  keyfob sign POST https://sts.eu-west-1.amazonaws.com -d 'Action=GetCallerIdentity&Version=2011-06-15' --send
-  keyfob sign PUT https://b.s3.eu-west-1.amazonaws.com/key --body file --chunked --trailer crc32c --send
-  keyfob sign GET https://a1b2.execute-api.eu-west-1.amazonaws.com/prod | curl -H @- https://a1b2.…/prod
-  keyfob sign GET https://es.example.com/_search --service es --region eu-west-1 --body q.json --print curl | sh
+  keyfob sign POST https://sts.eu-west-1.amazonaws.com --send -d 'Action=GetCallerIdentity&Version=2011-06-15'
+  keyfob sign PUT https://bucket.s3.eu-west-1.amazonaws.com/key --send --body FILE --chunked --trailer crc32c
+  keyfob sign GET https://a1b2.execute-api.eu-west-1.amazonaws.com/ | curl -H @- https://a1b2.execute-…
+  keyfob sign GET https://es.example.com/_search --service es --region eu-west-1 --body FILE --print curl | sh
 
-The URL is signed and sent as it stands, but for characters that must be encoded. Headers that are printed work for
-5 minutes (S3: 15).";
+The URL is signed and sent as it stands, but for characters that must be encoded. What is printed works for 5 minutes,
+with S3 for 15.";
 
 const BODY: &str = "Body";
 const SCOPE: &str = "What it is signed for";
@@ -421,7 +421,7 @@ fn chunking(args: &Options, url: &Url, service: &str) -> Result<Option<Chunking>
 fn source<'a>(global: &Global, args: &'a Options) -> Result<Source<'a>, Failure> {
     let source = match (&args.data, &args.body) {
         (Some(text), _) => match text.strip_prefix('@') {
-            Some(path) if path == "-" => Source::Stdin,
+            Some("-") => Source::Stdin,
             Some(path) => Source::File(Path::new(path)),
             None => Source::Text(text),
         },

@@ -184,6 +184,7 @@ impl Section {
 /// A file as it was read.
 pub struct AwsFile {
     path: PathBuf,
+    other_names: bool,
     bytes: Zeroizing<Vec<u8>>,
     sections: Vec<Section>,
 }
@@ -233,7 +234,15 @@ impl AwsFile {
             Err(error) => return Err(AwsFileError::io("read", path)(error)),
         };
         let bytes = read(&target)?;
-        Self::parse(&target, bytes).map(Some)
+        let file = Self::parse(&target, bytes)?;
+        #[cfg(unix)]
+        let other_names = {
+            use std::os::unix::fs::MetadataExt as _;
+            fs::metadata(&target).is_ok_and(|metadata| metadata.nlink() > 1)
+        };
+        #[cfg(not(unix))]
+        let other_names = false;
+        Ok(Some(Self { other_names, ..file }))
     }
 
     /// Takes apart what a file holds. `path` is for messages and for [`AwsFile::without`].
@@ -312,7 +321,7 @@ impl AwsFile {
                 ));
             }
         }
-        Ok(Self { path: path.to_owned(), bytes, sections })
+        Ok(Self { path: path.to_owned(), other_names: false, bytes, sections })
     }
 
     /// Names of the sections, and of their entries with the values, in the file's order. `[DEFAULT]` is one of them.
@@ -392,16 +401,10 @@ impl AwsFile {
         Ok(sync_folder(folder)?)
     }
 
-    /// Whether the file has other names, by hard links: they keep what it had.
+    /// Whether the file had other names, by hard links, when it was read: they keep what it had.
     #[must_use]
     pub fn has_other_names(&self) -> bool {
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::MetadataExt as _;
-            fs::metadata(&self.path).is_ok_and(|metadata| metadata.nlink() > 1)
-        }
-        #[cfg(not(unix))]
-        false
+        self.other_names
     }
 
     /// Where it is, links followed.
@@ -879,6 +882,18 @@ mod tests {
             assert!(fs::symlink_metadata(&named).unwrap().is_symlink());
         }
         assert_eq!(count(), before + 1, "the lock, and nothing else");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn anything_is_read_or_refused(text in "(\\[a\\]\\n)?([ \\t\\[\\]=:;#\\r\\na-cé\\u{1c}]|aws_access_key_id|DEFAULT){0,40}") {
+            if let Ok(file) = parse(&text) {
+                let names: Vec<_> = file.sections().map(|(name, _)| name).collect();
+                let rest = file.without(&names).unwrap();
+                let mut left = str::from_utf8(&rest).unwrap().chars();
+                proptest::prop_assert!(left.all(|c| text.contains(c)) && rest.len() <= text.len());
+            }
+        }
     }
 
     #[test]

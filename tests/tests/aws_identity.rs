@@ -353,6 +353,17 @@ fn between(meanwhile: impl Fn() + Send + 'static) -> String {
 }
 
 #[test]
+fn other_names_of_the_file_are_told_of() {
+    let home = home(&[("credentials", &format!("[default]\n{}", lines_of(alice())))]);
+    let says = "That file has other names (hard links), which keep what was in it: delete them.";
+    let (exit, _, said) = run(&home, &["aws", "import", "--keep"]);
+    assert!(exit == Some(0) && !said.contains(says), "{said}");
+    fs::hard_link(credentials(&home), home.path().join("copy")).unwrap();
+    let (exit, _, said) = run(&home, &["aws", "import"]);
+    assert!(exit == Some(0) && said.contains(says), "{said}");
+}
+
+#[test]
 fn a_file_that_changes_meanwhile_is_left() {
     let text = format!("[default]\n{}", lines_of(alice()));
     let home = home(&[("credentials", &text)]);

@@ -13,8 +13,14 @@ use crate::oath::{Algorithm, CredentialId, DigitCount, IdError, Put};
 use crate::secret::Secret;
 
 const PREFIX: &str = "exile-";
-/// IAM's bounds for an access key id.
-const ID_LEN: core::ops::RangeInclusive<usize> = 16..=40;
+/// The bounds of an access key id of IAM; here what fits beside the longest affixes is the most.
+const IAM_LEN: core::ops::RangeInclusive<usize> = 16..=40;
+/// Those of other servers: MinIO has three characters at least, and a credential's id 64 bytes at most.
+const OTHER_LEN: core::ops::RangeInclusive<usize> = 3..=51;
+/// Length of a secret access key of IAM, in characters.
+const SECRET_LEN: usize = 40;
+/// Of what is no access key id so much is shown, for it may be the secret, given in the wrong place.
+const SHOWN: usize = 4;
 /// More than any secret access key has, in bytes.
 const MAX_SECRET: usize = 128;
 
@@ -23,7 +29,10 @@ const MAX_SECRET: usize = 128;
 #[non_exhaustive]
 pub enum IdentityError {
     /// Not an access key id.
-    #[error("{0:?} is no access key id: 16 to 40 capital letters and digits, such as AKIAIOSFODNN7EXAMPLE")]
+    #[error(
+        "{0:?} is no access key id: 16 to 40 capital letters and digits, such as AKIAIOSFODNN7EXAMPLE, or another \
+         server's, of 3 to 51 letters, digits, `-`, `_` and `.`"
+    )]
     AccessKeyId(String),
     /// Temporary credentials are not worth a slot, and useless without their token.
     #[error("{0} belongs to temporary credentials: put a long-term access key (AKIA…) on the key")]
@@ -49,9 +58,25 @@ impl IdentityName {
     /// # Errors
     /// [`IdentityError::AccessKeyId`], [`IdentityError::Temporary`].
     pub fn new(access_key_id: &str, signature: SignatureVersion) -> Result<Self, IdentityError> {
-        let plain = access_key_id.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
-        if !ID_LEN.contains(&access_key_id.len()) || !plain {
-            return Err(IdentityError::AccessKeyId(access_key_id.chars().take(64).collect()));
+        let all = |fits: fn(u8) -> bool| access_key_id.bytes().all(fits);
+        let of_iam = access_key_id
+            .get(..4)
+            .is_some_and(|start| ["AKIA", "ASIA"].iter().any(|own| start.eq_ignore_ascii_case(own)));
+        let len = access_key_id.len();
+        let is_id = if of_iam {
+            IAM_LEN.contains(&len) && all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+        } else {
+            let mixed = !all(|b| !b.is_ascii_uppercase()) && !all(|b| !b.is_ascii_lowercase());
+            OTHER_LEN.contains(&len)
+                && all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+                && !(len == SECRET_LEN && mixed)
+        };
+        if !is_id {
+            let mut shown: String = access_key_id.chars().take(SHOWN).collect();
+            if access_key_id.chars().nth(SHOWN).is_some() {
+                shown.push('…');
+            }
+            return Err(IdentityError::AccessKeyId(shown));
         }
         if access_key_id.starts_with("ASIA") {
             return Err(IdentityError::Temporary(access_key_id.to_string()));
@@ -144,14 +169,30 @@ mod tests {
         check("exile-AKIAIOSFODNN7EXAMPLE-HmacV1", Some(("AKIAIOSFODNN7EXAMPLE", SignatureVersion::HmacV1)));
         check("exile-AKIAIOSFODNN7EXAMPLE-SigV5", None);
         check("exile-AKIA-SigV4", None);
+        check("exile-minioadmin-SigV4", Some(("minioadmin", SignatureVersion::SigV4)));
+        check("exile-a-b-HmacV1", Some(("a-b", SignatureVersion::HmacV1)));
         check("exile-AKIAIOSFODNN7EXAMPL:-SigV4", None);
         check("Amazon Web Services:exile-AKIAIOSFODNN7EXAMPLE-SigV4", None);
     }
 
     #[test]
     fn what_is_no_identity_is_refused() {
-        let new = |id| IdentityName::new(id, SignatureVersion::SigV4);
+        let new = |id: &str| IdentityName::new(id, SignatureVersion::SigV4);
         assert_eq!(new("akia"), Err(IdentityError::AccessKeyId("akia".into())));
+        assert_eq!(new("akiaiosfodnn7example"), Err(IdentityError::AccessKeyId("akia…".into())));
+        assert_eq!(new("ab"), Err(IdentityError::AccessKeyId("ab".into())));
+        assert_eq!(new("a b"), Err(IdentityError::AccessKeyId("a b".into())));
+        assert_eq!(new(&"a".repeat(52)), Err(IdentityError::AccessKeyId("aaaa…".into())));
+        // A secret in the wrong place is not shown.
+        let secrets =
+            ["wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "wJalrXUtnFEMIaK7MDENGabPxRfiCYEXAMPLEKEY"];
+        for secret in secrets {
+            assert_eq!(new(secret), Err(IdentityError::AccessKeyId("wJal…".into())));
+        }
+        // Those of R2, of MinIO, and the longest.
+        for id in ["0123456789abcdef0123456789abcdef", "minioadmin", &"a".repeat(51)] {
+            assert!(new(id).unwrap().id().is_ok());
+        }
         assert_eq!(new("ASIAIOSFODNN7EXAMPLE"), Err(IdentityError::Temporary("ASIAIOSFODNN7EXAMPLE".into())));
         let identity = new("AKIAIOSFODNN7EXAMPLE").unwrap();
         let put = |secret: &[u8]| {

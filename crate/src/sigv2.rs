@@ -25,14 +25,12 @@ pub const SIGNATURE_LEN: usize = 20;
 
 /// Parameters that are signed; all others are not.
 #[rustfmt::skip]
-pub const SUB_RESOURCES: [&str; 37] = [
+pub const SUB_RESOURCES: [&str; 35] = [
     "accelerate", "acl", "analytics", "cors", "defaultObjectAcl", "delete", "inventory", "lifecycle", "location",
     "logging", "metrics", "notification", "object-lock", "partNumber", "policy", "replication", "requestPayment",
     "response-cache-control", "response-content-disposition", "response-content-encoding",
     "response-content-language", "response-content-type", "response-expires", "restore", "select", "select-type",
     "storageClass", "tagging", "torrent", "uploadId", "uploads", "versionId", "versioning", "versions", "website",
-    // Not in botocore's list, but in the servers' own.
-    "encryption", "policyStatus",
 ];
 
 /// A request to S3.

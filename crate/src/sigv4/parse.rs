@@ -108,8 +108,11 @@ impl ParsedRequest {
             |wanted| headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
         let date = header(X_AMZ_DATE).ok_or(ParseError::Form("it has no x-amz-date"))?;
         let date = AmzDate::parse(date).map_err(|_| ParseError::Form("its x-amz-date is no date"))?;
-        let host =
-            header("host").filter(|host| !host.is_empty()).ok_or(ParseError::Form("it has no host"))?;
+        let host = header("host").ok_or(ParseError::Form("it has no host"))?;
+        let is_host = |b: u8| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b);
+        if host.is_empty() || !host.bytes().all(is_host) {
+            return Err(ParseError::Form("its host is none"));
+        }
         Ok(Self {
             method: method.into(),
             path: path.into(),

@@ -9,6 +9,12 @@ pub(crate) const FEW: usize = 16;
 pub(crate) trait Ordered: Copy + Default {
     /// Which stands first.
     fn compare(&self, other: &Self) -> Ordering;
+
+    /// Whether neither stands before the other.
+    #[inline]
+    fn is_same(&self, other: &Self) -> bool {
+        self.compare(other).is_eq()
+    }
 }
 
 /// Items sorted; of those that are equal, what came first stands first.
@@ -52,7 +58,7 @@ impl<T: Ordered> Sorted<T> {
             *to = item;
         }
         self.len += 1;
-        before.filter(|before| before.compare(&item).is_eq())
+        before.filter(|before| before.is_same(&item))
     }
 
     /// All.

@@ -1,6 +1,6 @@
 //! S3: endpoints, presigned requests, and the console's URLs.
 //!
-//! [`PresignRequest`] goes from what a person asks for to a link, [`ParsedPresign`] from the canonical request
+//! [`PresignRequest`] goes from what a person asks for to a link, [`Presigner`] to many, [`ParsedPresign`] from the canonical request
 //! that another program sent back to what it asks for, and [`ConsoleLocation`] from the console's address
 //! bar to an object.
 //!
@@ -15,6 +15,7 @@ mod parse;
 mod post_policy;
 mod presign;
 mod presign_v2;
+mod presigner;
 
 pub use arn::{AccessPointArn, ArnError, split_location};
 pub use console::{ConsoleError, ConsoleKind, ConsoleLocation};
@@ -30,6 +31,7 @@ pub use presign::{
     RESPONSE_OVERRIDES, VERSION_ID, tagging,
 };
 pub use presign_v2::{LinkV2, LinkV2Error};
+pub use presigner::Presigner;
 
 /// The service as credential scopes spell it, for all but some endpoints ([`Endpoint::service`]).
 pub const SERVICE: &str = "s3";

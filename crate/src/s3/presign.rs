@@ -10,7 +10,7 @@ use super::endpoint::TOKEN;
 use super::name::{BucketError, KeyError, check_key};
 use crate::message::Scheme;
 use crate::sigv4::canonical_headers::{Header, STEP, put_encoded_names, put_lines, put_names, split_after};
-use crate::sigv4::encode::{encode_path, encode_query, encoded_path_room, encoded_query_room, is_unreserved};
+use crate::sigv4::encode::{encode_path, encode_query, encoded_room, is_unreserved};
 use crate::sigv4::hmac::sha256;
 use crate::sigv4::{
     ALGORITHM, AmzDate, CanonicalRequestError, DateError, Scope, ScopeError, SigningKey, StringToSign,
@@ -169,15 +169,15 @@ pub enum PresignError {
 }
 
 /// Where the parts stand in the buffer.
-struct Layout {
+pub(super) struct Layout {
     /// Between path and query.
-    separator: usize,
+    pub(super) separator: usize,
     /// End of the query: after it stands the rest of the canonical request.
-    query_end: usize,
+    pub(super) query_end: usize,
 }
 
 const AFTER_ALGORITHM: &[u8] = b"X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=";
-const SIGNATURE: &[u8] = b"&X-Amz-Signature=";
+pub(super) const SIGNATURE: &[u8] = b"&X-Amz-Signature=";
 /// Parameters of this prefix are the signature's own.
 const RESERVED_PREFIX: &str = "X-Amz-";
 
@@ -218,62 +218,54 @@ impl<'a> PresignRequest<'a> {
     pub fn presign_into(&self, key: &SigningKey, out: &mut Vec<u8>) -> Result<(), PresignError> {
         let mut sorted = self.unsorted();
         self.sort(&mut sorted)?;
-        let date = AmzDate::from_unix(self.time)?;
-        let scope = key.scope();
-        if scope.region() != self.endpoint.region()
-            || scope.date().as_bytes() != date.date()
-            || scope.service() != self.endpoint.service()
-        {
-            let request = Scope::new(&date, self.endpoint.region(), self.endpoint.service())?;
-            return Err(other_scope(key, &request));
-        }
+        let date = self.date(key)?;
 
         // The canonical request first, with the method just before the path; room is left for scheme and host,
         // which take the method's place once it is hashed.
-        let scheme = self.endpoint.scheme().as_str().as_bytes();
-        let (bucket, _) = self.endpoint.place(self.bucket);
-        let authority = self.endpoint.authority().as_bytes();
-        let dot = usize::from(!bucket.is_empty());
-        let before = scheme.len() + b"://".len() + bucket.len() + dot + authority.len();
+        let origin = self.origin();
         let method = self.method.len() + 1;
-        let room = before.max(method);
-        let start = out.len() + room;
+        let room = len(&origin).max(method);
+        let path = out.len() + room;
         out.reserve(room + self.capacity(&sorted));
-        out.resize(start - method, 0);
+        out.resize(path - method, 0);
         out.extend_from_slice(self.method.as_bytes());
         out.push(b'\n');
-        let layout = match self.write(out, &date, &sorted) {
-            Ok(layout) => layout,
+        match self.write(out, &date, &sorted) {
+            Ok(layout) => {
+                finish(out, path, method, &layout, key, &date, &origin);
+                Ok(())
+            }
             Err(error) => {
-                out.truncate(start - room);
-                return Err(error);
+                out.truncate(path - room);
+                Err(error)
             }
-        };
-        let hash = sha256(out.get(start - method..).unwrap_or_default());
-        let signature = key.sign(&StringToSign::new(&date, scope, &hash));
+        }
+    }
 
-        // From here on it is the link.
-        out.truncate(layout.query_end);
-        out.extend_from_slice(SIGNATURE);
-        out.extend_from_slice(&signature.to_hex());
-        if let Some(separator) = out.get_mut(layout.separator) {
-            *separator = b'?';
+    /// Its time, if a key is for its day, region and service.
+    pub(super) fn date(&self, key: &SigningKey) -> Result<AmzDate, PresignError> {
+        let date = AmzDate::from_unix(self.time)?;
+        let (scope, endpoint) = (key.scope(), self.endpoint);
+        if scope.region() == endpoint.region()
+            && scope.date().as_bytes() == date.date()
+            && scope.service() == endpoint.service()
+        {
+            return Ok(date);
         }
-        let mut at = start - before;
-        for part in [scheme, b"://", bucket.as_bytes(), b".".get(..dot).unwrap_or_default(), authority] {
-            if let Some(to) = out.get_mut(at..at + part.len()) {
-                to.copy_from_slice(part);
-            }
-            at += part.len();
-        }
-        // Only behind a method that is longer than the server's name.
-        out.drain(start - room..start - before);
-        Ok(())
+        Err(other_scope(key, &Scope::new(&date, endpoint.region(), endpoint.service())?))
+    }
+
+    /// Scheme and host.
+    pub(super) fn origin(&self) -> [&'a [u8]; 5] {
+        let (bucket, _) = self.endpoint.place(self.bucket);
+        let dot: &[u8] = if bucket.is_empty() { b"" } else { b"." };
+        let scheme = self.endpoint.scheme().as_str().as_bytes();
+        [scheme, b"://", bucket.as_bytes(), dot, self.endpoint.authority().as_bytes()]
     }
 
     /// Room for parameters and headers.
     #[inline]
-    fn unsorted(&self) -> SortedParts<'a> {
+    pub(super) fn unsorted(&self) -> SortedParts<'a> {
         SortedParts {
             parameters: Sorted::new(self.query.len() + 1),
             headers: Sorted::new(self.headers.len() + 1),
@@ -290,7 +282,7 @@ impl<'a> PresignRequest<'a> {
 
     /// Puts parameters and headers in order, and checks everything that needs no key but the values of headers, which are
     /// looked at when they are written.
-    fn sort(&self, sorted: &mut SortedParts<'a>) -> Result<(), PresignError> {
+    pub(super) fn sort(&self, sorted: &mut SortedParts<'a>) -> Result<(), PresignError> {
         check_method(self.method)?;
         self.endpoint.check_bucket(self.bucket)?;
         if !(self.key.is_empty() && self.is_list()) {
@@ -337,7 +329,7 @@ impl<'a> PresignRequest<'a> {
     }
 
     /// Appends path, line break, query, and the rest of the canonical request.
-    fn write(
+    pub(super) fn write(
         &self,
         out: &mut Vec<u8>,
         date: &AmzDate,
@@ -429,16 +421,16 @@ impl<'a> PresignRequest<'a> {
     /// At least as many bytes as canonical request and link need from the path on.
     fn capacity(&self, sorted: &SortedParts<'_>) -> usize {
         let parameter =
-            |Parameter(name, value): &Parameter<'_>| name.len() + encoded_query_room(value.as_bytes()) + 2;
+            |Parameter(name, value): &Parameter<'_>| name.len() + encoded_room(value.as_bytes()) + 2;
         // Each name is in the query too, all encoded at the most.
         let header = |header: &Header<'_>| header.room() + 3 * header.name().len() + 3;
         let host = self.bucket.len() + self.endpoint.authority().len() + 2;
         host * 2
-            + encoded_path_room(self.key.as_bytes())
+            + 3 * self.key.len()
             + self.access_key_id.len()
             + self.endpoint.region().len()
             + self.endpoint.service().len()
-            + self.session_token.map_or(0, |t| encoded_query_room(t.as_bytes()) + TOKEN.len() + 2)
+            + self.session_token.map_or(0, |t| encoded_room(t.as_bytes()) + TOKEN.len() + 2)
             + sorted.parameters.as_slice().iter().map(parameter).sum::<usize>()
             + sorted.headers.as_slice().iter().map(header).sum::<usize>()
             + FIXED
@@ -478,7 +470,7 @@ impl Ordered for Parameter<'_> {
 }
 
 /// What has an order in the canonical request.
-struct SortedParts<'a> {
+pub(super) struct SortedParts<'a> {
     parameters: Sorted<Parameter<'a>>,
     headers: Sorted<Header<'a>>,
 }
@@ -486,6 +478,43 @@ struct SortedParts<'a> {
 /// More than the parts of fixed length need together: scheme, names of the parameters, date, expiry, host header,
 /// payload hash, signature, and what `put_lines` wants.
 const FIXED: usize = 16 + 256 + SIGNATURE.len() + 64 + 32 + STEP;
+
+/// Makes a link of a canonical request, the last thing in `out`: its method, `method` bytes with the line break, ends where
+/// `path` begins, and there is room before that for the parts of `origin`.
+pub(super) fn finish(
+    out: &mut Vec<u8>,
+    path: usize,
+    method: usize,
+    layout: &Layout,
+    key: &SigningKey,
+    date: &AmzDate,
+    origin: &[&[u8]],
+) {
+    let hash = sha256(out.get(path - method..).unwrap_or_default());
+    let signature = key.sign(&StringToSign::new(date, key.scope(), &hash));
+
+    // From here on it is the link.
+    out.truncate(layout.query_end);
+    out.extend_from_slice(SIGNATURE);
+    out.extend_from_slice(&signature.to_hex());
+    if let Some(separator) = out.get_mut(layout.separator) {
+        *separator = b'?';
+    }
+    let mut at = path - len(origin);
+    // Only behind a method that is longer than the server's name.
+    let spare = path - len(origin).max(method)..at;
+    for part in origin {
+        if let Some(to) = out.get_mut(at..at + part.len()) {
+            to.copy_from_slice(part);
+        }
+        at += part.len();
+    }
+    out.drain(spare);
+}
+
+fn len(parts: &[&[u8]]) -> usize {
+    parts.iter().map(|part| part.len()).sum()
+}
 
 /// Signs a canonical request that is known to be one of a query-signed S3 object request, and makes the link of it.
 pub(super) fn sign_canonical(
@@ -725,7 +754,7 @@ mod tests {
             let capacity = request.capacity(&sorted);
             assert!(capacity >= needed, "{capacity} < {needed}");
         }
-        let token = "+".repeat(2000);
+        let token = "IQoJb3JpZ2luX2VjE+PT//8/wE==".repeat(70);
         for url in [None, Some("http://h"), Some("https://a-rather-long-host-name.example.com:65535")] {
             let endpoint = url
                 .map_or(Endpoint::aws("eusc-de-east-1"), |u| Endpoint::custom(u, &"r".repeat(48)))

@@ -40,6 +40,11 @@ impl Ordered for Header<'_> {
             compare_rest(a, b)
         })
     }
+
+    #[inline]
+    fn is_same(&self, other: &Self) -> bool {
+        self.order == other.order && self.name.len() == other.name.len() && self.compare(other).is_eq()
+    }
 }
 
 /// How much of a name is in [`Header::order`].
@@ -90,12 +95,6 @@ impl<'h> Header<'h> {
         check_value(self.name, self.value)
     }
 
-    /// Whether both are of one name.
-    #[inline]
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
-        self.compare(other).is_eq()
-    }
-
     /// A number below 64, the same for the same name.
     #[inline]
     pub(crate) const fn slot(&self) -> u32 {
@@ -127,29 +126,29 @@ impl<'h> Header<'h> {
     /// In lower case.
     #[inline]
     fn put_name(&self, out: &mut Vec<u8>) {
-        let (start, len) = (out.len(), self.name.len());
+        let (start, name) = (out.len(), self.name.as_bytes());
         out.extend_from_slice(&self.order.to_be_bytes());
-        match self.name.as_bytes().last_chunk() {
-            // Whole words are quicker: the last one over the end of the first.
-            Some(end) if len <= 2 * ORDERED => {
-                out.truncate(start + len - ORDERED);
-                out.extend_from_slice(&lower_case(u128::from_be_bytes(*end)).to_be_bytes());
-            }
-            Some(_) => put_lower(out, self.name.get(ORDERED..).unwrap_or_default()),
-            None => out.truncate(start + len),
-        }
+        // Whole words are quicker: what is too much goes again.
+        let Some(end) = name.last_chunk() else { return out.truncate(start + name.len()) };
+        let put = |out: &mut Vec<u8>, word: &[u8; ORDERED]| {
+            out.extend_from_slice(&lower_case(u128::from_ne_bytes(*word)).to_ne_bytes());
+        };
+        let (words, _) = name.get(ORDERED..).unwrap_or_default().as_chunks();
+        words.iter().for_each(|word| put(out, word));
+        out.truncate(start + name.len() - ORDERED);
+        put(out, end);
     }
 }
 
 /// A word of sixteen such bytes.
 #[inline]
-const fn each(byte: u8) -> u128 {
+pub(super) const fn each(byte: u8) -> u128 {
     u128::from_ne_bytes([byte; ORDERED])
 }
 
 /// The highest bits of those bytes of a word that are from `first` to `last`, where all are below 128.
 #[inline]
-const fn within(word: u128, first: u8, last: u8) -> u128 {
+pub(super) const fn within(word: u128, first: u8, last: u8) -> u128 {
     // Either sum has the highest bit if the byte is at least that; none carries over to its neighbour.
     (word + each(0x80 - first)) ^ (word + each(0x7f - last))
 }

@@ -3,6 +3,8 @@
 //! "Create a signed AWS API request", `UriEncode()`: every byte but the unreserved ones of RFC 3986 section
 //! 2.3 (`A-Z a-z 0-9 - . _ ~`) becomes `%XX` in upper-case hex; `/` stays as it is in paths.
 
+use super::canonical_headers::{each, within};
+
 /// Which bytes stand for themselves: the unreserved ones, and in paths the slash.
 ///
 /// Without a branch or a table, so that the compiler looks at many bytes at once.
@@ -45,19 +47,12 @@ pub fn encode_query(out: &mut Vec<u8>, text: &[u8]) {
     encode::<false>(out, text);
 }
 
-/// At least the length in bytes of what [`encode_path`] appends; of a long text just that.
-pub(crate) fn encoded_path_room(text: &[u8]) -> usize {
-    encoded_room::<true>(text)
+/// Room for what [`encode_query`] appends: all of it for a short text, and for what long texts are, tokens in base64.
+pub(crate) fn encoded_room(text: &[u8]) -> usize {
+    if text.len() <= SHORT { 3 * text.len() } else { 2 * SHORT + text.len() + text.len() / 4 }
 }
 
-/// At least the length in bytes of what [`encode_query`] appends; of a long text just that.
-pub(crate) fn encoded_query_room(text: &[u8]) -> usize {
-    encoded_room::<false>(text)
-}
-
-fn encoded_room<const PATH: bool>(text: &[u8]) -> usize {
-    if text.len() <= 32 { 3 * text.len() } else { encoded_len::<PATH>(text) }
-}
+const SHORT: usize = 128;
 
 /// Length in bytes of what [`encode_path`] appends.
 #[cfg(test)]
@@ -79,28 +74,66 @@ fn encoded_len<const PATH: bool>(text: &[u8]) -> usize {
 #[allow(clippy::indexing_slicing, reason = "a table of 16 indexed by halves of a byte")]
 fn encode<const PATH: bool>(out: &mut Vec<u8>, text: &[u8]) {
     let mut rest = text;
-    // Runs that stay as they are are copied whole: most keys are one such run.
     loop {
-        let run = kept_run::<PATH>(rest);
-        let (kept, after) = rest.split_at_checked(run).unwrap_or((rest, &[]));
-        out.extend_from_slice(kept);
-        let Some((&byte, after)) = after.split_first() else { return };
+        let kept = put_kept_run::<PATH>(out, rest);
+        let Some((&byte, after)) = rest.get(kept..).unwrap_or_default().split_first() else { return };
         out.extend_from_slice(&[b'%', HEX_UPPER[usize::from(byte >> 4)], HEX_UPPER[usize::from(byte & 15)]]);
         rest = after;
     }
 }
 
+/// Appends the bytes at the beginning that are kept, and gives their number. Most texts are one such run.
+#[inline]
+fn put_kept_run<const PATH: bool>(out: &mut Vec<u8>, text: &[u8]) -> usize {
+    let (words, _) = text.as_chunks::<WORD>();
+    for (i, word) in words.iter().enumerate() {
+        // Whole words are quicker: what is too much goes again.
+        out.extend_from_slice(word);
+        if !word.iter().fold(true, |kept, &byte| kept & is_kept::<PATH>(byte)) {
+            let kept = kept_in_word::<PATH>(u128::from_le_bytes(*word));
+            out.truncate(out.len() - WORD + kept);
+            return i * WORD + kept;
+        }
+    }
+    let rest = text.get(words.len() * WORD..).unwrap_or_default();
+    let kept = kept_in_rest::<PATH>(rest);
+    out.extend_from_slice(rest.get(..kept).unwrap_or_default());
+    words.len() * WORD + kept
+}
+
 /// How many bytes at the beginning are kept.
+fn kept_run<const PATH: bool>(text: &[u8]) -> usize {
+    let (words, _) = text.as_chunks::<WORD>();
+    for (i, word) in words.iter().enumerate() {
+        let kept = kept_in_word::<PATH>(u128::from_le_bytes(*word));
+        if kept < WORD {
+            return i * WORD + kept;
+        }
+    }
+    words.len() * WORD + kept_in_rest::<PATH>(text.get(words.len() * WORD..).unwrap_or_default())
+}
+
+const WORD: usize = size_of::<u128>();
+
+/// The same of a word, whose first byte is the lowest.
+#[inline]
+fn kept_in_word<const PATH: bool>(word: u128) -> usize {
+    let low = word & each(0x7f);
+    // Small and capital letters differ in one bit; hyphen, point, slash and digits follow each other.
+    let letters = within(low | each(0x20), b'a', b'z');
+    let others =
+        if PATH { within(low, b'-', b'9') } else { within(low, b'-', b'.') | within(low, b'0', b'9') };
+    let marks = within(low, b'_', b'_') | within(low, b'~', b'~');
+    let other = !(letters | others | marks) | word;
+    (other & each(0x80)).trailing_zeros() as usize / 8
+}
+
+/// The same of less than a word.
 #[inline]
 #[allow(clippy::indexing_slicing, reason = "a table of 256 indexed by a byte")]
-fn kept_run<const PATH: bool>(text: &[u8]) -> usize {
-    let (words, _) = text.as_chunks::<16>();
-    let whole =
-        words.iter().take_while(|word| word.iter().fold(true, |kept, &byte| kept & is_kept::<PATH>(byte)));
-    let whole = 16 * whole.count();
-    let rest = text.get(whole..).unwrap_or_default();
+fn kept_in_rest<const PATH: bool>(rest: &[u8]) -> usize {
     let keep = if PATH { &KEPT_IN_PATHS } else { &KEPT };
-    whole + rest.iter().position(|&byte| !keep[usize::from(byte)]).unwrap_or(rest.len())
+    rest.iter().position(|&byte| !keep[usize::from(byte)]).unwrap_or(rest.len())
 }
 
 /// Appends a part of a path that came encoded by anybody's rules, encoded by ours: `%2F` stays, `%7e` becomes `~`.
@@ -152,7 +185,19 @@ pub(crate) fn is_recoded_query(text: &str) -> bool {
 
 /// Whether `text` needs no encoding in a query.
 pub(crate) fn is_unreserved(text: &str) -> bool {
-    kept_run::<false>(text.as_bytes()) == text.len()
+    let text = text.as_bytes();
+    let is_kept = |word: &[u8; WORD]| kept_in_word::<false>(u128::from_le_bytes(*word)) == WORD;
+    let (words, rest) = text.as_chunks();
+    // The words at both ends overlap.
+    words.iter().all(is_kept)
+        && match (text.last_chunk(), rest.first_chunk::<8>(), rest.last_chunk::<8>()) {
+            (Some(last), ..) => is_kept(last),
+            (None, Some(first), Some(last)) => {
+                let [first, last] = [first, last].map(|half| u128::from(u64::from_le_bytes(*half)));
+                kept_in_word::<false>(first | last << 64) == WORD
+            }
+            _ => kept_in_rest::<false>(rest) == rest.len(),
+        }
 }
 
 /// The text that [`encode_path`] or [`encode_query`] was given, or `None` if `%` is not followed by two
@@ -266,6 +311,35 @@ mod tests {
         check("%zz%41", "%25zzA", "%25zzA");
         check("%ff", "%FF", "%FF");
         check("%%20", "%25%20", "%25%20");
+    }
+
+    #[test]
+    fn every_byte_is_encoded_at_every_place() {
+        #[track_caller]
+        fn check<const PATH: bool>(byte: u8, marks: &str) {
+            let kept = byte.is_ascii_alphanumeric() || marks.contains(char::from(byte));
+            let escaped = if kept { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+            for (before, after) in
+                [(0, 0), (0, 3), (0, 15), (0, 16), (7, 9), (15, 0), (15, 40), (16, 0), (33, 1)]
+            {
+                let ends = ["a".repeat(before), "a".repeat(after)];
+                let text = [ends[0].as_bytes(), &[byte], ends[1].as_bytes()].concat();
+                let mut out = b"b".to_vec();
+                encode::<PATH>(&mut out, &text);
+                assert_eq!(out, format!("b{}{escaped}{}", ends[0], ends[1]).as_bytes(), "{byte}");
+                assert_eq!(kept_run::<PATH>(&text), if kept { text.len() } else { before }, "{byte}");
+                assert_eq!(encoded_len::<PATH>(&text), out.len() - 1, "{byte}");
+                if !PATH {
+                    let text = std::str::from_utf8(&text);
+                    assert!(text.is_err() || is_unreserved(text.unwrap()) == kept, "{byte}");
+                }
+                assert!(encoded_room(&text) >= out.len() - 1, "{byte}");
+            }
+        }
+        for byte in 0..=u8::MAX {
+            check::<false>(byte, "-._~");
+            check::<true>(byte, "-._~/");
+        }
     }
 
     #[test]

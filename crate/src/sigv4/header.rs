@@ -23,7 +23,7 @@ use super::{
     ALGORITHM, AmzDate, CanonicalRequestError, Chunking, PathEncoding, PathNormalization, Scope, Settings,
     Signature, SigningKey, StringToSign, UNSIGNED_PAYLOAD, check_method, is_access_key_id, is_session_token,
 };
-use crate::sorted::Sorted;
+use crate::sorted::{Ordered as _, Sorted};
 
 /// The header that holds the time.
 pub const X_AMZ_DATE: &str = "x-amz-date";

@@ -7,6 +7,7 @@ use std::os::unix::fs::FileExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use keyfob_tests::ceph::Ceph;
@@ -15,6 +16,8 @@ use keyfob_tests::memory::mib;
 use keyfob_tests::moto::Moto;
 use keyfob_tests::s3s::S3s;
 use keyfob_tests::{poll, tool};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 const ACCESS_KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
@@ -694,4 +697,83 @@ fn secret_headers_come_from_a_file() {
     assert!(by_stdin.contains("c2VjcmV0"));
     let typed = home.run(&[&sign[..], &["-H", &format!("{name}: c2VjcmV0")]].concat(), "").unwrap();
     assert!(typed.status.code() == Some(2) && !said(&typed).contains("c2VjcmV0"), "{}", said(&typed));
+}
+
+/// Stands before a server, for TLS: its URL, and the certificate of its authority.
+fn tls(server: u16) -> (String, String) {
+    let mut params = CertificateParams::new([]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let certificate =
+        CertificateParams::new(["localhost".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .unwrap();
+    let config = Arc::new(config);
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let connection = rustls::ServerConnection::new(config.clone()).unwrap();
+            let mut stream = rustls::StreamOwned::new(connection, stream);
+            let (mut head, mut byte) = (Vec::new(), [0]);
+            while !head.ends_with(b"\r\n\r\n") {
+                stream.read_exact(&mut byte).unwrap();
+                head.push(byte[0]);
+            }
+            let head = String::from_utf8(head).unwrap();
+            let lower = head.to_ascii_lowercase();
+            if lower.contains("\r\nexpect: 100-continue\r\n") {
+                stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").unwrap();
+            }
+            let length = lower.lines().find_map(|line| line.strip_prefix("content-length: "));
+            let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+            stream.read_exact(&mut body).unwrap();
+            let mut upstream = TcpStream::connect((Ipv4Addr::LOCALHOST, server)).unwrap();
+            upstream.write_all(head.replacen("\r\n", "\r\nConnection: close\r\n", 1).as_bytes()).unwrap();
+            upstream.write_all(&body).unwrap();
+            let mut answer = Vec::new();
+            upstream.read_to_end(&mut answer).unwrap();
+            // It says itself that it goes on with the body.
+            let answer = answer.strip_prefix(b"HTTP/1.1 100 Continue\r\n\r\n").unwrap_or(&answer);
+            stream.write_all(answer).unwrap();
+            stream.conn.send_close_notify();
+            stream.flush().unwrap();
+        }
+    });
+    (url, authority.pem())
+}
+
+#[test]
+fn what_is_not_signed_goes_by_https() {
+    let mut fixture = Fixture::new();
+    let (origin, authority) = tls(fixture.server.port());
+    let bundle = fixture.home.write("ca.pem", &authority).unwrap();
+    fixture.home.set("AWS_CA_BUNDLE", bundle.to_str().unwrap());
+    let file = fixture.file(200_000);
+    for (key, options, hash) in [
+        ("unsigned", &[][..], "UNSIGNED-PAYLOAD"),
+        ("trailer", &["--trailer", "crc64nvme"], "STREAMING-UNSIGNED-PAYLOAD-TRAILER"),
+    ] {
+        let url = format!("{origin}/{BUCKET}/{key}");
+        let body = ["--unsigned-payload", "--body", file.to_str().unwrap()];
+        let output = fixture.sign("PUT", &url, &[options, &body, &["--send", "-i"]].concat(), "");
+        assert!(output.status.success(), "{key}: {}", said(&output));
+        assert!(fixture.stored(key) == bytes(200_000), "{key}");
+        // One signature, and not whatever else the signing key could sign.
+        assert!(said(&output).contains(&format!("/{BUCKET}/{key}")), "{}", said(&output));
+        assert!(!said(&output).contains("anything"), "{}", said(&output));
+        if options.is_empty() {
+            let printed = fixture.succeed("PUT", &url, &body, "");
+            assert!(printed.contains(&format!("x-amz-content-sha256: {hash}\n")), "{printed}");
+        }
+    }
+    let url = format!("{origin}/{BUCKET}/unsigned");
+    assert!(fixture.succeed("HEAD", &url, &["--send", "-i"], "").starts_with("HTTP/1.1 200\n"));
 }

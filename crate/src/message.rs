@@ -112,7 +112,7 @@ pub enum Op {
         /// The canonical request of SigV4, whole, `X-Amz-*` parameters included. The host parses it,
         /// rebuilds it from its own parse, and demands equal bytes; the identity, the time, the expiry and
         /// the scope are read from it.
-        canonical_request: String,
+        canonical_request: Password,
         /// `https` (default) or `http`, for servers that are not AWS.
         #[serde(default)]
         scheme: Scheme,
@@ -131,7 +131,7 @@ pub enum Op {
         /// Such as `sts`.
         service: String,
         /// The canonical request of SigV4, whole. The host parses and rebuilds it; its `x-amz-date` is the time.
-        canonical_request: String,
+        canonical_request: Password,
         /// The body, if it is text and not long: the prompt says what it asks for, if its hash is the one that is signed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[cfg_attr(test, ts(optional))]
@@ -151,7 +151,7 @@ pub enum Op {
         /// `AKIA…`.
         access_key_id: String,
         /// The string to sign, whole. It does not name the server.
-        string_to_sign: String,
+        string_to_sign: Password,
         /// The server, as the front end says: for the prompt.
         host: String,
     },
@@ -410,8 +410,8 @@ pub enum Answer {
     },
     /// To [`Op::Presign`].
     Presigned {
-        /// The whole link.
-        url: String,
+        /// The whole link: whoever has it may use it.
+        url: Password,
         /// When it stops working, Unix time in seconds.
         #[cfg_attr(test, ts(type = "number"))]
         expires_at: u64,

@@ -5,7 +5,7 @@
 
 use data_encoding::BASE64;
 use keyfob::service::describe;
-use keyfob_core::message::{Op, SignatureVersion, SigningScope};
+use keyfob_core::message::{Op, Password, SignatureVersion, SigningScope};
 use keyfob_core::sigv4::Url;
 use keyfob_fuzz::within;
 use libfuzzer_sys::fuzz_target;
@@ -19,7 +19,7 @@ fuzz_target!(|text: &str| within((1 << 16) + 256 * text.len(), || {
         check(&Op::SignPolicy { access_key_id: access_key_id.clone(), signature, policy });
     }
     let (host, rest) = text.split_once('\n').unwrap_or((text, ""));
-    let string_to_sign = rest.to_owned();
+    let string_to_sign = Password(rest.to_owned());
     check(&Op::SignV2 { access_key_id: access_key_id.clone(), string_to_sign, host: host.to_owned() });
     let scope = |pair: &str| {
         let (region, service) = pair.split_once('/').unwrap_or((pair, "s3"));

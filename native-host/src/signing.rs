@@ -288,7 +288,7 @@ impl Credentials {
                     access_key_id: access_key_id.clone(),
                     region: it.region.to_owned(),
                     service: it.service.to_owned(),
-                    canonical_request: prepared.canonical_request().to_owned(),
+                    canonical_request: Password(prepared.canonical_request().to_owned()),
                     body: body
                         .and_then(|body| std::str::from_utf8(body).ok())
                         .map(|body| Password(body.to_owned())),
@@ -322,10 +322,10 @@ impl Credentials {
             Self::Key { .. } => {
                 let endpoint = request.endpoint;
                 let virtual_hosted = endpoint.kind() == EndpointKind::Other && endpoint.is_virtual_hosted();
-                let canonical_request = request.canonical_request().map_err(invalid)?;
+                let canonical_request = Password(request.canonical_request().map_err(invalid)?);
                 let scheme: Scheme = endpoint.scheme();
                 match ask.ask(Op::Presign { canonical_request, scheme, virtual_hosted })? {
-                    Answer::Presigned { url, expires_at } => Ok((url, expires_at)),
+                    Answer::Presigned { url, expires_at } => Ok((url.0.clone(), expires_at)),
                     _ => Err(unexpected()),
                 }
             }
@@ -380,9 +380,11 @@ impl Credentials {
                 signature: SignatureVersion::HmacV1,
                 policy: policy.to_owned(),
             },
-            V2::Request { string_to_sign, host } => {
-                Op::SignV2 { access_key_id, string_to_sign: string_to_sign.to_owned(), host: host.to_owned() }
-            }
+            V2::Request { string_to_sign, host } => Op::SignV2 {
+                access_key_id,
+                string_to_sign: Password(string_to_sign.to_owned()),
+                host: host.to_owned(),
+            },
         };
         let Answer::Signed { signature } = ask.ask(op)? else { return Err(unexpected()) };
         Ok(*unhex(&signature).ok_or_else(unexpected)?)

@@ -172,7 +172,7 @@ fn what_is_shown_is_what_is_signed() {
                 access_key_id: ID.to_owned(),
                 region: "us-east-1".to_owned(),
                 service: "sts".to_owned(),
-                canonical_request,
+                canonical_request: Password(canonical_request),
                 body: Some(Password(BODY.to_owned())),
             })
             .unwrap_err();

@@ -74,7 +74,7 @@ request: string, } | { "name": "lock", } | { "name": "identities", } | { "name":
  * rebuilds it from its own parse, and demands equal bytes; the identity, the time, the expiry and
  * the scope are read from it.
  */
-canonical_request: string, 
+canonical_request: Password, 
 /**
  * `https` (default) or `http`, for servers that are not AWS.
  */
@@ -99,7 +99,7 @@ service: string,
 /**
  * The canonical request of SigV4, whole. The host parses and rebuilds it; its `x-amz-date` is the time.
  */
-canonical_request: string, 
+canonical_request: Password, 
 /**
  * The body, if it is text and not long: the prompt says what it asks for, if its hash is the one that is signed.
  */
@@ -123,7 +123,7 @@ access_key_id: string,
 /**
  * The string to sign, whole. It does not name the server.
  */
-string_to_sign: string, 
+string_to_sign: Password, 
 /**
  * The server, as the front end says: for the prompt.
  */
@@ -311,9 +311,9 @@ key: Key,
  */
 identities: Array<Identity>, } | { "name": "presigned", 
 /**
- * The whole link.
+ * The whole link: whoever has it may use it.
  */
-url: string, 
+url: Password, 
 /**
  * When it stops working, Unix time in seconds.
  */

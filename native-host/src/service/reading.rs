@@ -56,9 +56,9 @@ pub(super) enum Work {
     /// A form; its place and life, and what else holds.
     Policy { policy: String, scope: Scope, text: String, more: Vec<String> },
     /// A form by Signature Version 2.
-    PolicyV2 { policy: String, text: String, more: Vec<String> },
+    PolicyV2 { policy: Password, text: String, more: Vec<String> },
     /// A request by Signature Version 2.
-    V2 { string_to_sign: String, text: String, more: Vec<String> },
+    V2 { string_to_sign: Password, text: String, more: Vec<String> },
 }
 
 /// What an operation would have signed, as a person is told it, but for the program that asks; `now` is Unix time in
@@ -86,7 +86,7 @@ pub(super) fn identity(op: &Op) -> Result<Option<(String, SignatureVersion)>, Re
     use SignatureVersion::{HmacV1, SigV4};
     Ok(match op {
         Op::Presign { canonical_request, virtual_hosted, .. } => {
-            let request = parse_presign(canonical_request, *virtual_hosted)?;
+            let request = parse_presign(&canonical_request.0, *virtual_hosted)?;
             Some((request.access_key_id().to_owned(), SigV4))
         }
         Op::Sign { access_key_id, .. } | Op::SigningKeys { access_key_id, .. } => {
@@ -110,10 +110,10 @@ impl Work {
     pub(super) fn of(op: &Op) -> Result<Self, Refusal> {
         Ok(match op {
             Op::Presign { canonical_request, scheme, virtual_hosted } => {
-                Self::Presign(parse_presign(canonical_request, *virtual_hosted)?, *scheme)
+                Self::Presign(parse_presign(&canonical_request.0, *virtual_hosted)?, *scheme)
             }
             Op::Sign { region, service, canonical_request, body, .. } => {
-                let request = ParsedRequest::parse(canonical_request).map_err(invalid)?;
+                let request = ParsedRequest::parse(&canonical_request.0).map_err(invalid)?;
                 let scope = Scope::new(request.date(), region, service).map_err(invalid)?;
                 let asks = asks(&request, body.as_ref())?;
                 Self::Sign { request, scope, asks }
@@ -123,12 +123,14 @@ impl Work {
                 let policy = policy.clone();
                 match (signature, scope) {
                     (SignatureVersion::SigV4, Some(scope)) => Self::Policy { policy, scope, text, more },
-                    (SignatureVersion::HmacV1, None) => Self::PolicyV2 { policy, text, more },
+                    (SignatureVersion::HmacV1, None) => {
+                        Self::PolicyV2 { policy: Password(policy), text, more }
+                    }
                     _ => return Err(invalid("the policy is one for another signature")),
                 }
             }
             Op::SignV2 { string_to_sign, host, .. } => {
-                let (text, more) = read_v2(string_to_sign).ok_or_else(|| {
+                let (text, more) = read_v2(&string_to_sign.0).ok_or_else(|| {
                     invalid("what is to be signed is no string to sign of Signature Version 2")
                 })?;
                 let text = format!("{text} at {}", word(host));
@@ -629,7 +631,7 @@ mod tests {
                 access_key_id: "AKIA".to_owned(),
                 region: "us-east-1".to_owned(),
                 service: "iam".to_owned(),
-                canonical_request: prepared.canonical_request().to_owned(),
+                canonical_request: Password(prepared.canonical_request().to_owned()),
                 body: sent.then(|| Password(body.to_owned())),
             };
             match (describe(&op, 1_369_353_600), expected) {

@@ -85,6 +85,7 @@ impl Service {
             Work::Sign { request, scope, .. } => (scope, request.date()),
             Work::Policy { scope, .. } => (scope, &day_of(scope)?),
             Work::PolicyV2 { policy: text, .. } | Work::V2 { string_to_sign: text, .. } => {
+                let Password(text) = text;
                 sigv2::check_challenge(&identity.id()?, text).map_err(invalid)?;
                 let mac = self.calculate(choice, &identity, text.as_bytes(), events, || prompt(""))?;
                 return Ok(Answer::Signed { signature: hex(&mac) });
@@ -97,7 +98,7 @@ impl Service {
         Ok(match &work {
             Work::Presign(request, scheme) => {
                 let url = request.sign(&key, *scheme).map_err(invalid)?;
-                Answer::Presigned { url, expires_at: request.expires_at() }
+                Answer::Presigned { url: Password(url), expires_at: request.expires_at() }
             }
             Work::Sign { request, .. } => {
                 let canonical = request.canonical_request();

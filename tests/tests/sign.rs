@@ -654,11 +654,9 @@ fn what_is_typed_wrong_is_said_without_a_key() {
     check(&home, &["PUT", s3, "--chunked", "--send", "--chunk-size", "8191"], &["8191"]);
     check(&home, &["PUT", s3, "--body", "-", "-H", "@-"], &["stdin can be one thing only"]);
     check(&home, &["PUT", s3, "-d", "@-", "--credentials", "-"], &["stdin can be one thing only"]);
-    check(
-        &home,
-        &["PUT", s3, "--body", "-", "--print", "curl"],
-        &["could not read the body from stdin again"],
-    );
+    check(&home, &["PUT", s3, "--body", "-", "--print", "curl"], &["could not read the body again"]);
+    check(&home, &["PUT", s3, "-d", "@-", "--print", "curl"], &["could not read the body again"]);
+    check(&home, &["PUT", s3, "-d", "@/dev/null", "--print", "curl"], &["could not read the body again"]);
     check(&home, &["GET", s3, "--at", "yesterday"], &["give a time as"]);
     check(&home, &["GET", &format!("{s3}?X-Amz-Signature=0")], &["signed already"]);
 

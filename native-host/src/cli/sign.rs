@@ -438,10 +438,16 @@ fn source<'a>(global: &Global, args: &'a Options) -> Result<Source<'a>, Failure>
             "give the others as files",
         ));
     }
-    if matches!(source, Source::Stdin) && args.print == Print::Curl && !args.send {
+    // Said before anybody touches a key.
+    let once = match source {
+        Source::Stdin => true,
+        Source::File(path) => path.metadata().is_ok_and(|it| !it.is_file() && !it.is_dir()),
+        Source::Text(_) | Source::Nothing => false,
+    };
+    if once && args.print == Print::Curl && !args.send && !global.json {
         return Err(invalid(
-            &"curl could not read the body from stdin again",
-            "give it as a file, or print the headers",
+            &"curl could not read the body again",
+            "give it as a file that is no pipe, or print the headers",
         ));
     }
     if matches!(source, Source::Stdin) && io::stdin().is_terminal() {
@@ -591,6 +597,10 @@ fn save(path: &Path, head: &str, response: &mut Response) -> Result<(), Failure>
     // Where a link leads, rather than the link.
     let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if target.exists() {
+        // One that may not be written is not replaced either.
+        File::options().write(true).open(&target).map_err(|error| unwritten(&error))?;
+    }
     let mut part = tempfile::Builder::new();
     part.prefix(".keyfob-").suffix(".part");
     // As any new file, by the mask of the user.

@@ -794,6 +794,22 @@ impl Fixture {
         http::send(self.server.port(), "POST", &format!("http://{host}/"), &headers, &body).unwrap()
     }
 
+    /// Lets Alice have temporary credentials, by a request to IAM.
+    #[track_caller]
+    fn allow_sessions(&self) {
+        let policy = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:*", "Resource": "*"}]}"#;
+        let allow = [
+            ("Action", "PutUserPolicy"),
+            ("Version", "2010-05-08"),
+            ("UserName", "alice"),
+            ("PolicyName", "sts"),
+            ("PolicyDocument", policy),
+        ];
+        let stranger = Credentials { secret: format!("{SECRET}x"), ..self.alice.clone() };
+        assert_eq!(self.call(&stranger, "iam", &allow).status, 403);
+        assert_eq!(self.call(&self.alice, "iam", &allow).status, 200);
+    }
+
     /// Temporary credentials of Alice's.
     #[track_caller]
     fn session(&self) -> Credentials {
@@ -811,20 +827,10 @@ impl Fixture {
 #[test]
 fn temporary_credentials_in_every_form() {
     let fixture = Fixture::new();
-    // Until she is allowed to, with a request to IAM.
     let ask = [("Action", "GetSessionToken"), ("Version", "2011-06-15")];
-    assert_eq!(fixture.call(&fixture.alice, "sts", &ask).status, 403);
-    let policy = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:*", "Resource": "*"}]}"#;
-    let allow = [
-        ("Action", "PutUserPolicy"),
-        ("Version", "2010-05-08"),
-        ("UserName", "alice"),
-        ("PolicyName", "sts"),
-        ("PolicyDocument", policy),
-    ];
+    assert_eq!(fixture.call(&fixture.alice, "sts", &ask).status, 403, "until she is allowed to");
+    fixture.allow_sessions();
     let stranger = Credentials { secret: format!("{SECRET}x"), ..fixture.alice.clone() };
-    assert_eq!(fixture.call(&stranger, "iam", &allow).status, 403);
-    assert_eq!(fixture.call(&fixture.alice, "iam", &allow).status, 200);
     assert_eq!(fixture.call(&stranger, "sts", &ask).status, 403);
     let (session, other) = (fixture.session(), fixture.session());
     assert_ne!(session.access_key_id, other.access_key_id);
@@ -870,12 +876,12 @@ fn multipart(fields: &[(String, String)], content: &str) -> (String, Vec<u8>) {
 }
 
 impl Fixture {
-    fn form(&self, version: SignatureVersion, policy: &PostPolicy<'_>) -> PostForm {
+    fn form(&self, who: &Credentials, version: SignatureVersion, policy: &PostPolicy<'_>) -> PostForm {
         if version == SignatureVersion::SigV4 {
-            return policy.sign(&self.alice.signing_key(policy.time, "s3")).unwrap();
+            return policy.sign(&who.signing_key(policy.time, "s3")).unwrap();
         }
         let draft = policy.prepare_v2().unwrap();
-        let signature = self.alice.sign_v2(draft.string_to_sign());
+        let signature = who.sign_v2(draft.string_to_sign());
         draft.finish(&signature)
     }
 
@@ -916,7 +922,7 @@ fn forms_are_taken_and_changed_ones_are_not() {
             ],
             ..plain
         };
-        let form = fixture.form(version, &rich);
+        let form = fixture.form(&fixture.alice, version, &rich);
         let fields = [form.fields(), &[owned(("x-amz-meta-who", "alice"))]].concat();
         let answer = fixture.post(&form, &fields, "content");
         assert_eq!((answer.status, all(&answer.text(), "Key")), (201, vec![key]), "{version:?}");
@@ -953,8 +959,11 @@ fn forms_are_taken_and_changed_ones_are_not() {
         // The person's own name for the file; and where the browser goes then.
         let redirect = "http://example.com/done";
         let fields = [("success_action_redirect", redirect)];
-        let form =
-            fixture.form(version, &PostPolicy { key: PostKey::Prefix("up/"), fields: &fields, ..plain });
+        let form = fixture.form(
+            &fixture.alice,
+            version,
+            &PostPolicy { key: PostKey::Prefix("up/"), fields: &fields, ..plain },
+        );
         let answer = fixture.post(&form, form.fields(), "named");
         assert_eq!(answer.status, 303, "{version:?} {}", answer.text());
         let location = answer.header("location");
@@ -966,7 +975,7 @@ fn forms_are_taken_and_changed_ones_are_not() {
 
         let lasts = |age: i64, expires: u64| {
             let time = now().checked_add_signed(-age).unwrap();
-            let form = fixture.form(version, &PostPolicy { time, expires, ..plain });
+            let form = fixture.form(&fixture.alice, version, &PostPolicy { time, expires, ..plain });
             fixture.post(&form, form.fields(), "content").status
         };
         assert_eq!(lasts(100, 160), 204);
@@ -974,5 +983,72 @@ fn forms_are_taken_and_changed_ones_are_not() {
         assert_eq!(lasts(86400, 3600), 403);
         // A policy says when it ends, and not when it begins.
         assert_eq!(lasts(-3600, 60), 204);
+    }
+}
+
+#[test]
+fn forms_of_temporary_credentials() {
+    let fixture = Fixture::new();
+    fixture.allow_sessions();
+    let (session, other) = (fixture.session(), fixture.session());
+    for version in [SignatureVersion::SigV4, SignatureVersion::HmacV1] {
+        let post = |who: &Credentials, key: &str| {
+            let policy = PostPolicy {
+                endpoint: &fixture.endpoint,
+                bucket: BUCKET,
+                key: PostKey::Exact(key),
+                access_key_id: &who.access_key_id,
+                time: now(),
+                expires: HOUR,
+                session_token: who.session_token.as_deref(),
+                fields: &[],
+                conditions: &[],
+            };
+            let form = fixture.form(who, version, &policy);
+            fixture.post(&form, form.fields(), "content").status
+        };
+        let key = format!("{version:?}");
+        assert_eq!(post(&session, &key), 204, "{version:?}");
+        assert_eq!(fixture.taken(Form::Headers, &get(&key)).text(), "content");
+        for token in [other.session_token.clone(), Some("bm9uZQ==".into()), None] {
+            let wrong = Credentials { session_token: token, ..session.clone() };
+            assert_eq!(post(&wrong, "wrong"), 403, "{version:?} {wrong:?}");
+        }
+    }
+}
+
+#[test]
+fn headers_and_parameters_of_every_kind() {
+    let fixture = Fixture::new();
+    for form in FORMS {
+        let check = |headers: &[(&str, &str)], stored: &[(&str, &str)]| {
+            fixture.taken(form, &Request { headers, ..put("a", b"content") });
+            let answer = fixture.taken(form, &get("a"));
+            let found: Vec<_> =
+                answer.headers.iter().filter(|(name, _)| name.starts_with("x-amz-meta-")).cloned().collect();
+            assert_eq!(found, stored.iter().copied().map(owned).collect::<Vec<_>>(), "{form:?}");
+        };
+        check(&[("x-amz-meta-a", " two  words ")], &[("x-amz-meta-a", "two  words")]);
+        check(&[("X-Amz-Meta-A", "B")], &[("x-amz-meta-a", "B")]);
+        check(&[("x-amz-meta-a", "")], &[("x-amz-meta-a", "")]);
+        let sorted =
+            [("x-amz-meta-a", "1"), ("x-amz-meta-a-a", "2"), ("x-amz-meta-a1", "3"), ("x-amz-meta-b", "4")];
+        let mut mixed = sorted;
+        mixed.reverse();
+        check(&mixed, &sorted);
+        for query in [&[("x", "")][..], &[("b", "1"), ("a-b", "&=+ %ü"), ("a", "1"), ("A", ""), ("~", "/")]]
+        {
+            fixture.taken(form, &Request { query, ..get("a") });
+        }
+        // The gateway keeps one of each name, and so refuses what AWS takes: headers and parameters that repeat.
+        if form != Form::Link {
+            let headers = [("x-amz-meta-a", "one"), ("x-amz-meta-a", "two")];
+            let signed = fixture.sign(form, &Request { headers: &headers, ..put("a", b"content") });
+            assert_eq!(fixture.send(&signed).status, 403, "{form:?}");
+        }
+        if form == Form::Headers {
+            let signed = fixture.sign(form, &Request { query: &[("x", "1"), ("x", "0")], ..get("a") });
+            assert_eq!(fixture.send(&signed).status, 403, "{form:?}");
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Links that differ in the object's key alone.
 
+use core::borrow::Borrow;
+
 use super::presign::{Layout, PresignError, PresignRequest, SIGNATURE, finish};
 use super::{KeyError, check_key};
 use crate::sigv4::encode::encode_path;
@@ -38,8 +40,8 @@ use crate::sigv4::{AmzDate, SigningKey};
 /// assert_eq!(second, Some(PresignRequest { key: "b.txt", ..request }.presign(&signing_key)?));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Presigner<'k> {
-    signing_key: &'k SigningKey,
+pub struct Presigner<K> {
+    signing_key: K,
     date: AmzDate,
     /// Scheme and host.
     origin: Vec<u8>,
@@ -53,18 +55,18 @@ pub struct Presigner<'k> {
     query: usize,
 }
 
-impl<'k> Presigner<'k> {
-    /// Of links such as `request`, whose key is ignored.
+impl<K: Borrow<SigningKey>> Presigner<K> {
+    /// Of links such as `request`, whose key is ignored. `signing_key` may be lent, or shared.
     ///
     /// # Errors
     /// [`PresignError`] if another field breaks a rule, or `signing_key` is for another day, region or service.
-    pub fn new(request: &PresignRequest<'_>, signing_key: &'k SigningKey) -> Result<Self, PresignError> {
+    pub fn new(request: &PresignRequest<'_>, signing_key: K) -> Result<Self, PresignError> {
         // Any key, to be cut out again.
         const KEY: &str = "k";
         let request = PresignRequest { key: KEY, ..*request };
         let mut sorted = request.unsorted();
         request.sort(&mut sorted)?;
-        let date = request.date(signing_key)?;
+        let date = request.date(signing_key.borrow())?;
         let mut before = [request.method.as_bytes(), b"\n"].concat();
         let method = before.len();
         let layout = request.write(&mut before, &date, &sorted)?;
@@ -91,13 +93,13 @@ impl<'k> Presigner<'k> {
         let separator = out.len();
         out.extend_from_slice(&self.after);
         let layout = Layout { separator, query_end: separator + self.query };
-        finish(out, path, self.method, &layout, self.signing_key, &self.date, &[&self.origin]);
+        finish(out, path, self.method, &layout, self.signing_key.borrow(), &self.date, &[&self.origin]);
         Ok(())
     }
 }
 
 /// There may be a session token in it.
-impl core::fmt::Debug for Presigner<'_> {
+impl<K: core::fmt::Debug> core::fmt::Debug for Presigner<K> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Presigner").field("signing_key", &self.signing_key).finish_non_exhaustive()
     }

@@ -26,6 +26,7 @@ pub(crate) fn run() -> Result<()> {
     }
     for (what, line) in [
         ("Presigning", "cargo bench --quiet --package keyfob-tests --bench presign"),
+        ("Batches of links", "cargo bench --quiet --package keyfob-tests --bench batch"),
         ("Signing", "cargo bench --quiet --package keyfob-tests --bench sign"),
         ("Whole processes", "cargo bench --quiet --package keyfob-tests --bench processes"),
         ("Presigning in wasm", "node tests/benches/wasm.js"),

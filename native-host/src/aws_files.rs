@@ -509,8 +509,8 @@ pub struct AccessKey {
     pub secret: Secret,
     /// Where it is.
     pub place: Place,
-    /// The line of the secret, from 1.
-    pub line: usize,
+    /// The lines of id and secret, from 1.
+    pub lines: (usize, usize),
 }
 
 /// The credentials file and the config file.
@@ -620,7 +620,7 @@ impl AwsFiles {
                         id: id.value.to_string(),
                         secret: Secret::new(secret.value.as_bytes().to_vec()),
                         place,
-                        line: secret.line,
+                        lines: (id.line, secret.line),
                     });
                 }
                 _ if inherited.is_some_and(|all| {

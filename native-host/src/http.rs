@@ -114,7 +114,6 @@ impl Http {
         body: Body<'_>,
     ) -> Result<Response, Failure> {
         let (uri, origin) = address(url)?;
-        let broken = |error| broken(&origin, error);
         let method = method_of(method)?;
         let mut sent = HeaderMap::new();
         let (mut chunked, mut told) = (false, None);
@@ -157,7 +156,15 @@ impl Http {
         } else {
             self.run(Request::from_parts(head, ()))
         };
-        let (parts, body) = answer.map_err(broken)?.into_parts();
+        let (parts, body) = match answer {
+            Ok(answer) => answer.into_parts(),
+            Err(ureq::Error::Io(error)) if framed.left != Some(0) && has_body && is_hang_up(&error) => {
+                let message = format!("{origin} hung up before it had the whole body");
+                let hint = "it may have refused the request: a small body, or none, shows why";
+                return Err(failure(ErrorCode::Io, message, hint));
+            }
+            Err(error) => return Err(broken(&origin, error)),
+        };
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         Ok(Response {
             status: parts.status.as_u16(),
@@ -362,6 +369,12 @@ fn broken(origin: &str, error: ureq::Error) -> Failure {
     failure(ErrorCode::Io, what, hint)
 }
 
+/// Whether the other side is gone.
+fn is_hang_up(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(error.kind(), Kind::BrokenPipe | Kind::ConnectionReset | Kind::ConnectionAborted)
+}
+
 /// Whether it is the name server's error: the system's has no kind of its own.
 fn is_lookup(error: &io::Error) -> bool {
     /// HOST_NOT_FOUND, TRY_AGAIN, NO_RECOVERY and NO_DATA of Windows Sockets.
@@ -467,7 +480,7 @@ mod tests {
             let headers: Vec<_> = headers.iter().map(|&(n, v)| (n.to_owned(), v.to_owned())).collect();
             let http = Http::new().unwrap();
             let mut response = http.send(method, &format!("{url}{target}"), &headers, body).unwrap();
-            assert_eq!((response.status, response.header("x-a")), (200, Some("1")));
+            assert_eq!((response.status, response.header("x-a")), (200, Some("1")), "{target}");
             assert_eq!((response.date(), response.origin()), (Some(784_111_777), url.as_str()));
             assert_eq!(response.read(2).unwrap(), if method == "HEAD" { b"" } else { &b"hi"[..] });
             let request = String::from_utf8(thread.join().unwrap()).unwrap();
@@ -599,6 +612,24 @@ mod tests {
         let mut short: &[u8] = b"abc";
         let stream = Body::Stream { reader: &mut short, length: Some(4) };
         check(&server(OK).0, "PUT", &[], stream, Io, "ends 1 bytes before");
+    }
+
+    #[test]
+    fn who_hangs_up_in_the_middle_of_a_body_may_have_refused_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            assert!(stream.read(&mut [0; 64]).unwrap() > 0);
+        });
+        let mut body = io::repeat(7);
+        let body = Body::Stream { reader: &mut body, length: Some(1 << 30) };
+        let failure = Http::new().unwrap().send("PUT", &url, &[], body).err().unwrap();
+        server.join().unwrap();
+        assert!(failure.message.ends_with(" hung up before it had the whole body"), "{failure:?}");
+        // Several threads may send at once.
+        fn shared<T: Send + Sync>() {}
+        shared::<Http>();
     }
 
     #[test]

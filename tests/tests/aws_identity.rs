@@ -228,6 +228,7 @@ fn the_same_key_in_several_profiles() {
     assert_eq!(exit, Some(0));
     assert!(said.contains("The secret is still in the profile copy: "), "{said}");
     assert!(said.contains("The secret is still in the profile third: "), "{said}");
+    assert!(said.contains("`keyfob aws import --profile third` removes it there."), "{said}");
     assert!(!said.contains("find no access key"), "{said}");
     assert_eq!(content(&first), format!("[default]\n[copy]\n{key}"));
     assert_eq!(config(&first), files[1].1);
@@ -307,7 +308,7 @@ fn what_cannot_be_imported_is_said() {
         "",
         "a",
         2,
-        "has for an access key id is none",
+        "credentials:2: what the profile has for an access key id is none",
     );
     check(&format!("[a]\n{key}[a]\n"), "", "a", 2, "credentials:4: there is a section [a] already");
     check(

@@ -115,7 +115,11 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<(), Failure> {
         .filter(|place| !places.contains(place))
         .collect();
     for place in &left {
-        note(&format!("The secret is still in the profile {}: {}.", place.profile, path_of(&files, place)));
+        let path = path_of(&files, place);
+        note(&format!("The secret is still in the profile {}: {path}.", place.profile));
+        if !options.keep {
+            note(&format!("`keyfob aws import --profile {}` removes it there.", place.profile));
+        }
     }
     if global.json {
         let describe = |place: &Place| json!({ "profile": place.profile, "file": path_of(&files, place) });
@@ -155,25 +159,27 @@ fn profile(options: &Options) -> String {
 /// Refuses what no key would take, or no server.
 fn check(files: &AwsFiles, found: &AccessKey, options: &Options) -> Result<(), Failure> {
     let place = path_of(files, &found.place);
-    let invalid = |error: &dyn std::fmt::Display, hint: &str| {
-        Err(failure(ErrorCode::InvalidInput, format!("{place}:{}: {error}", found.line), hint))
+    let invalid = |line: usize, error: &dyn std::fmt::Display, hint: &str| {
+        Err(failure(ErrorCode::InvalidInput, format!("{place}:{line}: {error}"), hint))
     };
+    let (id_line, secret_line) = found.lines;
     let name = match IdentityName::new(&found.id, SignatureVersion::SigV4) {
         Ok(name) => name,
         // What stands there may be the secret, in the wrong line: it is not shown.
         Err(IdentityError::AccessKeyId(_)) => {
             let text = "what the profile has for an access key id is none";
             return invalid(
+                id_line,
                 &text,
                 "one is 16 to 40 capital letters and digits, such as AKIAIOSFODNN7EXAMPLE",
             );
         }
-        Err(error) => return invalid(&error, "name another profile: --profile"),
+        Err(error) => return invalid(id_line, &error, "name another profile: --profile"),
     };
     if let Err(error) = name.put(&found.secret, !options.no_touch) {
         let hint =
             "AWS's tools take all that stands behind the = for the secret, a comment too: correct the line";
-        return invalid(&error, hint);
+        return invalid(secret_line, &error, hint);
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use clap::{ArgAction, ArgGroup, Args, ValueEnum};
 use keyfob_core::message::{ErrorCode, Failure, Scheme, SignatureVersion};
-use keyfob_core::s3::{self, EndpointKind, ParsedPresign, PresignRequest, Target};
+use keyfob_core::s3::{self, EndpointKind, ParsedPresign, PresignRequest, Presigner, Target};
 use keyfob_core::sigv4::{AmzDate, SigningKey};
 
 use super::args::Global;
@@ -125,7 +125,7 @@ struct Common {
     /// The bucket that was given.
     home: Option<Home>,
     /// One a scope.
-    keys: Vec<SigningKey>,
+    keys: Vec<Arc<SigningKey>>,
     only_keys: bool,
     null: bool,
     format: Format,
@@ -137,6 +137,8 @@ struct Home {
     bucket: String,
     prefix: String,
     place: Place,
+    /// For lines that say nothing but the key.
+    presigner: Presigner<Arc<SigningKey>>,
 }
 
 /// Where a bucket is, and which of the signing keys is for it.
@@ -279,7 +281,7 @@ fn in_region(options: &place::Options, region: Option<&str>) -> place::Options {
     options
 }
 
-/// What is printed of both, without those of `given` that `more` has too.
+/// Both, without those of `given` that `more` has too.
 fn merged<'a>(
     given: &'a Pairs,
     more: &'a Pairs,
@@ -287,6 +289,10 @@ fn merged<'a>(
 ) -> Vec<(&'a str, &'a str)> {
     let kept = given.iter().filter(|(name, _)| !more.iter().any(|(other, _)| same(name, other)));
     kept.chain(more).map(|(name, value)| (name.as_str(), value.as_str())).collect()
+}
+
+fn lent(pairs: &Pairs) -> Vec<(&str, &str)> {
+    pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
 }
 
 impl Common {
@@ -309,7 +315,10 @@ impl Common {
     /// A link of the bucket that was given.
     fn at_home(&self, number: u64, key: &str, out: &mut Vec<u8>) -> Result<Made, String> {
         let home = self.home.as_ref().ok_or(NO_BUCKET)?;
-        self.link(number, &home.bucket, key, &home.place, &NOTHING_SAID, out)
+        let until = self.time.saturating_add(self.expires);
+        self.record(number, &home.bucket, key, until, out, |out| {
+            home.presigner.presign_into(key, out).map_err(|error| error.to_string())
+        })
     }
 
     fn link(
@@ -358,8 +367,21 @@ impl Common {
         }
         let signing_key = self.keys.get(place.key).ok_or("there is no key for it")?;
         let until = self.time.saturating_add(expires);
-        let sign =
-            |out: &mut Vec<u8>| request.presign_into(signing_key, out).map_err(|error| error.to_string());
+        self.record(number, bucket, key, until, out, |out| {
+            request.presign_into(signing_key, out).map_err(|error| error.to_string())
+        })
+    }
+
+    /// Appends the record of a link, which `sign` appends.
+    fn record(
+        &self,
+        number: u64,
+        bucket: &str,
+        key: &str,
+        until: u64,
+        out: &mut Vec<u8>,
+        sign: impl FnOnce(&mut Vec<u8>) -> Result<(), String>,
+    ) -> Result<Made, String> {
         match self.format {
             Format::Text => {
                 sign(out)?;
@@ -403,19 +425,6 @@ impl Common {
         })
     }
 }
-
-/// What a line that is a key says besides.
-const NOTHING_SAID: Spec = Spec {
-    bucket: None,
-    key: None,
-    url: None,
-    method: None,
-    expires: None,
-    version_id: None,
-    query: Pairs::new(),
-    headers: Pairs::new(),
-    region: None,
-};
 
 /// Refuses what is refused of a single link: what cannot be read in its canonical request.
 fn check(request: &PresignRequest<'_>) -> Result<(), String> {
@@ -510,8 +519,8 @@ pub(super) fn run(global: &Global, args: &presign::Options) -> Result<Exit, Fail
             expires,
             session_token: None,
             version_id: args.version_id.as_deref(),
-            query: &merged(&query, &Pairs::new(), |_, _| false),
-            headers: &merged(&headers, &Pairs::new(), |_, _| false),
+            query: &lent(&query),
+            headers: &lent(&headers),
         })
         .map_err(|why| invalid(&why, ""))?;
     }
@@ -535,9 +544,28 @@ pub(super) fn run(global: &Global, args: &presign::Options) -> Result<Exit, Fail
         note(&format!("Whoever uses the links must send {}: {value}", name.to_ascii_lowercase()));
     }
 
-    let place = Place { target: Arc::new(target), key: 0 };
-    let home =
-        location.map(|(bucket, prefix)| Home { bucket: bucket.to_owned(), prefix: prefix.to_owned(), place });
+    let keys: Vec<_> = keys.into_iter().map(Arc::new).collect();
+    let home = match (location, keys.first()) {
+        (Some((bucket, prefix)), Some(key)) => {
+            let request = PresignRequest {
+                method: methods.first().map(String::as_str).unwrap_or_default(),
+                endpoint: &target.endpoint,
+                bucket: &target.bucket,
+                key: "",
+                access_key_id: credentials.access_key_id(),
+                time,
+                expires,
+                session_token: credentials.session_token(),
+                version_id: args.version_id.as_deref(),
+                query: &lent(&query),
+                headers: &lent(&headers),
+            };
+            let presigner = Presigner::new(&request, Arc::clone(key)).map_err(|error| invalid(&error, ""))?;
+            let place = Place { target: Arc::new(target), key: 0 };
+            Some(Home { bucket: bucket.to_owned(), prefix: prefix.to_owned(), place, presigner })
+        }
+        _ => None,
+    };
     let common = Arc::new(Common {
         credentials,
         time,
@@ -611,7 +639,7 @@ fn list_all(
     feed: &mut Feed,
 ) -> Result<(), Failure> {
     let Some((home, key)) =
-        common.home.as_ref().and_then(|home| Some((home, common.keys.get(home.place.key)?)))
+        common.home.as_ref().and_then(|home| Some((home, common.keys.get(home.place.key)?.as_ref())))
     else {
         return Ok(());
     };

@@ -131,26 +131,24 @@ pub fn caller_identity(
 }
 
 /// Where STS is for a region: the endpoint that `AWS_ENDPOINT_URL_STS` or `AWS_ENDPOINT_URL` names, or a profile's
-/// `endpoint_url`, or AWS's.
+/// `endpoint_url`, or AWS's; `AWS_USE_FIPS_ENDPOINT` chooses among those.
 ///
 /// # Errors
 /// [`ErrorCode::InvalidInput`] for what cannot be a region's name.
 pub fn sts_endpoint(profile: Option<&str>, region: &str) -> Result<String, Failure> {
-    endpoint("sts", "AWS_ENDPOINT_URL_STS", profile, region, |name| front::env(name)?.into_string().ok())
+    endpoint(profile, region, |name| front::env(name)?.into_string().ok())
 }
 
 fn endpoint(
-    service: &str,
-    own: &str,
     profile: Option<&str>,
     region: &str,
     env: impl Fn(&str) -> Option<String>,
 ) -> Result<String, Failure> {
     let env = |name: &str| env(name).filter(|value| !value.is_empty());
-    let ignored =
-        env("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS").is_some_and(|value| value.eq_ignore_ascii_case("true"));
-    let named = env(own).or_else(|| env("AWS_ENDPOINT_URL")).or_else(|| profile.map(str::to_owned));
-    if let Some(url) = named.filter(|_| !ignored) {
+    let is_set = |name: &str| env(name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    let named = env("AWS_ENDPOINT_URL_STS").or_else(|| env("AWS_ENDPOINT_URL"));
+    let named = named.or_else(|| profile.map(str::to_owned));
+    if let Some(url) = named.filter(|_| !is_set("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")) {
         return Ok(url);
     }
     // It becomes a label of a host name.
@@ -164,7 +162,11 @@ fn endpoint(
         let message = format!("{region:?} is no region");
         return Err(failure(ErrorCode::InvalidInput, message, "give one such as eu-west-1"));
     }
-    Ok(format!("https://{service}.{region}.{}", Partition::of_region(region).dns_suffix))
+    let partition = Partition::of_region(region);
+    // In GovCloud the usual one is validated.
+    let fips = is_set("AWS_USE_FIPS_ENDPOINT") && partition.id != "aws-us-gov";
+    let service = if fips { "sts-fips" } else { "sts" };
+    Ok(format!("https://{service}.{region}.{}", partition.dns_suffix))
 }
 
 /// What a server that is no success of a call said, as the failure to show: its code, its message, and what to do. Whether the
@@ -524,19 +526,16 @@ mod tests {
         #[track_caller]
         fn check(region: &str, env: &[(&str, &str)], expected: Result<&str, &str>) {
             let env = |name: &str| env.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
-            let actual = endpoint(
-                "sts",
-                "AWS_ENDPOINT_URL_STS",
-                Some("http://p:3").filter(|_| region == "p"),
-                region,
-                env,
-            )
-            .map_err(|failure| failure.message);
+            let profile = Some("http://p:3").filter(|_| region == "p");
+            let actual = endpoint(profile, region, env).map_err(|failure| failure.message);
             assert_eq!(actual.as_deref().map_err(String::as_str), expected, "{region}");
         }
         check("us-east-1", &[], Ok("https://sts.us-east-1.amazonaws.com"));
         check("cn-north-1", &[], Ok("https://sts.cn-north-1.amazonaws.com.cn"));
         check("eusc-de-east-1", &[], Ok("https://sts.eusc-de-east-1.amazonaws.eu"));
+        let fips = [("AWS_USE_FIPS_ENDPOINT", "true")];
+        check("eu-west-1", &fips, Ok("https://sts-fips.eu-west-1.amazonaws.com"));
+        check("us-gov-west-1", &fips, Ok("https://sts.us-gov-west-1.amazonaws.com"));
         let both = [("AWS_ENDPOINT_URL", "http://a:1"), ("AWS_ENDPOINT_URL_STS", "http://b:2")];
         check("x", &both, Ok("http://b:2"));
         check("x", &[("AWS_ENDPOINT_URL", "http://a:1"), ("AWS_ENDPOINT_URL_STS", "")], Ok("http://a:1"));

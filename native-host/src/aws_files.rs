@@ -1,8 +1,10 @@
 //! The files in which AWS's tools keep access keys and settings: read as they read them, and rid of single lines.
 //!
 //! What is a section, a comment or a value that goes on is as Python's `configparser` has it, for botocore reads by that:
-//! a `#` behind a value belongs to the value, a name twice in a section is an error, `[DEFAULT]` is inherited by all. What is removed
-//! are whole lines; every other byte stays (`docs`: "Configuration and credential file settings", AWS CLI User Guide).
+//! a `#` behind a value belongs to the value, a name twice in a section is an error, `[DEFAULT]` is inherited by all. What is
+//! removed are whole lines; every other byte stays.
+//!
+//! Source: "Configuration and credential file settings", AWS CLI User Guide; botocore's `configloader.py` and `credentials.py`.
 
 use std::ffi::OsString;
 use std::fmt;

@@ -10,7 +10,9 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use keyfob_tests::ceph::Ceph;
 use keyfob_tests::home::Home;
+use keyfob_tests::http;
 use keyfob_tests::memory::mib;
 use keyfob_tests::pcscd::{Pcscd, YUBIKEY_READER};
 use keyfob_tests::s3s::S3s;
@@ -908,4 +910,135 @@ fn a_list_that_breaks_off_says_how_to_go_on() {
     let ((code, text, stderr), _) = run(vec![page(&["p1", &long, "p3"], None)], &[]);
     assert_eq!((code, links(&text)), (1, vec!["p1".to_owned(), "p3".into()]), "{stderr}");
     assert!(stderr.contains("line 2: the object key is 1025 bytes long"), "{stderr}");
+}
+
+#[test]
+fn a_list_and_its_links_are_taken_by_another_server_whatever_the_keys_are() {
+    let home = home();
+    let server = Ceph::start().unwrap();
+    server.add_user("user", ACCESS_KEY_ID, SECRET_ACCESS_KEY, "").unwrap();
+    server.add_bucket(ACCESS_KEY_ID, SECRET_ACCESS_KEY, BUCKET).unwrap();
+    let mut keys: Vec<String> = [
+        "a+b",
+        "a b",
+        "a%2Bb",
+        "a%20b",
+        "%",
+        "a\nb",
+        "a\r",
+        "//a//",
+        "../a/./b",
+        "ü/日本/🔑",
+        "{\"key\":\"a\"}",
+        "s3://x/y",
+        "!*'()&=#;:@,$[]{}|^`\"<>\\?~",
+        "-",
+        "=1+1",
+        "tab\tand\u{7f}",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    keys.push("k".repeat(1024));
+    // A second page.
+    keys.extend((0..1000).map(|i| format!("more/{i:04}")));
+    keys.sort_unstable();
+    let endpoint = server.endpoint();
+    let input: String = keys.iter().map(|key| format!("{key}\0")).collect();
+    let put = ["--stdin", "--keys", "--null", "-X", "PUT", "s3://test-bucket", "--endpoint", &endpoint];
+    let (code, links, stderr) = presign(&home, &put, &input);
+    assert_eq!((code, links.lines().count()), (0, keys.len()), "{stderr}");
+    for (key, url) in keys.iter().zip(links.lines()) {
+        let answer = http::send(server.port(), "PUT", url, &[], key.as_bytes()).unwrap();
+        assert_eq!(answer.status, 200, "{url}: {}", answer.text());
+    }
+    let list = ["--recursive", "s3://test-bucket", "--endpoint", &endpoint, "--json"];
+    let (code, lines, stderr) = presign(&home, &list, "");
+    assert_eq!(code, 0, "{stderr}");
+    let records: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let listed: Vec<_> = records.iter().map(|record| record["key"].as_str().unwrap()).collect();
+    assert_eq!(listed, keys);
+    for (record, key) in
+        records.iter().zip(&keys).filter(|(_, key)| !key.starts_with("more/") || key.ends_with('7'))
+    {
+        let url = record["url"].as_str().unwrap();
+        let answer = http::send(server.port(), "GET", url, &[], b"").unwrap();
+        assert_eq!((answer.status, answer.body), (200, key.as_bytes().to_vec()), "{url}");
+        let (rest, digit) = url.split_at(url.len() - 1);
+        let changed = format!("{rest}{}", if digit == "0" { "1" } else { "0" });
+        assert_eq!(http::send(server.port(), "GET", &changed, &[], b"").unwrap().status, 403, "{changed}");
+    }
+    // From any of them on, and below a prefix that needs encoding.
+    for after in ["a b", "a+b", "a\nb", "ü/日本/🔑", "more/0999"] {
+        let (_, rest, stderr) = presign(&home, &[&list[..], &["--start-after", after]].concat(), "");
+        let rest: Vec<Value> = rest.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let expected: Vec<_> = keys.iter().filter(|key| key.as_str() > after).collect();
+        assert_eq!(
+            rest.iter().map(|record| record["key"].as_str().unwrap()).collect::<Vec<_>>(),
+            expected,
+            "{stderr}"
+        );
+    }
+    for prefix in ["a+", "a ", "ü/", "//", "a%", "none"] {
+        let url = format!("s3://test-bucket/{prefix}");
+        let (code, links, stderr) =
+            presign(&home, &["--recursive", &url, "--endpoint", &endpoint, "--json"], "");
+        let expected: Vec<_> = keys.iter().filter(|key| key.starts_with(prefix)).collect();
+        let found: Vec<Value> = links.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(code, 0, "{stderr}");
+        assert_eq!(
+            found.iter().map(|record| record["key"].as_str().unwrap()).collect::<Vec<_>>(),
+            expected,
+            "{stderr}"
+        );
+    }
+}
+
+#[test]
+fn progress_is_drawn_on_a_terminal() {
+    /// Runs a command whose stderr alone is a terminal, and prints what is on it.
+    const SCREEN: &str = r#"
+import os, pty, subprocess, sys
+screen, terminal = pty.openpty()
+child = subprocess.Popen(sys.argv[2:], stdin=open(sys.argv[1], "rb"), stdout=subprocess.DEVNULL, stderr=terminal)
+os.close(terminal)
+while True:
+    try:
+        text = os.read(screen, 4096)
+    except OSError:
+        break
+    os.write(1, text)
+sys.exit(child.wait())
+"#;
+    let home = home();
+    let lines: String =
+        (0..100_000).map(|i| if i == 70_000 { "{}\n".to_owned() } else { format!("k{i}\n") }).collect();
+    let file = home.write("keys", &lines).unwrap();
+    let keyfob = tool("KEYFOB_BIN").unwrap();
+    let run = |args: &[&str]| {
+        let mut python = home.command(tool("KEYFOB_PYTHON").unwrap());
+        python
+            .args(["-c", SCREEN])
+            .arg(&file)
+            .arg(&keyfob)
+            .args(["presign", "--stdin", "s3://test-bucket"])
+            .args(args);
+        let output = python.env("TERM", "xterm").output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, screen) = run(&[]);
+    assert_eq!(code, Some(1), "{screen}");
+    let drawn: Vec<&str> =
+        screen.split('\r').filter(|part| part.contains(" lines, ") && part.contains("/s")).collect();
+    assert!(!drawn.is_empty(), "{screen:?}");
+    // Gone where something else is to be read.
+    for part in [
+        "line 70001: it must have key",
+        "99,999 links that work until ",
+        "keyfob: 1 of 100,000 lines was bad",
+    ] {
+        let line = screen.split(['\n', '\r']).find(|line| line.contains(part));
+        assert!(line.is_some_and(|line| line.starts_with(part)), "{screen:?}");
+    }
+    let (_, screen) = run(&["--quiet"]);
+    assert!(!screen.contains("/s"), "{screen:?}");
 }

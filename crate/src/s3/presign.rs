@@ -13,8 +13,8 @@ use crate::sigv4::canonical_headers::{Header, STEP, put_encoded_names, put_lines
 use crate::sigv4::encode::{encode_path, encode_query, encoded_room, is_unreserved};
 use crate::sigv4::hmac::sha256;
 use crate::sigv4::{
-    ALGORITHM, AmzDate, CanonicalRequestError, DateError, Scope, ScopeError, SigningKey, StringToSign,
-    UNSIGNED_PAYLOAD, check_method, is_access_key_id, is_session_token,
+    ALGORITHM, AmzDate, CanonicalRequestError, DateError, Scope, ScopeError, Signature, SigningKey,
+    StringToSign, UNSIGNED_PAYLOAD, check_method, is_access_key_id, is_session_token,
 };
 use crate::sorted::{Ordered, Sorted};
 
@@ -232,7 +232,8 @@ impl<'a> PresignRequest<'a> {
         out.push(b'\n');
         match self.write(out, &date, &sorted) {
             Ok(layout) => {
-                finish(out, path, method, &layout, key, &date, &origin);
+                let sign = |hash: &_| key.sign(&StringToSign::new(&date, key.scope(), hash));
+                finish(out, path, method, &layout, sign, &origin);
                 Ok(())
             }
             Err(error) => {
@@ -486,12 +487,10 @@ pub(super) fn finish(
     path: usize,
     method: usize,
     layout: &Layout,
-    key: &SigningKey,
-    date: &AmzDate,
+    sign: impl FnOnce(&[u8; 32]) -> Signature,
     origin: &[&[u8]],
 ) {
-    let hash = sha256(out.get(path - method..).unwrap_or_default());
-    let signature = key.sign(&StringToSign::new(date, key.scope(), &hash));
+    let signature = sign(&sha256(out.get(path - method..).unwrap_or_default()));
 
     // From here on it is the link.
     out.truncate(layout.query_end);

@@ -1,13 +1,12 @@
 //! Links that differ in the object's key alone.
 
-use core::borrow::Borrow;
-
 use super::presign::{Layout, PresignError, PresignRequest, SIGNATURE, finish};
 use super::{KeyError, check_key};
 use crate::sigv4::encode::encode_path;
-use crate::sigv4::{AmzDate, SigningKey};
+use crate::sigv4::{SigningKey, SigningKeyAt};
 
-/// Makes links that differ in the object's key alone. What is the same for all of them is checked, sorted and encoded once.
+/// Makes links that differ in the object's key alone. What is the same for all of them is checked, sorted, encoded and, where
+/// it begins a string to sign, hashed once. What it signs with is erased on drop.
 ///
 /// ```
 /// use keyfob_core::s3::{Endpoint, PresignRequest, Presigner};
@@ -40,9 +39,8 @@ use crate::sigv4::{AmzDate, SigningKey};
 /// assert_eq!(second, Some(PresignRequest { key: "b.txt", ..request }.presign(&signing_key)?));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Presigner<K> {
-    signing_key: K,
-    date: AmzDate,
+pub struct Presigner {
+    signing_key: SigningKeyAt,
     /// Scheme and host.
     origin: Vec<u8>,
     /// Method, line break, and the path up to the key.
@@ -55,25 +53,26 @@ pub struct Presigner<K> {
     query: usize,
 }
 
-impl<K: Borrow<SigningKey>> Presigner<K> {
-    /// Of links such as `request`, whose key is ignored. `signing_key` may be lent, or shared.
+impl Presigner {
+    /// Of links such as `request`, whose key is ignored.
     ///
     /// # Errors
     /// [`PresignError`] if another field breaks a rule, or `signing_key` is for another day, region or service.
-    pub fn new(request: &PresignRequest<'_>, signing_key: K) -> Result<Self, PresignError> {
+    pub fn new(request: &PresignRequest<'_>, signing_key: &SigningKey) -> Result<Self, PresignError> {
         // Any key, to be cut out again.
         const KEY: &str = "k";
         let request = PresignRequest { key: KEY, ..*request };
         let mut sorted = request.unsorted();
         request.sort(&mut sorted)?;
-        let date = request.date(signing_key.borrow())?;
+        let date = request.date(signing_key)?;
         let mut before = [request.method.as_bytes(), b"\n"].concat();
         let method = before.len();
         let layout = request.write(&mut before, &date, &sorted)?;
         let after = before.split_off(layout.separator);
         before.truncate(before.len() - KEY.len());
         let query = layout.query_end - layout.separator;
-        Ok(Self { signing_key, date, origin: request.origin().concat(), before, method, after, query })
+        let (signing_key, origin) = (signing_key.at(&date), request.origin().concat());
+        Ok(Self { signing_key, origin, before, method, after, query })
     }
 
     /// Appends the link for an object's key of 1 to 1024 bytes, not encoded; every byte of it stays. It is ASCII alone. No
@@ -93,15 +92,15 @@ impl<K: Borrow<SigningKey>> Presigner<K> {
         let separator = out.len();
         out.extend_from_slice(&self.after);
         let layout = Layout { separator, query_end: separator + self.query };
-        finish(out, path, self.method, &layout, self.signing_key.borrow(), &self.date, &[&self.origin]);
+        finish(out, path, self.method, &layout, |hash| self.signing_key.sign(hash), &[&self.origin]);
         Ok(())
     }
 }
 
 /// There may be a session token in it.
-impl<K: core::fmt::Debug> core::fmt::Debug for Presigner<K> {
+impl core::fmt::Debug for Presigner {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Presigner").field("signing_key", &self.signing_key).finish_non_exhaustive()
+        f.debug_struct("Presigner").finish_non_exhaustive()
     }
 }
 
@@ -109,7 +108,7 @@ impl<K: core::fmt::Debug> core::fmt::Debug for Presigner<K> {
 mod tests {
     use super::*;
     use crate::s3::{Endpoint, MAX_KEY};
-    use crate::sigv4::DateKey;
+    use crate::sigv4::{AmzDate, DateKey};
 
     const TIME: u64 = 1_369_353_600;
 

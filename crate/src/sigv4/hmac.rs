@@ -101,8 +101,13 @@ impl HmacKey {
 
     /// The code of a message. It may be a key again: erasing it is the caller's.
     pub(crate) fn mac(&self, message: &[u8]) -> [u8; 32] {
+        self.mac_behind(BLOCK, message)
+    }
+
+    /// The same of a message whose beginning is in the inner state already: with the padded key so many bytes.
+    fn mac_behind(&self, taken: usize, message: &[u8]) -> [u8; 32] {
         let mut state = self.inner;
-        finish(&mut state, BLOCK, message);
+        finish(&mut state, taken, message);
         let mut last = OUTER_PADDING;
         last.first_chunk_mut().into_iter().for_each(|to| *to = to_bytes(&state));
         state = self.outer;
@@ -112,9 +117,30 @@ impl HmacKey {
         code
     }
 
+    /// For messages that all begin so. What is no whole block of it is given back, to be repeated for each.
+    pub(crate) fn begin<'m>(&self, beginning: &'m [u8]) -> (BegunMac, &'m [u8]) {
+        let (blocks, rest) = beginning.as_chunks::<BLOCK>();
+        let mut key = Self { inner: self.inner, outer: self.outer };
+        compress256(&mut key.inner, blocks);
+        (BegunMac { key, taken: BLOCK * (1 + blocks.len()) }, rest)
+    }
+
     /// The key that is the code of a message.
     pub(crate) fn derive(&self, message: &[u8]) -> Self {
         Self::from_code(self.mac(message))
+    }
+}
+
+/// A key that has taken in what messages begin with. Erased on drop.
+pub(crate) struct BegunMac {
+    key: HmacKey,
+    taken: usize,
+}
+
+impl BegunMac {
+    /// The code of the message that ends so.
+    pub(crate) fn finish(&self, end: &[u8]) -> [u8; 32] {
+        self.key.mac_behind(self.taken, end)
     }
 }
 
@@ -190,6 +216,9 @@ mod tests {
         let derived = HmacKey::new([&expected, &[]]).mac(message);
         assert_eq!(HmacKey::from_code(expected).mac(message), derived);
         assert_eq!(HmacKey::new([key, &[]]).derive(message).mac(message), derived);
+        let (beginning, end) = message.split_at(message.len() / 2);
+        let (begun, rest) = HmacKey::new([key, &[]]).begin(beginning);
+        assert_eq!(begun.finish(&[rest, end].concat()), expected, "{} bytes", message.len());
     }
 
     #[test]

@@ -14,7 +14,7 @@ use core::fmt;
 use subtle::ConstantTimeEq as _;
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
-use super::hmac::HmacKey;
+use super::hmac::{BegunMac, HmacKey};
 use super::{AmzDate, Scope, ScopeError, StringToSign, TERMINATOR, encode};
 
 /// The key of one UTC day. Erased on drop.
@@ -104,6 +104,15 @@ impl SigningKey {
         self.sign_text(policy.as_bytes())
     }
 
+    /// For many requests of one time.
+    pub(crate) fn at(&self, date: &AmzDate) -> SigningKeyAt {
+        let to_sign = StringToSign::new(date, &self.scope, &[0; 32]);
+        let (mac, rest) = self.key.begin(to_sign.beginning());
+        let mut end = [0; 128];
+        end.iter_mut().zip(rest).for_each(|(to, byte)| *to = *byte);
+        SigningKeyAt { mac, end, rest: rest.len() }
+    }
+
     /// Signs what is no string to sign of a request: a chunk of a body, a policy.
     pub(crate) fn sign_text(&self, text: &[u8]) -> Signature {
         Signature(self.key.mac(text))
@@ -111,6 +120,25 @@ impl SigningKey {
 }
 
 impl ZeroizeOnDrop for SigningKey {}
+
+/// A signing key and a time, whose strings to sign are the same but for the hash at their end. Erased on drop.
+pub(crate) struct SigningKeyAt {
+    mac: BegunMac,
+    /// What follows what is in `mac`: less than a block, then room for the hash.
+    end: [u8; 128],
+    /// How much less than a block.
+    rest: usize,
+}
+
+impl SigningKeyAt {
+    /// Signs the canonical request whose SHA-256 is `hash`.
+    pub(crate) fn sign(&self, hash: &[u8; 32]) -> Signature {
+        let (mut end, hash) = (self.end, encode::hex(hash));
+        let len = self.rest + hash.len();
+        end.get_mut(self.rest..len).into_iter().for_each(|to| to.copy_from_slice(&hash));
+        Signature(self.mac.finish(end.get(..len).unwrap_or_default()))
+    }
+}
 
 impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

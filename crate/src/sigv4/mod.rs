@@ -34,6 +34,7 @@ pub use header::{
     AUTHORIZATION, ContentHash, Payload, Prepared, Query, SignError, SignableRequest, SignedHeaders, Signer,
     UNSIGNED_HEADERS, X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_S3SESSION_TOKEN, X_AMZ_SECURITY_TOKEN,
 };
+pub(crate) use key::SigningKeyAt;
 pub use key::{DateKey, Signature, SigningKey};
 pub use parse::{ParseError, ParsedRequest};
 pub use scope::{Scope, ScopeError};

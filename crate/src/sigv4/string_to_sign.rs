@@ -5,7 +5,10 @@ use core::fmt;
 use super::hmac::sha256;
 use super::{ALGORITHM, AmzDate, Scope, encode};
 
-const MAX_LEN: usize = ALGORITHM.len() + 1 + AmzDate::LEN + 1 + Scope::MAX_LEN + 1 + 64;
+const MAX_LEN: usize = ALGORITHM.len() + 1 + AmzDate::LEN + 1 + Scope::MAX_LEN + 1 + HASH;
+
+/// Bytes of a SHA-256 in hex.
+const HASH: usize = 64;
 
 /// What is signed. Built inline: no allocation.
 #[derive(Clone)]
@@ -35,6 +38,11 @@ impl StringToSign {
             }
         }
         Self { text, len }
+    }
+
+    /// All of it but the hash.
+    pub(super) fn beginning(&self) -> &[u8] {
+        self.text.get(..self.len - HASH).unwrap_or_default()
     }
 
     /// The text, as bytes.

@@ -138,7 +138,7 @@ struct Home {
     prefix: String,
     place: Place,
     /// For lines that say nothing but the key.
-    presigner: Presigner<Arc<SigningKey>>,
+    presigner: Presigner,
 }
 
 /// Where a bucket is, and which of the signing keys is for it.
@@ -560,7 +560,7 @@ pub(super) fn run(global: &Global, args: &presign::Options) -> Result<Exit, Fail
                 query: &lent(&query),
                 headers: &lent(&headers),
             };
-            let presigner = Presigner::new(&request, Arc::clone(key)).map_err(|error| invalid(&error, ""))?;
+            let presigner = Presigner::new(&request, key).map_err(|error| invalid(&error, ""))?;
             let place = Place { target: Arc::new(target), key: 0 };
             Some(Home { bucket: bucket.to_owned(), prefix: prefix.to_owned(), place, presigner })
         }

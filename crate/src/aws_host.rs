@@ -115,6 +115,7 @@ const NAMES: &[(&str, &str)] = &[
     ("neptune", "neptune-db"),
     ("oidc", "sso-oauth"),
     ("participant.connect", "execute-api"),
+    ("partnercentral-prm", "partnercentral"),
     ("personalize-events", "personalize"),
     ("personalize-runtime", "personalize"),
     ("pinpoint", "mobiletargeting"),

@@ -254,7 +254,8 @@ fn rusty() -> Result<()> {
     let time = jiff::Timestamp::from_second(TIME as i64)?;
     let mut out = BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
     for line in BufReader::with_capacity(1 << 16, std::io::stdin().lock()).lines() {
-        let action = bucket.get_object(Some(&credentials), &line?);
+        let line = line?;
+        let action = bucket.get_object(Some(&credentials), &line);
         writeln!(out, "{}", action.sign_with_time(Duration::from_secs(EXPIRES), &time))?;
     }
     Ok(out.flush()?)

@@ -125,7 +125,7 @@ struct Common {
     /// The bucket that was given.
     home: Option<Home>,
     /// One a scope.
-    keys: Vec<Arc<SigningKey>>,
+    keys: Vec<SigningKey>,
     only_keys: bool,
     null: bool,
     format: Format,
@@ -544,7 +544,6 @@ pub(super) fn run(global: &Global, args: &presign::Options) -> Result<Exit, Fail
         note(&format!("Whoever uses the links must send {}: {value}", name.to_ascii_lowercase()));
     }
 
-    let keys: Vec<_> = keys.into_iter().map(Arc::new).collect();
     let home = match (location, keys.first()) {
         (Some((bucket, prefix)), Some(key)) => {
             let request = PresignRequest {
@@ -639,7 +638,7 @@ fn list_all(
     feed: &mut Feed,
 ) -> Result<(), Failure> {
     let Some((home, key)) =
-        common.home.as_ref().and_then(|home| Some((home, common.keys.get(home.place.key)?.as_ref())))
+        common.home.as_ref().and_then(|home| Some((home, common.keys.get(home.place.key)?)))
     else {
         return Ok(());
     };

@@ -187,14 +187,19 @@ fn no_list(why: &str) -> Failure {
 
 /// A page of a list.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Page {
-    keys: Vec<String>,
-    /// The token of the next.
-    next: Option<String>,
+pub struct Page {
+    /// The objects' keys, decoded.
+    pub keys: Vec<String>,
+    /// The token of the next page, if there is one.
+    pub next: Option<String>,
 }
 
 impl Page {
-    fn read(xml: &[u8]) -> Result<Self, String> {
+    /// Reads the XML of an answer.
+    ///
+    /// # Errors
+    /// Why it is no page of a list.
+    pub fn read(xml: &[u8]) -> Result<Self, String> {
         let mut reader = Reader::from_reader(xml);
         let mut page = Self::default();
         // Names of the elements that are open; those further in than a key are only counted.

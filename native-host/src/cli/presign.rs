@@ -42,11 +42,13 @@ pub(super) struct Options {
     #[arg(long)]
     pub(super) list: bool,
     /// Version of the object
-    #[arg(long, value_name = "ID")]
+    // Servers begin them with dashes too.
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
     pub(super) version_id: Option<String>,
     /// Multipart upload that the request is for: PUT with --part-number uploads a part, GET lists the parts, POST completes,
     /// DELETE aborts
-    #[arg(long, value_name = "ID")]
+    // Servers begin them with dashes too.
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
     pub(super) upload_id: Option<String>,
     /// Part to upload, or to get: 1 to 10000
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=10_000))]

@@ -415,6 +415,8 @@ fn what_breaks_off_leaves_the_file_as_it_was() {
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     assert_eq!(child.wait().unwrap().signal(), Some(2));
     assert_eq!(fs::read_to_string(&out).unwrap(), "as it was");
+    let names = fs::read_dir(fixture.home.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(names.filter(|name| name.to_string_lossy().ends_with(".part")).count(), 0);
 }
 
 /// Takes a body of `length` bytes: after its first MiB and after its last byte it says so, and waits to be told to go on.

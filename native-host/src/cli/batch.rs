@@ -690,7 +690,7 @@ fn told_to_stop() -> Arc<AtomicBool> {
 
 /// A bit for each signal that whoever started this wants ignored (`nohup`): proc_pid_status(5). Elsewhere nobody says.
 #[cfg(unix)]
-fn ignored_signals() -> u64 {
+pub(super) fn ignored_signals() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let bits = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     bits.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).unwrap_or(0)

@@ -607,6 +607,8 @@ fn save(path: &Path, head: &str, response: &mut Response) -> Result<(), Failure>
     #[cfg(unix)]
     part.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut part = part.tempfile_in(folder).map_err(|error| unwritten(&error))?;
+    #[cfg(unix)]
+    remove_when_ended(part.path());
     part.write_all(head.as_bytes()).map_err(|error| unwritten(&error))?;
     response.copy_to(&mut part)?;
     if let Ok(metadata) = target.metadata() {
@@ -614,6 +616,24 @@ fn save(path: &Path, head: &str, response: &mut Response) -> Result<(), Failure>
         let _ = part.as_file().set_permissions(metadata.permissions());
     }
     part.persist(&target).map(|_| ()).map_err(|error| unwritten(&error.error))
+}
+
+/// Removes the file once the process is told to end (Ctrl-C, and the like), and ends it then.
+#[cfg(unix)]
+fn remove_when_ended(part: &Path) {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    use signal_hook::iterator::Signals;
+    let ignored = super::batch::ignored_signals();
+    let heeded = [SIGHUP, SIGINT, SIGTERM].into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0);
+    // Without it the file stays, and nothing else is different.
+    let Ok(mut signals) = Signals::new(heeded) else { return };
+    let part = part.to_owned();
+    std::thread::spawn(move || {
+        if let Some(signal) = signals.forever().next() {
+            let _ = std::fs::remove_file(part);
+            let _ = signal_hook::low_level::emulate_default_handler(signal);
+        }
+    });
 }
 
 #[cfg(test)]

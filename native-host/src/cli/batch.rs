@@ -59,7 +59,14 @@ pub(super) struct Options {
     #[arg(short, long, requires = "url", help_heading = BATCH)]
     pub(super) recursive: bool,
     /// Begin after this key
-    #[arg(long, value_name = "KEY", requires = "recursive", conflicts_with = "stdin", help_heading = BATCH)]
+    #[arg(
+        long,
+        value_name = "KEY",
+        requires = "recursive",
+        conflicts_with = "stdin",
+        help_heading = BATCH,
+        allow_hyphen_values = true
+    )]
     pub(super) start_after: Option<String>,
     /// Every line is a key, whatever it looks like: for names that others chose
     #[arg(long, requires_all = ["stdin", "url"], conflicts_with = "recursive", help_heading = BATCH)]

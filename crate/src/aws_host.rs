@@ -6,7 +6,7 @@
 //! service [.global] . suffix                                      iam.amazonaws.com
 //! ```
 //!
-//! Most services sign under the last word before the region; [`NAMES`] has the others. It is held against all endpoints
+//! Most services sign under the last word before the region; a table has the others. It is held against all endpoints
 //! that botocore knows.
 //!
 //! Source: the endpoint rule sets of the AWS SDKs; "AWS service endpoints", AWS General Reference; the documentation of

@@ -1,6 +1,6 @@
 //! What the host signs for a front end, how often it wants a touch, and what it tells the person.
 
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 use std::path::Path;
 

@@ -182,6 +182,9 @@ pub(super) fn describe_keys(
     purpose: &str,
     now: u64,
 ) -> Result<String, Refusal> {
+    for (region, service) in scopes {
+        Scope::new(date, region, service).map_err(invalid)?;
+    }
     let services: BTreeSet<_> = scopes.iter().map(|(_, service)| *service).collect();
     let places: Vec<_> = services
         .into_iter()

@@ -131,9 +131,6 @@ impl Service {
         let date = AmzDate::from_unix(*at).map_err(invalid)?;
         let scopes: Vec<_> =
             scopes.iter().map(|scope| (scope.region.as_str(), scope.service.as_str())).collect();
-        for (region, service) in &scopes {
-            Scope::new(&date, region, service).map_err(invalid)?;
-        }
         let described = reading::describe_keys(access_key_id, &date, &scopes, purpose, self.now(None))?;
         let prompt = |kept: &str| format!("{} asks to sign {described}{kept}", client.asker);
         let keys = self.scope_keys(client, choice, &identity, &date, &scopes, true, events, &prompt)?;

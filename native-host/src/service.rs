@@ -12,8 +12,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use keyfob_core::identity::{IdentityError, IdentityName};
 use keyfob_core::message::{
-    self, Account, Answer, ErrorCode, Event, Failure, Identity, KeyKind, Op, Password, Request, SignatureVersion,
-    Wants,
+    self, Account, Answer, ErrorCode, Event, Failure, Identity, KeyKind, Op, Password, Request,
+    SignatureVersion, Wants,
 };
 use keyfob_core::oath::{
     AccessKey, CalculateFull, CredentialId, Delete, Kind, List, ListEntry, OathError, OtpAuth, Put, Rename,
@@ -880,7 +880,8 @@ impl<'a> Wanted<'a> {
             }
             Self::Identity(wanted, signature) => entries.iter().any(|entry| {
                 IdentityName::parse(&entry.id).is_some_and(|i| {
-                    i.access_key_id() == *wanted && signature.is_none_or(|signature| signature == i.signature())
+                    i.access_key_id() == *wanted
+                        && signature.is_none_or(|signature| signature == i.signature())
                 })
             }),
         }

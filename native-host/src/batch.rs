@@ -391,6 +391,7 @@ impl Batch {
             let _ = result.send(ended);
         });
 
+        widen(&self.out);
         let end = match self.out.write_all(self.head.as_bytes()) {
             Ok(()) => self.write(&workers, &mut tally, events),
             Err(error) => Some(unwritten(error, 0)),
@@ -510,6 +511,21 @@ impl Batch {
             let _ = cut(&mut self.out);
         }
     }
+}
+
+/// Makes room for a piece in a pipe, if it is one: what is narrower has writer and reader wait for each other in turns.
+fn widen(out: &File) {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::pipe::{fcntl_getpipe_size, fcntl_setpipe_size};
+        const ROOM: usize = 256 * 1024;
+        if fcntl_getpipe_size(out).is_ok_and(|room| room < ROOM) {
+            // The system may allow no more.
+            let _ = fcntl_setpipe_size(out, ROOM);
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = out;
 }
 
 fn unwritten(error: io::Error, number: u64) -> End {

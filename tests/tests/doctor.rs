@@ -2,7 +2,6 @@
 //! by another program, with cards that are no keys; a card that comes and goes; the clock against a server of the test's.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
@@ -12,9 +11,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use keyfob_tests::home::Home;
 use keyfob_tests::host::Host;
 use keyfob_tests::pcscd::{Pcscd, YUBIKEY_READER};
+use keyfob_tests::tls::{Stream, TlsServer};
 use keyfob_tests::vpcd::Answer;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde_json::{Value, json};
 
 fn home_and_pcscd(readers: &[&str]) -> (Home, Pcscd) {
@@ -293,49 +291,19 @@ fn manifests_of_browsers() {
     assert!(text.contains("config.toml:1: ") && text.contains("its manifest is damaged"), "{text}");
 }
 
-/// An HTTPS server on this machine that says what time it is, and the certificate of the authority that vouches for it.
-struct Server {
-    url: String,
-    authority: String,
-}
-
-/// `date` is the header's line, whole.
-fn serve(date: impl Fn() -> String + Send + 'static) -> Server {
-    let mut params = CertificateParams::new(vec![]).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-    let key = KeyPair::generate().unwrap();
-    let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-    let certificate = params.signed_by(&key, &authority).unwrap();
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], key)
-        .unwrap();
-    let config = Arc::new(config);
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("https://localhost:{}/", listener.local_addr().unwrap().port());
-    // It ends with this process.
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let connection = rustls::ServerConnection::new(config.clone()).unwrap();
-            let mut stream = BufReader::new(rustls::StreamOwned::new(connection, stream));
-            let mut line = String::new();
-            // A client that does not trust us goes before it has asked.
-            while stream.read_line(&mut line).is_ok_and(|length| length > 2) {
-                line.clear();
-            }
-            let answer =
-                format!("HTTP/1.1 404 Not Found\r\n{}Content-Length: 0\r\nConnection: close\r\n\r\n", date());
-            let _ = stream.get_mut().write_all(answer.as_bytes());
-            stream.get_mut().conn.send_close_notify();
-            let _ = stream.get_mut().flush();
+/// A server that says what time it is; `date` is the header's line, whole.
+fn serve(date: impl Fn() -> String + Send + 'static) -> TlsServer {
+    let serve = move |stream: &mut Stream| {
+        let mut stream = BufReader::new(stream);
+        let mut line = String::new();
+        while stream.read_line(&mut line)? > 2 {
+            line.clear();
         }
-    });
-    Server { url, authority: authority.pem() }
+        let answer =
+            format!("HTTP/1.1 404 Not Found\r\n{}Content-Length: 0\r\nConnection: close\r\n\r\n", date());
+        stream.get_mut().write_all(answer.as_bytes())
+    };
+    TlsServer::start(&["localhost"], serve).unwrap()
 }
 
 /// A `Date` header so many seconds from now.
@@ -354,8 +322,9 @@ fn the_clock_against_a_server() {
     let _card = pcscd.insert_soft_key(0, &home, "demo").unwrap();
     let right = serve(|| date(0));
     // Nobody vouches for it yet.
+    let url = |server: &TlsServer| server.origin() + "/";
     let text =
-        check(&home, &["doctor", "--clock", &right.url], 1, &[("key", "ok"), ("clock-unknown", "problem")]);
+        check(&home, &["doctor", "--clock", &url(&right)], 1, &[("key", "ok"), ("clock-unknown", "problem")]);
     assert!(text.contains("certificate"), "{text}");
 
     let servers = [
@@ -366,13 +335,13 @@ fn the_clock_against_a_server() {
         (serve(String::new), 1, ("clock-unknown", "problem")),
         (serve(|| "Date: yesterday\r\n".to_owned()), 1, ("clock-unknown", "problem")),
     ];
-    let authorities: String = servers.iter().map(|server| server.0.authority.as_str()).collect();
+    let authorities: String = servers.iter().map(|server| server.0.authority()).collect();
     let authorities = home.write("authorities.pem", &authorities).unwrap();
     home.set("SSL_CERT_FILE", authorities.to_str().unwrap());
     for (server, exit, expected) in &servers {
-        check(&home, &["doctor", "--clock", &server.url], *exit, &[("key", "ok"), *expected]);
+        check(&home, &["doctor", "--clock", &url(server)], *exit, &[("key", "ok"), *expected]);
     }
     // Not over the open: anybody on the way could set the clock's judge.
-    let open = servers[0].0.url.replace("https", "http");
+    let open = url(&servers[0].0).replace("https", "http");
     check(&home, &["doctor", "--clock", &open], 1, &[("key", "ok"), ("clock-unknown", "problem")]);
 }

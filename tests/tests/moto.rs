@@ -14,8 +14,7 @@ use keyfob_core::secret::Secret;
 use keyfob_tests::home::Home;
 use keyfob_tests::http;
 use keyfob_tests::moto::{Moto, User};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use keyfob_tests::tls::{Stream, TlsServer};
 use serde_json::Value;
 
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
@@ -289,47 +288,23 @@ fn a_wrong_clock_is_said() {
     assert!(said.contains("keyfob doctor --clock"), "{said}");
 }
 
-/// A server by TLS that takes every signature: its port, and the certificate of its authority in PEM.
-fn tls_server(names: &[&str]) -> (u16, String) {
-    let mut params = CertificateParams::new([]).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-    let key = KeyPair::generate().unwrap();
-    let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-    let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &authority).unwrap();
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let config =
-        rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)
-            .unwrap();
-    let config = Arc::new(config);
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let connection = rustls::ServerConnection::new(config.clone()).unwrap();
-            let mut stream = rustls::StreamOwned::new(connection, stream);
-            let (mut request, mut buffer) = (Vec::new(), [0; 4096]);
-            // A client that does not trust us goes before it has asked.
-            while !request.ends_with(b"Version=2011-06-15") {
-                match stream.read(&mut buffer) {
-                    Ok(0) | Err(_) => break,
-                    Ok(read) => request.extend_from_slice(&buffer[..read]),
-                }
+/// A server by TLS that takes every signature.
+fn tls_server(names: &[&str]) -> TlsServer {
+    let serve = |stream: &mut Stream| {
+        let (mut request, mut buffer) = (Vec::new(), [0; 4096]);
+        while !request.ends_with(b"Version=2011-06-15") {
+            match stream.read(&mut buffer)? {
+                0 => return Ok(()),
+                read => request.extend_from_slice(&buffer[..read]),
             }
-            let body = "<Account>1</Account><Arn>arn:by-tls</Arn><UserId>u</UserId>";
-            let length = body.len();
-            let answer =
-                format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}");
-            let _ = stream.write_all(answer.as_bytes());
-            stream.conn.send_close_notify();
-            let _ = stream.flush();
         }
-    });
-    (port, authority.pem())
+        let body = "<Account>1</Account><Arn>arn:by-tls</Arn><UserId>u</UserId>";
+        let length = body.len();
+        let answer =
+            format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}");
+        stream.write_all(answer.as_bytes())
+    };
+    TlsServer::start(names, serve).unwrap()
 }
 
 /// A proxy that leads every name to that port of this computer, and keeps what it was asked for.
@@ -361,19 +336,20 @@ fn proxy(port: u16) -> (String, Arc<Mutex<Vec<String>>>) {
 
 #[test]
 fn by_tls_and_through_a_proxy() {
-    let (port, authority) = tls_server(&["localhost", "sts.keyfob.invalid"]);
+    let server = tls_server(&["localhost", "sts.keyfob.invalid"]);
+    let (port, origin) = (server.port(), server.origin());
     let user = User {
         name: String::new(),
         access_key_id: "AKIAIOSFODNN7EXAMPLE".to_owned(),
         secret_access_key: "secret".to_owned(),
     };
-    let mut home = home(&user, &format!("https://localhost:{port}"));
+    let mut home = home(&user, &origin);
     // An authority that nobody knows.
     let (exit, out, said) = run(&home, &["aws", "whoami"]);
     assert_eq!((exit, out.as_str()), (Some(1), ""));
-    assert!(said.contains(&format!("no secure connection to https://localhost:{port}: ")), "{said}");
+    assert!(said.contains(&format!("no secure connection to {origin}: ")), "{said}");
     assert!(said.contains("AWS_CA_BUNDLE"), "{said}");
-    let bundle = home.write("ca.pem", &authority).unwrap();
+    let bundle = home.write("ca.pem", server.authority()).unwrap();
     home.set("AWS_CA_BUNDLE", bundle.to_str().unwrap());
     let (exit, out, said) = run(&home, &["aws", "whoami"]);
     assert!(exit == Some(0) && out.contains("arn:by-tls"), "{said}");

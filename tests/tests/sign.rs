@@ -7,7 +7,6 @@ use std::os::unix::fs::FileExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use keyfob_tests::ceph::Ceph;
@@ -15,9 +14,8 @@ use keyfob_tests::home::Home;
 use keyfob_tests::memory::mib;
 use keyfob_tests::moto::Moto;
 use keyfob_tests::s3s::S3s;
+use keyfob_tests::tls::{Stream, TlsServer};
 use keyfob_tests::{poll, tool};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 const ACCESS_KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
@@ -699,62 +697,39 @@ fn secret_headers_come_from_a_file() {
     assert!(typed.status.code() == Some(2) && !said(&typed).contains("c2VjcmV0"), "{}", said(&typed));
 }
 
-/// Stands before a server, for TLS: its URL, and the certificate of its authority.
-fn tls(server: u16) -> (String, String) {
-    let mut params = CertificateParams::new([]).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-    let key = KeyPair::generate().unwrap();
-    let certificate =
-        CertificateParams::new(["localhost".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], key)
-        .unwrap();
-    let config = Arc::new(config);
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let connection = rustls::ServerConnection::new(config.clone()).unwrap();
-            let mut stream = rustls::StreamOwned::new(connection, stream);
-            let (mut head, mut byte) = (Vec::new(), [0]);
-            while !head.ends_with(b"\r\n\r\n") {
-                stream.read_exact(&mut byte).unwrap();
-                head.push(byte[0]);
-            }
-            let head = String::from_utf8(head).unwrap();
-            let lower = head.to_ascii_lowercase();
-            if lower.contains("\r\nexpect: 100-continue\r\n") {
-                stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").unwrap();
-            }
-            let length = lower.lines().find_map(|line| line.strip_prefix("content-length: "));
-            let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
-            stream.read_exact(&mut body).unwrap();
-            let mut upstream = TcpStream::connect((Ipv4Addr::LOCALHOST, server)).unwrap();
-            upstream.write_all(head.replacen("\r\n", "\r\nConnection: close\r\n", 1).as_bytes()).unwrap();
-            upstream.write_all(&body).unwrap();
-            let mut answer = Vec::new();
-            upstream.read_to_end(&mut answer).unwrap();
-            // It says itself that it goes on with the body.
-            let answer = answer.strip_prefix(b"HTTP/1.1 100 Continue\r\n\r\n").unwrap_or(&answer);
-            stream.write_all(answer).unwrap();
-            stream.conn.send_close_notify();
-            stream.flush().unwrap();
+/// Stands before a server, for TLS.
+fn tls(server: u16) -> TlsServer {
+    let pass_on = move |stream: &mut Stream| {
+        let (mut head, mut byte) = (Vec::new(), [0]);
+        while !head.ends_with(b"\r\n\r\n") {
+            stream.read_exact(&mut byte)?;
+            head.push(byte[0]);
         }
-    });
-    (url, authority.pem())
+        let head = String::from_utf8(head).unwrap();
+        let lower = head.to_ascii_lowercase();
+        if lower.contains("\r\nexpect: 100-continue\r\n") {
+            stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+        }
+        let length = lower.lines().find_map(|line| line.strip_prefix("content-length: "));
+        let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+        stream.read_exact(&mut body)?;
+        let mut upstream = TcpStream::connect((Ipv4Addr::LOCALHOST, server))?;
+        upstream.write_all(head.replacen("\r\n", "\r\nConnection: close\r\n", 1).as_bytes())?;
+        upstream.write_all(&body)?;
+        let mut answer = Vec::new();
+        upstream.read_to_end(&mut answer)?;
+        // It says itself that it goes on with the body.
+        stream.write_all(answer.strip_prefix(b"HTTP/1.1 100 Continue\r\n\r\n").unwrap_or(&answer))
+    };
+    TlsServer::start(&["localhost"], pass_on).unwrap()
 }
 
 #[test]
 fn what_is_not_signed_goes_by_https() {
     let mut fixture = Fixture::new();
-    let (origin, authority) = tls(fixture.server.port());
-    let bundle = fixture.home.write("ca.pem", &authority).unwrap();
+    let tls = tls(fixture.server.port());
+    let origin = tls.origin();
+    let bundle = fixture.home.write("ca.pem", tls.authority()).unwrap();
     fixture.home.set("AWS_CA_BUNDLE", bundle.to_str().unwrap());
     let file = fixture.file(200_000);
     for (key, options, hash) in [

@@ -40,6 +40,7 @@ mod tests {
             declaration::<Request>(&config),
             declaration::<Op>(&config),
             declaration::<Password>(&config),
+            declaration::<SigningScope>(&config),
             declaration::<Scheme>(&config),
             declaration::<Reply>(&config),
             declaration::<Event>(&config),

@@ -225,6 +225,15 @@ account: string,
  */
 challenge: string, } | { "name": "reset", };
 export type Password = string;
+export type SigningScope = { 
+/**
+ * Such as `eu-west-1`.
+ */
+region: string, 
+/**
+ * Such as `s3`.
+ */
+service: string, };
 export type Scheme = "https" | "http";
 export type Reply = { "type": "event", 
 /**

@@ -51,6 +51,18 @@ impl Home {
         Ok(home)
     }
 
+    /// One with the software key `demo`, which its programs use.
+    ///
+    /// # Errors
+    ///
+    /// If the key cannot be made.
+    pub fn with_software_key() -> Result<Self> {
+        let mut home = Self::new()?;
+        home.succeed(&["soft", "create", "demo"], "")?;
+        home.set("KEYFOB_KEY", "soft:demo");
+        Ok(home)
+    }
+
     /// The folder.
     pub fn path(&self) -> &Path {
         self.folder.path()

@@ -10,6 +10,7 @@ pub mod counted;
 pub mod home;
 pub mod host;
 pub mod http;
+pub mod identity;
 pub mod keychain;
 pub mod leash;
 pub mod memory;

@@ -34,9 +34,7 @@ const OTHER_AWS: &str = "Amazon Web Services:bob@123456789012";
 
 /// A home whose programs use the software key `demo`, with one account.
 fn home() -> Home {
-    let mut home = Home::new().unwrap();
-    home.succeed(&["soft", "create", "demo"], "").unwrap();
-    home.set("KEYFOB_KEY", "soft:demo");
+    let home = Home::with_software_key().unwrap();
     home.succeed(&["--no-agent", "oath", "add", "plain"], SECRET).unwrap();
     home
 }

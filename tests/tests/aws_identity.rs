@@ -34,11 +34,8 @@ fn alice() -> &'static User {
 
 /// A home that knows the server, with the software keys `demo` and `backup`, and files in `.aws`.
 fn home(files: &[(&str, &str)]) -> Home {
-    let mut home = Home::new().unwrap();
-    for key in ["demo", "backup"] {
-        home.succeed(&["soft", "create", key], "").unwrap();
-    }
-    home.set("KEYFOB_KEY", "soft:demo");
+    let mut home = Home::with_software_key().unwrap();
+    home.succeed(&["soft", "create", "backup"], "").unwrap();
     home.set("AWS_ENDPOINT_URL_STS", &moto().endpoint());
     fs::create_dir(home.path().join(".aws")).unwrap();
     for (name, content) in files {

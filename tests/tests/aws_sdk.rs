@@ -35,12 +35,11 @@ use keyfob_aws::{Builder, KeySigner};
 use keyfob_core::message::{ErrorCode, Event, Failure};
 use keyfob_core::sigv4::{AmzDate, DateKey, SigningKey};
 use keyfob_tests::home::Home;
+use keyfob_tests::identity::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 use keyfob_tests::moto::Moto;
 use keyfob_tests::s3s::S3s;
 use keyfob_tests::tool;
 
-const ACCESS_KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
-const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 const REGION: &str = "eu-west-1";
 const BUCKET: &str = "test-bucket";
 /// 2026-03-01T23:59:00Z.
@@ -58,7 +57,7 @@ fn signer(scopes: &[(&str, &str)]) -> (KeySigner, Arc<AtomicUsize>) {
     let count = Arc::clone(&asked);
     let builder = declare(KeySigner::builder(ACCESS_KEY_ID), scopes).keys_from(move |date, scopes| {
         count.fetch_add(1, Ordering::SeqCst);
-        Ok(keys(SECRET, date, scopes))
+        Ok(keys(SECRET_ACCESS_KEY, date, scopes))
     });
     (builder.build().unwrap(), asked)
 }
@@ -166,7 +165,8 @@ impl Sign for Compared {
         for (name, value) in request.headers() {
             theirs.headers_mut().append(name.to_owned(), value.to_owned());
         }
-        let credentials = Identity::from(Credentials::new(ACCESS_KEY_ID, SECRET, None, None, "test"));
+        let credentials =
+            Identity::from(Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "test"));
         let sign = SigV4Signer::new();
         sign.sign_http_request(&mut theirs, &credentials, endpoint.clone(), components, config)?;
         self.ours.sign_http_request(request, identity, endpoint, components, config)?;
@@ -358,7 +358,7 @@ async fn all_who_wait_get_one_answer() {
     let count = Arc::clone(&asked);
     let signer = KeySigner::builder(ACCESS_KEY_ID).scope(REGION, "sts").keys_from(move |date, scopes| {
         count.fetch_add(1, Ordering::SeqCst);
-        to_come.lock().unwrap().recv().unwrap().map(|()| keys(SECRET, date, scopes))
+        to_come.lock().unwrap().recv().unwrap().map(|()| keys(SECRET_ACCESS_KEY, date, scopes))
     });
     let signer = signer.build().unwrap();
     let recorder = Recorder::new(IDENTITY);
@@ -448,9 +448,7 @@ async fn the_sdk_s_correction_of_the_clock_holds() {
 
 /// A home with this access key on the software key `demo`. It is touched after so many milliseconds.
 fn home(access_key_id: &str, secret: &str, touch: &str) -> Home {
-    let mut home = Home::new().unwrap();
-    home.succeed(&["soft", "create", "demo"], "").unwrap();
-    home.set("KEYFOB_KEY", "soft:demo");
+    let mut home = Home::with_software_key().unwrap();
     home.set("KEYFOB_SOFT_TOUCH", touch);
     home.succeed(&["aws", "add", access_key_id], secret).unwrap();
     home
@@ -494,7 +492,7 @@ fn moto_takes_what_the_key_signs() {
         inside(&home, "many_calls_for_one_touch", keyfob, &values);
         assert_eq!(agent(&home), keyfob, "the agent is started where there is a program for it");
     }
-    let other = home(&user.access_key_id, SECRET, "");
+    let other = home(&user.access_key_id, SECRET_ACCESS_KEY, "");
     inside(&other, "another_secret_is_refused", true, &values);
 }
 
@@ -541,8 +539,8 @@ async fn another_secret_is_refused() {
 
 #[test]
 fn s3_takes_what_the_key_signs() {
-    let server = S3s::start(ACCESS_KEY_ID, SECRET, BUCKET).unwrap();
-    let home = home(ACCESS_KEY_ID, SECRET, "");
+    let server = S3s::start(ACCESS_KEY_ID, SECRET_ACCESS_KEY, BUCKET).unwrap();
+    let home = home(ACCESS_KEY_ID, SECRET_ACCESS_KEY, "");
     let endpoint = server.endpoint();
     let values = [("TEST_ACCESS_KEY_ID", ACCESS_KEY_ID), ("TEST_ENDPOINT", endpoint.as_str())];
     inside(&home, "objects_come_and_go", true, &values);
@@ -600,7 +598,7 @@ async fn objects_come_and_go() {
 
 #[test]
 fn a_touch_for_one_who_went_away_buys_nothing() {
-    let home = home(ACCESS_KEY_ID, SECRET, "1500");
+    let home = home(ACCESS_KEY_ID, SECRET_ACCESS_KEY, "1500");
     inside(&home, "a_call_that_is_given_up", true, &[("TEST_ACCESS_KEY_ID", ACCESS_KEY_ID)]);
 }
 

@@ -15,6 +15,7 @@ use keyfob_core::secret::Secret;
 use keyfob_core::softkey::{Environment, SoftKey};
 use keyfob_tests::home::Home;
 use keyfob_tests::host::Host;
+use keyfob_tests::identity::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 use keyfob_tests::pcscd::{Pcscd, YUBIKEY_READER};
 use keyfob_tests::random::Random;
 use keyfob_tests::vpcd::{Answer, Inserted};
@@ -28,7 +29,6 @@ const ALICE: &str = "Amazon Web Services:alice@123456789012";
 /// RFC 6238's code for 59 s, of six digits.
 const ALICE_AT_59: &str = "287082\n";
 const TOUCH: &str = "AWS SSO:wants a touch";
-const IDENTITY: &str = "AKIAIOSFODNN7EXAMPLE";
 const SERIAL: u32 = 91_234_567;
 const SALT: [u8; 8] = [1, 2, 3, 4, 5, 6, 7, 8];
 
@@ -150,11 +150,8 @@ fn full_key() -> SoftKey {
     }
     let id = CredentialId::for_name(Kind::Hotp, 0, "Example:counter").unwrap();
     send(&mut key, &Put::hotp(id, Algorithm::Sha1, six, b"12345678901234567890", false, 0));
-    let identity = IdentityName::new(IDENTITY, SignatureVersion::SigV4).unwrap();
-    send(
-        &mut key,
-        &identity.put(&Secret::from("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".to_owned()), false).unwrap(),
-    );
+    let identity = IdentityName::new(ACCESS_KEY_ID, SignatureVersion::SigV4).unwrap();
+    send(&mut key, &identity.put(&Secret::from(SECRET_ACCESS_KEY.to_owned()), false).unwrap());
     key.power_cycle();
     key
 }
@@ -1002,11 +999,7 @@ fn unknown_accounts_and_touches_that_never_come() {
     let soft = ["--key", "soft:demo"];
     home.succeed(&[&soft[..], &["oath", "add", "--touch", TOUCH]].concat(), SECRET).unwrap();
     home.succeed(&[&soft[..], &["oath", "add", ALICE]].concat(), SECRET).unwrap();
-    home.succeed(
-        &[&soft[..], &["aws", "add", IDENTITY]].concat(),
-        "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
-    )
-    .unwrap();
+    home.succeed(&[&soft[..], &["aws", "add", ACCESS_KEY_ID]].concat(), SECRET_ACCESS_KEY).unwrap();
     home.set("KEYFOB_SOFT_TOUCH", "never");
     let _card = pcscd.insert_soft_key(0, &home, "demo").unwrap();
     let code = json!({ "name": "code", "account": TOUCH });

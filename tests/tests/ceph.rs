@@ -11,10 +11,10 @@ use keyfob_core::sigv4::{
 };
 use keyfob_tests::ceph::Ceph;
 use keyfob_tests::http::{self, Answer};
+use keyfob_tests::identity::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 use keyfob_tests::s3s::S3s;
 use sha1::Sha1;
 
-const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 const BUCKET: &str = "test-bucket";
 const REGION: &str = "eu-west-1";
 
@@ -218,7 +218,7 @@ impl Request<'_> {
 }
 
 fn alice() -> Credentials {
-    Credentials { access_key_id: "AKIAIOSFODNN7EXAMPLE".into(), secret: SECRET.into(), session_token: None }
+    Credentials { access_key_id: ACCESS_KEY_ID.into(), secret: SECRET_ACCESS_KEY.into(), session_token: None }
 }
 
 /// A gateway with one user and one bucket.
@@ -233,8 +233,8 @@ impl Fixture {
     fn new() -> Self {
         let server = Ceph::start().unwrap();
         let alice = alice();
-        server.add_user("alice", &alice.access_key_id, SECRET, "user-policy=*").unwrap();
-        server.add_bucket(&alice.access_key_id, SECRET, BUCKET).unwrap();
+        server.add_user("alice", &alice.access_key_id, SECRET_ACCESS_KEY, "user-policy=*").unwrap();
+        server.add_bucket(&alice.access_key_id, SECRET_ACCESS_KEY, BUCKET).unwrap();
         let endpoint = Endpoint::custom(&server.endpoint(), REGION).unwrap();
         Self { server, endpoint, alice }
     }
@@ -655,7 +655,7 @@ fn requests_are_refused_late_and_too_early() {
 
 #[test]
 fn s3s_takes_no_link_before_its_time() {
-    let fixture = S3s::start("AKIAIOSFODNN7EXAMPLE", SECRET, BUCKET).unwrap();
+    let fixture = S3s::start(ACCESS_KEY_ID, SECRET_ACCESS_KEY, BUCKET).unwrap();
     fixture.put(BUCKET, "a", b"content").unwrap();
     let endpoint = Endpoint::custom(&fixture.endpoint(), REGION).unwrap();
     for (age, status) in [(60, 200), (-14 * 60, 200), (-16 * 60, 403), (-86400, 403)] {
@@ -805,7 +805,7 @@ impl Fixture {
             ("PolicyName", "sts"),
             ("PolicyDocument", policy),
         ];
-        let stranger = Credentials { secret: format!("{SECRET}x"), ..self.alice.clone() };
+        let stranger = Credentials { secret: format!("{SECRET_ACCESS_KEY}x"), ..self.alice.clone() };
         assert_eq!(self.call(&stranger, "iam", &allow).status, 403);
         assert_eq!(self.call(&self.alice, "iam", &allow).status, 200);
     }
@@ -830,7 +830,7 @@ fn temporary_credentials_in_every_form() {
     let ask = [("Action", "GetSessionToken"), ("Version", "2011-06-15")];
     assert_eq!(fixture.call(&fixture.alice, "sts", &ask).status, 403, "until she is allowed to");
     fixture.allow_sessions();
-    let stranger = Credentials { secret: format!("{SECRET}x"), ..fixture.alice.clone() };
+    let stranger = Credentials { secret: format!("{SECRET_ACCESS_KEY}x"), ..fixture.alice.clone() };
     assert_eq!(fixture.call(&stranger, "sts", &ask).status, 403);
     let (session, other) = (fixture.session(), fixture.session());
     assert_ne!(session.access_key_id, other.access_key_id);

@@ -6,10 +6,9 @@ use std::collections::BTreeMap;
 use keyfob_tests::ceph::Ceph;
 use keyfob_tests::home::Home;
 use keyfob_tests::http::{self, Answer};
+use keyfob_tests::identity::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 use serde_json::Value;
 
-const ACCESS_KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
-const SECRET_ACCESS_KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 const BUCKET: &str = "test-bucket";
 
 /// A gateway, and a software key with the identity of its one user.
@@ -23,9 +22,7 @@ impl Fixture {
         let server = Ceph::start().unwrap();
         server.add_user("alice", ACCESS_KEY_ID, SECRET_ACCESS_KEY, "user-policy=*").unwrap();
         server.add_bucket(ACCESS_KEY_ID, SECRET_ACCESS_KEY, BUCKET).unwrap();
-        let mut home = Home::new().unwrap();
-        home.succeed(&["soft", "create", "demo"], "").unwrap();
-        home.set("KEYFOB_KEY", "soft:demo");
+        let mut home = Home::with_software_key().unwrap();
         home.set("AWS_REGION", "eu-west-1");
         home.succeed(&["aws", "add", ACCESS_KEY_ID], SECRET_ACCESS_KEY).unwrap();
         Self { server, home }

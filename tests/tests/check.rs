@@ -7,11 +7,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use keyfob_core::sigv4::AmzDate;
 use keyfob_tests::home::Home;
+use keyfob_tests::identity::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 use keyfob_tests::s3s::S3s;
 use serde_json::Value;
 
-const ACCESS_KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
-const SECRET_ACCESS_KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 const BUCKET: &str = "test-bucket";
 
 /// How a command ended, and what it printed and said.
@@ -22,9 +21,7 @@ struct Ended {
 }
 
 fn home(secret: &str) -> Home {
-    let mut home = Home::new().unwrap();
-    home.succeed(&["soft", "create", "demo"], "").unwrap();
-    home.set("KEYFOB_KEY", "soft:demo");
+    let home = Home::with_software_key().unwrap();
     home.succeed(&["aws", "add", ACCESS_KEY_ID, "--no-touch"], secret).unwrap();
     home
 }

@@ -10,22 +10,18 @@ use std::time::{Duration, Instant};
 
 use keyfob_tests::home::Home;
 use keyfob_tests::host::Host;
+use keyfob_tests::identity::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 use keyfob_tests::{poll, terminal};
 use serde_json::{Value, json};
 
 /// RFC 6238's secret, `12345678901234567890`, in base32.
 const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
-const IDENTITY: &str = "AKIAIOSFODNN7EXAMPLE";
-const SECRET_ACCESS_KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 /// Whatever happens, it happens within this time.
 const NO_HANG: Duration = Duration::from_secs(10);
 
 /// A home whose programs use the software key `demo`.
 fn home() -> Home {
-    let mut home = Home::new().unwrap();
-    home.succeed(&["soft", "create", "demo"], "").unwrap();
-    home.set("KEYFOB_KEY", "soft:demo");
-    home
+    Home::with_software_key().unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -130,7 +126,7 @@ fn what_is_said_and_how_it_ends() {
     usage(&["oath", "uri"], "otpauth://totp/?secret=GEZDGNBV", "the account's name is empty");
     usage(&["oath", "uri"], &"A".repeat(1 << 20), "the otpauth:// URI is longer than 8192 bytes");
     usage(&["aws", "add", "AKIA"], "", "\"AKIA\" is no access key id: 16 to 40 capital letters and digits");
-    usage(&["aws", "add", IDENTITY], "", "nothing was given for the secret access key");
+    usage(&["aws", "add", ACCESS_KEY_ID], "", "nothing was given for the secret access key");
     usage(&add("exile-AKIAIOSFODNN7EXAMPLE-SigV4"), SECRET, "names that begin with exile- are those of AWS");
     usage(
         &["oath", "delete", "plain"],
@@ -176,11 +172,11 @@ fn what_is_said_and_how_it_ends() {
     );
     check(
         &home,
-        &["aws", "add", IDENTITY, "--no-touch"],
+        &["aws", "add", ACCESS_KEY_ID, "--no-touch"],
         SECRET_ACCESS_KEY,
         0,
         "",
-        &format!("Added {IDENTITY}.\n"),
+        &format!("Added {ACCESS_KEY_ID}.\n"),
     );
 
     let presign = |args: &[&str], message: &str| {
@@ -443,7 +439,7 @@ fn secrets_are_seen_nowhere() {
     assert_eq!(watched(&["--json", "oath", "add", "b"], SECRET), Some(0));
     assert_eq!(watched(&["oath", "add", "a"], SECRET), Some(1));
     assert_eq!(watched(&["oath", "uri"], &format!("otpauth://totp/c?secret={SECRET}")), Some(0));
-    assert_eq!(watched(&["aws", "add", IDENTITY, "--no-touch"], SECRET_ACCESS_KEY), Some(0));
+    assert_eq!(watched(&["aws", "add", ACCESS_KEY_ID, "--no-touch"], SECRET_ACCESS_KEY), Some(0));
     assert_eq!(watched(&["aws", "identities"], ""), Some(0));
     assert_eq!(watched(&["code"], ""), Some(0));
     assert_eq!(watched(&["--json", "info"], ""), Some(0));
@@ -465,7 +461,7 @@ fn secrets_are_seen_nowhere() {
         ] {
             assert_eq!(watched(&[json, &["oath", "uri"]].concat(), wrong), Some(2), "{wrong}");
         }
-        assert_eq!(watched(&[json, &["aws", "add", IDENTITY]].concat(), SECRET_ACCESS_KEY), Some(1));
+        assert_eq!(watched(&[json, &["aws", "add", ACCESS_KEY_ID]].concat(), SECRET_ACCESS_KEY), Some(1));
     }
     home.write("passphrase", "MARKER\n").unwrap();
     // The agent knows the right one until it is told to forget it.

@@ -64,9 +64,7 @@ impl Display {
 }
 
 fn home(display: Option<&Display>) -> Home {
-    let mut home = Home::new().unwrap();
-    home.succeed(&["soft", "create", "demo"], "").unwrap();
-    home.set("KEYFOB_KEY", "soft:demo");
+    let mut home = Home::with_software_key().unwrap();
     home.set("WAYLAND_DISPLAY", "");
     home.set("DISPLAY", display.map_or("", |display| &display.name));
     home

@@ -5,22 +5,19 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use keyfob_tests::home::Home;
+use keyfob_tests::identity::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 use keyfob_tests::tool;
 
 const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
-const IDENTITY: &str = "AKIAIOSFODNN7EXAMPLE";
 
 /// A home whose key has accounts of awkward names, and an identity.
 fn home() -> Home {
-    let mut home = Home::new().unwrap();
-    home.succeed(&["soft", "create", "demo"], "").unwrap();
-    home.set("KEYFOB_KEY", "soft:demo");
+    let mut home = Home::with_software_key().unwrap();
     for name in ["AWS:alice@123456789012", "AWS:bob", "My Bank:it's $me", "plain", "Touchy:one", "wow!"] {
         let touch: &[&str] = if name.starts_with("Touchy") { &["--touch"] } else { &[] };
         home.succeed(&[&["oath", "add", name], touch].concat(), SECRET).unwrap();
     }
-    home.succeed(&["aws", "add", IDENTITY, "--no-touch"], "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
-        .unwrap();
+    home.succeed(&["aws", "add", ACCESS_KEY_ID, "--no-touch"], SECRET_ACCESS_KEY).unwrap();
     // A shell takes the program from its path.
     let folder = tool("KEYFOB_BIN").unwrap().parent().unwrap().to_owned();
     home.set("PATH", &format!("{}:{}", folder.display(), std::env::var("PATH").unwrap()));
@@ -175,7 +172,7 @@ fn nothing_is_asked_or_said() {
     };
     assert!(complete(&home, &["code", ""]).contains("=Touchy:one\n"));
     assert!(!complete(&home, &["code", ""]).contains("AKIA"));
-    assert_eq!(complete(&home, &["aws", "delete", ""]), format!("={IDENTITY}\n"));
+    assert_eq!(complete(&home, &["aws", "delete", ""]), format!("={ACCESS_KEY_ID}\n"));
     // A password that nobody has given.
     home.succeed(&["oath", "access", "change"], "password\n").unwrap();
     home.succeed(&["lock"], "").unwrap();

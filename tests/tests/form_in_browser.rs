@@ -7,12 +7,11 @@ use keyfob_core::sigv4::{AmzDate, DateKey};
 use keyfob_tests::ceph::Ceph;
 use keyfob_tests::home::Home;
 use keyfob_tests::http::{self, Answer};
+use keyfob_tests::identity::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 use keyfob_tests::s3s::S3s;
 use keyfob_tests::tool;
 use serde_json::{Value, json};
 
-const ACCESS_KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
-const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 const BUCKET: &str = "test-bucket";
 const REGION: &str = "eu-west-1";
 
@@ -36,7 +35,7 @@ fn get(port: u16, method: &str, key: &str) -> Answer {
         query: &[],
         headers: &[],
     };
-    let date_key = DateKey::from_secret(SECRET.as_bytes(), AmzDate::from_unix(time).unwrap());
+    let date_key = DateKey::from_secret(SECRET_ACCESS_KEY.as_bytes(), AmzDate::from_unix(time).unwrap());
     let url = request.presign(&date_key.signing_key(REGION, "s3").unwrap()).unwrap();
     http::send(port, method, &url, &[], b"").unwrap()
 }
@@ -59,14 +58,12 @@ fn submit(home: &Home, browser: &str, forms: &[Value]) -> Vec<(u16, String)> {
 
 /// `named` is where an upload goes whose form leaves the name to the file.
 fn check(browser: &str, port: u16, named: &str) {
-    let home = Home::new().unwrap();
-    home.succeed(&["soft", "create", "demo"], "").unwrap();
-    home.succeed(&["--key", "soft:demo", "aws", "add", ACCESS_KEY_ID], SECRET).unwrap();
+    let home = Home::with_software_key().unwrap();
+    home.succeed(&["aws", "add", ACCESS_KEY_ID], SECRET_ACCESS_KEY).unwrap();
     let endpoint = format!("http://127.0.0.1:{port}");
     let page = |name: &str, key: &str, options: &[&str]| {
         let object = format!("s3://{BUCKET}/{key}");
-        let fixed =
-            ["--key", "soft:demo", "presign-post", &object, "--endpoint", &endpoint, "--region", REGION];
+        let fixed = ["presign-post", &object, "--endpoint", &endpoint, "--region", REGION];
         home.write(name, &home.succeed(&[&fixed, options].concat(), "").unwrap()).unwrap()
     };
     let key = "a \"b\"/<ü>&'+%.bin";
@@ -112,8 +109,8 @@ fn check(browser: &str, port: u16, named: &str) {
 #[test]
 fn chromium_and_firefox_upload_to_the_gateway() {
     let server = Ceph::start().unwrap();
-    server.add_user("alice", ACCESS_KEY_ID, SECRET, "").unwrap();
-    server.add_bucket(ACCESS_KEY_ID, SECRET, BUCKET).unwrap();
+    server.add_user("alice", ACCESS_KEY_ID, SECRET_ACCESS_KEY, "").unwrap();
+    server.add_bucket(ACCESS_KEY_ID, SECRET_ACCESS_KEY, BUCKET).unwrap();
     for browser in ["chromium", "firefox"] {
         check(browser, server.port(), "up/chosen ü.bin");
     }
@@ -121,7 +118,7 @@ fn chromium_and_firefox_upload_to_the_gateway() {
 
 #[test]
 fn chromium_uploads_to_s3s() {
-    let server = S3s::start(ACCESS_KEY_ID, SECRET, BUCKET).unwrap();
+    let server = S3s::start(ACCESS_KEY_ID, SECRET_ACCESS_KEY, BUCKET).unwrap();
     // It does not put the file's name in.
     check("chromium", server.port(), "up/${filename}");
 }

@@ -6,9 +6,7 @@ use keyfob_tests::memory::mib;
 /// A software key's passphrase is derived in 19 MiB. The agent opens keys again and again, after each lock.
 #[test]
 fn opening_a_software_key_leaves_the_agent_as_small_as_before() {
-    let mut home = Home::new().unwrap();
-    home.succeed(&["soft", "create", "demo"], "").unwrap();
-    home.set("KEYFOB_KEY", "soft:demo");
+    let home = Home::with_software_key().unwrap();
     let open = || {
         home.succeed(&["--quiet", "lock"], "").unwrap();
         home.succeed(&["oath", "list"], "").unwrap();

@@ -13,6 +13,7 @@ use keyfob_core::message::{Answer, ErrorCode, Failure, Op};
 use keyfob_core::secret::Secret;
 use keyfob_tests::home::Home;
 use keyfob_tests::http;
+use keyfob_tests::identity::ACCESS_KEY_ID;
 use keyfob_tests::moto::{Moto, User};
 use keyfob_tests::tls::{Stream, TlsServer};
 use serde_json::Value;
@@ -21,9 +22,7 @@ const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded")
 
 /// A home with the user's access key on the software key `demo`, which wants a touch only where that is said.
 fn home(user: &User, endpoint: &str) -> Home {
-    let mut home = Home::new().unwrap();
-    home.succeed(&["soft", "create", "demo"], "").unwrap();
-    home.set("KEYFOB_KEY", "soft:demo");
+    let mut home = Home::with_software_key().unwrap();
     home.set("AWS_ENDPOINT_URL_STS", endpoint);
     home.succeed(&["aws", "add", &user.access_key_id, "--no-touch"], &user.secret_access_key).unwrap();
     home
@@ -86,7 +85,7 @@ fn a_wrong_secret_is_refused() {
     assert_eq!((exit, error["error"]["code"].as_str()), (Some(8), Some("aws-refused")));
 
     // An access key that nobody has.
-    let nobody = User { access_key_id: "AKIAIOSFODNN7EXAMPLE".to_owned(), ..user };
+    let nobody = User { access_key_id: ACCESS_KEY_ID.to_owned(), ..user };
     home.succeed(&["aws", "add", &nobody.access_key_id, "--no-touch"], "secret").unwrap();
     let (exit, _, said) = run(&home, &["aws", "whoami", "--identity", &nobody.access_key_id]);
     assert_eq!(exit, Some(8), "{said}");
@@ -98,7 +97,7 @@ fn without_a_server_or_for_a_wrong_one() {
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let user = User {
         name: String::new(),
-        access_key_id: "AKIAIOSFODNN7EXAMPLE".to_owned(),
+        access_key_id: ACCESS_KEY_ID.to_owned(),
         secret_access_key: "secret".to_owned(),
     };
     let home = home(&user, &format!("http://{nobody}"));
@@ -269,7 +268,7 @@ fn stand_in(date: &'static str, code: &'static str) -> String {
 fn a_wrong_clock_is_said() {
     let user = User {
         name: String::new(),
-        access_key_id: "AKIAIOSFODNN7EXAMPLE".to_owned(),
+        access_key_id: ACCESS_KEY_ID.to_owned(),
         secret_access_key: "secret".to_owned(),
     };
     let home = home(&user, "http://127.0.0.1:1");
@@ -340,7 +339,7 @@ fn by_tls_and_through_a_proxy() {
     let (port, origin) = (server.port(), server.origin());
     let user = User {
         name: String::new(),
-        access_key_id: "AKIAIOSFODNN7EXAMPLE".to_owned(),
+        access_key_id: ACCESS_KEY_ID.to_owned(),
         secret_access_key: "secret".to_owned(),
     };
     let mut home = home(&user, &origin);

@@ -3,26 +3,20 @@
 use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use keyfob_core::sigv2::{self, S3Request, When};
 use keyfob_core::sigv4::AmzDate;
 use keyfob_tests::ceph::Ceph;
 use keyfob_tests::home::Home;
 use keyfob_tests::http::{self, Answer};
+use keyfob_tests::identity::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 use keyfob_tests::s3s::S3s;
 use keyfob_tests::{botocore, terminal};
 use serde_json::{Value, json};
-use sha1::Sha1;
 
-const ACCESS_KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
-const SECRET_ACCESS_KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 const BUCKET: &str = "test-bucket";
 
 /// A home with a software key that makes both signatures.
 fn home() -> Home {
-    let mut home = Home::new().unwrap();
-    home.succeed(&["soft", "create", "demo"], "").unwrap();
-    home.set("KEYFOB_KEY", "soft:demo");
+    let home = Home::with_software_key().unwrap();
     home.succeed(&["aws", "add", ACCESS_KEY_ID, "--no-touch", "--signature", "both"], SECRET_ACCESS_KEY)
         .unwrap();
     home
@@ -92,17 +86,7 @@ fn now() -> u64 {
 fn ceph() -> Ceph {
     let server = Ceph::start().unwrap();
     server.add_user("alice", ACCESS_KEY_ID, SECRET_ACCESS_KEY, "").unwrap();
-    let path = format!("/{BUCKET}");
-    let date = AmzDate::from_unix(now()).unwrap().to_http_date();
-    let request =
-        S3Request { method: "PUT", bucket: "", path: &path, query: &[], headers: &[], session_token: None };
-    let mut mac = Hmac::<Sha1>::new_from_slice(SECRET_ACCESS_KEY.as_bytes()).unwrap();
-    mac.update(request.string_to_sign(When::Date(&date)).unwrap().as_bytes());
-    let authorization = sigv2::authorization(ACCESS_KEY_ID, &mac.finalize().into_bytes().into());
-    let headers = [("date", date.as_str()), ("authorization", &authorization)];
-    let made =
-        http::send(server.port(), "PUT", &format!("{}{path}", server.endpoint()), &headers, b"").unwrap();
-    assert_eq!(made.status, 200, "{}", made.text());
+    server.add_bucket(ACCESS_KEY_ID, SECRET_ACCESS_KEY, BUCKET).unwrap();
     server
 }
 
@@ -483,9 +467,7 @@ fn what_cannot_be_a_form_is_refused_with_its_reason() {
 
 #[test]
 fn the_prompt_says_what_may_be_uploaded() {
-    let mut home = Home::new().unwrap();
-    home.succeed(&["soft", "create", "demo"], "").unwrap();
-    home.set("KEYFOB_KEY", "soft:demo");
+    let home = Home::with_software_key().unwrap();
     home.succeed(&["aws", "add", ACCESS_KEY_ID], SECRET_ACCESS_KEY).unwrap();
     let mut keyfob: Command = home.keyfob().unwrap();
     keyfob.args([

@@ -4,11 +4,10 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
 
 use keyfob_tests::home::Home;
+use keyfob_tests::identity::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 use keyfob_tests::s3s::S3s;
 use ureq::Agent;
 
-const ACCESS_KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
-const SECRET_ACCESS_KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 const BUCKET: &str = "test-bucket";
 
 /// A server, and a software key with the identity that it knows.
@@ -21,9 +20,8 @@ struct Fixture {
 impl Fixture {
     fn new() -> Self {
         let server = S3s::start(ACCESS_KEY_ID, SECRET_ACCESS_KEY, BUCKET).unwrap();
-        let home = Home::new().unwrap();
-        home.succeed(&["soft", "create", "demo"], "").unwrap();
-        let add = ["--key", "soft:demo", "aws", "add", ACCESS_KEY_ID];
+        let home = Home::with_software_key().unwrap();
+        let add = ["aws", "add", ACCESS_KEY_ID];
         home.succeed(&add, SECRET_ACCESS_KEY).unwrap();
         let agent = Agent::config_builder().http_status_as_error(false).build().into();
         Self { server, home, agent }
@@ -38,7 +36,7 @@ impl Fixture {
     #[track_caller]
     fn presign_at(&self, key: &str, options: &[&str]) -> String {
         let object = format!("s3://{BUCKET}/{key}");
-        let fixed = ["--key", "soft:demo", "presign", &object, "--region", "eu-west-1"];
+        let fixed = ["presign", &object, "--region", "eu-west-1"];
         self.home.succeed(&[&fixed, options].concat(), "").unwrap().trim().to_owned()
     }
 
@@ -227,7 +225,7 @@ fn how_long_a_link_works_and_what_it_wants_is_said() {
     let at = ["--at", "2026-11-22T04:00:00Z", "--expires", "15m", "-X", "PUT", "--content-type", "a/b"];
     let endpoint = fixture.server.endpoint();
     let object = format!("s3://{BUCKET}/a");
-    let fixed = ["--key", "soft:demo", "presign", &object, "--endpoint", &endpoint];
+    let fixed = ["presign", &object, "--endpoint", &endpoint];
     let output = fixture.home.run(&[&fixed[..], &at].concat(), "").unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("It works until 2026-11-22 04:15:00 UTC."), "{said}");
@@ -390,7 +388,7 @@ fn what_cannot_be_signed_is_refused_with_its_reason() {
     let fixture = Fixture::new();
     #[track_caller]
     fn check(fixture: &Fixture, args: &[&str], code: &str, part: &str) {
-        let fixed = ["--json", "--key", "soft:demo", "presign", "--region", "eu-west-1"];
+        let fixed = ["--json", "presign", "--region", "eu-west-1"];
         let output = fixture.home.run(&[&fixed, args].concat(), "").unwrap();
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(output.stdout.is_empty());

@@ -11,21 +11,19 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use keyfob_tests::ceph::Ceph;
 use keyfob_tests::home::Home;
+use keyfob_tests::identity::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 use keyfob_tests::memory::mib;
 use keyfob_tests::moto::Moto;
 use keyfob_tests::s3s::S3s;
 use keyfob_tests::tls::{Stream, TlsServer};
 use keyfob_tests::{poll, tool};
 
-const ACCESS_KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
-const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 const BUCKET: &str = "test-bucket";
 
 /// A home with a software key that has this access key on it.
 fn home(access_key_id: &str, secret: &str) -> Home {
-    let home = Home::new().unwrap();
-    home.succeed(&["soft", "create", "demo"], "").unwrap();
-    home.succeed(&["--key", "soft:demo", "aws", "add", access_key_id], secret).unwrap();
+    let home = Home::with_software_key().unwrap();
+    home.succeed(&["aws", "add", access_key_id], secret).unwrap();
     home
 }
 
@@ -37,7 +35,10 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Self {
-        Self { server: S3s::start(ACCESS_KEY_ID, SECRET, BUCKET).unwrap(), home: home(ACCESS_KEY_ID, SECRET) }
+        Self {
+            server: S3s::start(ACCESS_KEY_ID, SECRET_ACCESS_KEY, BUCKET).unwrap(),
+            home: home(ACCESS_KEY_ID, SECRET_ACCESS_KEY),
+        }
     }
 
     fn url(&self, key: &str) -> String {
@@ -46,7 +47,7 @@ impl Fixture {
 
     /// `keyfob sign METHOD URL --service s3 …`.
     fn sign(&self, method: &str, url: &str, options: &[&str], input: &str) -> Output {
-        let fixed = ["--key", "soft:demo", "sign", method, url, "--service", "s3"];
+        let fixed = ["sign", method, url, "--service", "s3"];
         self.home.run(&[&fixed, options].concat(), input).unwrap()
     }
 
@@ -169,10 +170,10 @@ fn printed_commands_run() {
 
 #[test]
 fn a_request_is_signed_as_the_reference_has_it() {
-    let home = home(ACCESS_KEY_ID, SECRET);
+    let home = home(ACCESS_KEY_ID, SECRET_ACCESS_KEY);
     let url = "https://iam.amazonaws.com/?Action=ListUsers&Version=2010-05-08";
     let kind = "Content-Type: application/x-www-form-urlencoded; charset=utf-8";
-    let sign = ["--key", "soft:demo", "sign", "GET", url, "-H", kind, "--at", "2015-08-30T12:36:00Z"];
+    let sign = ["sign", "GET", url, "-H", kind, "--at", "2015-08-30T12:36:00Z"];
     // The example of the AWS General Reference.
     let secret = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
     let credentials = format!(r#"{{"AccessKeyId": "AKIDEXAMPLE", "SecretAccessKey": "{secret}"}}"#);
@@ -445,7 +446,7 @@ fn patient(length: usize) -> (String, Receiver<()>, Sender<()>) {
 #[test]
 fn long_bodies_take_little_memory_and_do_not_change_on_the_way() {
     const LEN: usize = 100_000_000;
-    let home = home(ACCESS_KEY_ID, SECRET);
+    let home = home(ACCESS_KEY_ID, SECRET_ACCESS_KEY);
     let path = home.path().join("body");
     // Its first and last bytes are all that is on the disk.
     let file = fs::File::create(&path).unwrap();
@@ -507,9 +508,8 @@ fn a_long_body_is_not_sent_to_who_refuses() {
 fn sts_and_iam_take_what_was_signed() {
     let moto = Moto::start(&[("alice", &["iam:ListUsers", "sts:*"])]).unwrap();
     let alice = &moto.users()[0];
-    let run = |home: &Home, options: &[&str]| {
-        home.run(&[&["--key", "soft:demo", "sign"], options, &["--send"]].concat(), "").unwrap()
-    };
+    let run =
+        |home: &Home, options: &[&str]| home.run(&[&["sign"], options, &["--send"]].concat(), "").unwrap();
     let right = home(&alice.access_key_id, &alice.secret_access_key);
     let url = moto.endpoint();
     let whoami = "Action=GetCallerIdentity&Version=2011-06-15";
@@ -545,11 +545,11 @@ fn sts_and_iam_take_what_was_signed() {
 #[test]
 fn ceph_takes_what_was_signed_by_key_and_session() {
     let server = Ceph::start().unwrap();
-    server.add_user("alice", ACCESS_KEY_ID, SECRET, "user-policy=*").unwrap();
-    let home = home(ACCESS_KEY_ID, SECRET);
+    server.add_user("alice", ACCESS_KEY_ID, SECRET_ACCESS_KEY, "user-policy=*").unwrap();
+    let home = home(ACCESS_KEY_ID, SECRET_ACCESS_KEY);
     let run = |method: &str, path: &str, options: &[&str]| {
         let url = format!("{}/{path}", server.endpoint());
-        let fixed = ["-q", "--key", "soft:demo", "sign", method, &url, "--region", "us-east-1"];
+        let fixed = ["-q", "sign", method, &url, "--region", "us-east-1"];
         home.run(&[&fixed, options, &["--send"]].concat(), "").unwrap()
     };
     let s3 = |method: &str, path: &str, options: &[&str]| {
@@ -682,11 +682,11 @@ fn what_is_typed_wrong_is_said_without_a_key() {
 
 #[test]
 fn secret_headers_come_from_a_file() {
-    let home = home(ACCESS_KEY_ID, SECRET);
+    let home = home(ACCESS_KEY_ID, SECRET_ACCESS_KEY);
     let name = "x-amz-server-side-encryption-customer-key";
     let headers = home.write("headers", &format!("{name}: c2VjcmV0\n\nX-Other: 1\r\n")).unwrap();
     let s3 = "https://bucket.s3.eu-west-1.amazonaws.com/key";
-    let sign = ["--key", "soft:demo", "sign", "GET", s3];
+    let sign = ["sign", "GET", s3];
     let output = home.run(&[&sign[..], &["-H", &format!("@{}", headers.display())]].concat(), "").unwrap();
     let printed = stdout(&output);
     assert!(printed.starts_with(&format!("{name}: c2VjcmV0\nX-Other: 1\n")), "{printed} {}", said(&output));

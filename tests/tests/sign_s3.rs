@@ -3,12 +3,11 @@
 use keyfob_core::sigv4::{
     AmzDate, CHUNK_END, ChunkedBody, Chunking, DateKey, Payload, Query, SignableRequest, Signer, Url,
 };
+use keyfob_tests::identity::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 use keyfob_tests::s3s::S3s;
 use sha2::{Digest as _, Sha256};
 use ureq::Agent;
 
-const ACCESS_KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
-const SECRET: &[u8] = b"wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 const BUCKET: &str = "test-bucket";
 const REGION: &str = "eu-west-1";
 const CHUNK: usize = 8192;
@@ -20,7 +19,7 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Self {
-        let server = S3s::start(ACCESS_KEY_ID, str::from_utf8(SECRET).unwrap(), BUCKET).unwrap();
+        let server = S3s::start(ACCESS_KEY_ID, SECRET_ACCESS_KEY, BUCKET).unwrap();
         let agent = Agent::config_builder().http_status_as_error(false).build().into();
         Self { server, agent }
     }
@@ -35,7 +34,7 @@ impl Fixture {
     ) -> (u16, String) {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
         let date = AmzDate::from_unix(now).unwrap();
-        let key_of_day = DateKey::from_secret(SECRET, date);
+        let key_of_day = DateKey::from_secret(SECRET_ACCESS_KEY.as_bytes(), date);
         let url = Url::parse(&format!("{}/{BUCKET}/{key}", self.server.endpoint())).unwrap();
         let request = SignableRequest {
             method: "PUT",
@@ -75,7 +74,8 @@ impl Fixture {
         let headers = shape.headers();
         let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         self.put(key, &headers, Payload::Chunked(chunking), |signed, date| {
-            let signing_key = DateKey::from_secret(SECRET, date).signing_key(REGION, "s3").unwrap();
+            let signing_key =
+                DateKey::from_secret(SECRET_ACCESS_KEY.as_bytes(), date).signing_key(REGION, "s3").unwrap();
             let mut encoder = shape.encoder(date, &signing_key, signed.signature());
             let mut out = Vec::new();
             for chunk in data.chunks(CHUNK) {

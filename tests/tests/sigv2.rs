@@ -8,22 +8,13 @@ use keyfob_core::sigv4::AmzDate;
 use keyfob_tests::ceph::Ceph;
 use keyfob_tests::home::Home;
 use keyfob_tests::http::{self, Answer};
+use keyfob_tests::identity::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 use keyfob_tests::pcscd::{Pcscd, YUBIKEY_READER};
 use keyfob_tests::{botocore, tool};
 use serde_json::{Value, json};
 use sha1::Sha1;
 
-const ACCESS_KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
-const SECRET_ACCESS_KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 const BUCKET: &str = "test-bucket";
-
-/// A home with a software key without secrets.
-fn home() -> Home {
-    let mut home = Home::new().unwrap();
-    home.succeed(&["soft", "create", "demo"], "").unwrap();
-    home.set("KEYFOB_KEY", "soft:demo");
-    home
-}
 
 #[track_caller]
 fn add(home: &Home, options: &[&str]) {
@@ -44,24 +35,22 @@ impl Fixture {
     fn new() -> Self {
         let server = Ceph::start().unwrap();
         server.add_user("alice", ACCESS_KEY_ID, SECRET_ACCESS_KEY, "").unwrap();
-        let home = home();
+        server.add_bucket(ACCESS_KEY_ID, SECRET_ACCESS_KEY, BUCKET).unwrap();
+        let home = Home::with_software_key().unwrap();
         add(&home, &["--signature", "v2", "--no-touch"]);
-        let fixture = Self { server, home };
-        fixture.put_signed("", None, b"");
-        fixture
+        Self { server, home }
     }
 
-    /// A PUT of the bucket, or of a sub-resource of it, signed in its headers.
+    /// A PUT of a sub-resource of the bucket, signed in its headers.
     #[track_caller]
-    fn put_signed(&self, key: &str, parameter: Option<&str>, body: &[u8]) {
-        let path = format!("/{BUCKET}{key}");
+    fn put_signed(&self, parameter: &str, body: &[u8]) {
+        let path = format!("/{BUCKET}");
         let date = AmzDate::from_unix(now()).unwrap().to_http_date();
-        let query: Vec<_> = parameter.map(|name| (name, None)).into_iter().collect();
         let request = S3Request {
             method: "PUT",
             bucket: "",
             path: &path,
-            query: &query,
+            query: &[(parameter, None)],
             headers: &[],
             session_token: None,
         };
@@ -69,8 +58,7 @@ impl Fixture {
         mac.update(request.string_to_sign(When::Date(&date)).unwrap().as_bytes());
         let authorization = sigv2::authorization(ACCESS_KEY_ID, &mac.finalize().into_bytes().into());
         let headers = [("date", date.as_str()), ("authorization", &authorization)];
-        let query = parameter.map(|name| format!("?{name}")).unwrap_or_default();
-        let url = format!("{}{path}{query}", self.server.endpoint());
+        let url = format!("{}{path}?{parameter}", self.server.endpoint());
         let answer = http::send(self.server.port(), "PUT", &url, &headers, body).unwrap();
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
@@ -161,7 +149,7 @@ fn a_gateway_takes_links_as_they_are_signed() {
 
     // Versions.
     let versioning = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
-    fixture.put_signed("", Some("versioning"), versioning.as_bytes());
+    fixture.put_signed("versioning", versioning.as_bytes());
     let put = fixture.presign("v", &["-X", "PUT"]);
     let versions = ["first", "second"].map(|content| {
         let answer = fixture.send("PUT", &put, &[], content.as_bytes());
@@ -239,7 +227,7 @@ fn a_link_is_refused_once_a_byte_is_changed_or_its_time_is_over() {
 #[test]
 fn botocore_makes_the_same_links() {
     const TIME: u64 = 1_795_320_000;
-    let home = home();
+    let home = Home::with_software_key().unwrap();
     add(&home, &["--signature", "v2", "--no-touch"]);
     let local = "http://127.0.0.1:9000";
     let get = |key: &str| json!({ "Bucket": BUCKET, "Key": key });
@@ -316,7 +304,7 @@ fn botocore_makes_the_same_links() {
 
 #[test]
 fn what_version_2_cannot_is_refused_with_its_reason() {
-    let home = home();
+    let home = Home::with_software_key().unwrap();
     add(&home, &["--signature", "v2", "--no-touch"]);
     #[track_caller]
     fn check(home: &Home, object: &str, options: &[&str], code: i32, part: &str) {
@@ -355,7 +343,7 @@ fn what_version_2_cannot_is_refused_with_its_reason() {
 
 #[test]
 fn a_secret_is_there_for_either_signature_or_both() {
-    let home = home();
+    let home = Home::with_software_key().unwrap();
     let v2 = ["presign", "s3://test-bucket/k", "--sigv2", "--endpoint", "http://127.0.0.1:9000"];
     let v4 = ["presign", "s3://test-bucket/k", "--region", "eu-west-1"];
     #[track_caller]
@@ -442,7 +430,7 @@ fn names_of_exile_are_read() {
     assert!(listed.contains("HmacV1") && listed.contains("SigV4") && listed.lines().count() == 2, "{listed}");
     assert_eq!(home.succeed(&["oath", "list"], "").unwrap(), "");
 
-    let soft = self::home();
+    let soft = Home::with_software_key().unwrap();
     add(&soft, &["--signature", "both", "--no-touch"]);
     let at = ["--at", "2026-11-22T04:00:00Z"];
     for link in [

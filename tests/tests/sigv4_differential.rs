@@ -18,6 +18,7 @@ use keyfob_core::s3::{
     Addressing, Endpoint, EndpointError, EndpointKind, ParsedPresign, PresignRequest, Target, Variant,
 };
 use keyfob_core::sigv4::{AmzDate, DateKey};
+use keyfob_tests::identity::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 use serde::{Deserialize, Serialize};
 
 const REQUESTS: usize = 4000;
@@ -402,9 +403,6 @@ impl Form {
             || self.name.ends_with(".mrap")
     }
 }
-
-const ACCESS_KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
-const SECRET_ACCESS_KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
 /// Every endpoint, with everything that can be wished for at it.
 fn places() -> Vec<Form> {

@@ -10,9 +10,7 @@ const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 
 /// A home whose key is touched after half a second.
 fn home() -> Home {
-    let mut home = Home::new().unwrap();
-    home.succeed(&["soft", "create", "demo"], "").unwrap();
-    home.set("KEYFOB_KEY", "soft:demo");
+    let mut home = Home::with_software_key().unwrap();
     home.set("KEYFOB_SOFT_TOUCH", "500");
     home.succeed(&["oath", "add", "AWS:alice", "--touch"], SECRET).unwrap();
     home.succeed(&["oath", "add", "plain"], SECRET).unwrap();

@@ -74,9 +74,7 @@ fn watch(home: &Home, args: &[&str], steps: &Value) -> Value {
 }
 
 fn home() -> Home {
-    let mut home = Home::new().unwrap();
-    home.succeed(&["soft", "create", "demo"], "").unwrap();
-    home.set("KEYFOB_KEY", "soft:demo");
+    let mut home = Home::with_software_key().unwrap();
     home.set("KEYFOB_SOFT_TOUCH", "700");
     home.succeed(&["oath", "add", "AWS:alice"], SECRET).unwrap();
     home.succeed(&["oath", "add", "Touchy", "--touch"], SECRET).unwrap();

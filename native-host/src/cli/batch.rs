@@ -695,12 +695,14 @@ fn told_to_stop() -> Arc<AtomicBool> {
     stop
 }
 
-/// A bit for each signal that whoever started this wants ignored (`nohup`): proc_pid_status(5). Elsewhere nobody says.
+/// A bit for each signal that whoever started this wants ignored (`nohup`): proc_pid_status(5). Elsewhere nobody says, and a hangup
+/// is left as it is.
 #[cfg(unix)]
-pub(super) fn ignored_signals() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+fn ignored_signals() -> u64 {
+    let hangup = 1 << (signal_hook::consts::SIGHUP - 1);
+    let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return hangup };
     let bits = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    bits.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).unwrap_or(0)
+    bits.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).unwrap_or(hangup)
 }
 
 /// What is said meanwhile.

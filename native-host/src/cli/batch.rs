@@ -698,7 +698,7 @@ fn told_to_stop() -> Arc<AtomicBool> {
 /// A bit for each signal that whoever started this wants ignored (`nohup`): proc_pid_status(5). Elsewhere nobody says, and a hangup
 /// is left as it is.
 #[cfg(unix)]
-fn ignored_signals() -> u64 {
+pub(super) fn ignored_signals() -> u64 {
     let hangup = 1 << (signal_hook::consts::SIGHUP - 1);
     let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return hangup };
     let bits = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

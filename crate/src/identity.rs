@@ -29,10 +29,7 @@ const MAX_SECRET: usize = 128;
 #[non_exhaustive]
 pub enum IdentityError {
     /// Not an access key id.
-    #[error(
-        "{0:?} is no access key id: 16 to 40 capital letters and digits, such as AKIAIOSFODNN7EXAMPLE, or another \
-         server's, of 3 to 51 letters, digits, `-`, `_` and `.`"
-    )]
+    #[error("{0:?} is no access key id: {rule}", rule = rule(.0))]
     AccessKeyId(String),
     /// Temporary credentials are not worth a slot, and useless without their token.
     #[error("{0} belongs to temporary credentials: put a long-term access key (AKIA…) on the key")]
@@ -59,9 +56,7 @@ impl IdentityName {
     /// [`IdentityError::AccessKeyId`], [`IdentityError::Temporary`].
     pub fn new(access_key_id: &str, signature: SignatureVersion) -> Result<Self, IdentityError> {
         let all = |fits: fn(u8) -> bool| access_key_id.bytes().all(fits);
-        let of_iam = access_key_id
-            .get(..4)
-            .is_some_and(|start| ["AKIA", "ASIA"].iter().any(|own| start.eq_ignore_ascii_case(own)));
+        let of_iam = is_of_iam(access_key_id);
         let len = access_key_id.len();
         let is_id = if of_iam {
             IAM_LEN.contains(&len) && all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
@@ -140,6 +135,20 @@ impl IdentityName {
         let key = Zeroizing::new([prefix, secret].concat());
         Ok(Put::totp(self.id()?, algorithm, DigitCount::SIX, &key, touch))
     }
+}
+
+/// What an access key id that begins so must be like.
+fn rule(id: &str) -> &'static str {
+    if is_of_iam(id) {
+        "16 to 40 capital letters and digits, such as AKIAIOSFODNN7EXAMPLE"
+    } else {
+        "AWS's are such as AKIAIOSFODNN7EXAMPLE, and other servers' have 3 to 51 letters, digits, `-`, `_` and `.`"
+    }
+}
+
+/// Whether it is meant as one of IAM's.
+fn is_of_iam(id: &str) -> bool {
+    id.get(..4).is_some_and(|start| ["AKIA", "ASIA"].iter().any(|own| start.eq_ignore_ascii_case(own)))
 }
 
 fn suffix(signature: SignatureVersion) -> &'static str {

@@ -40,6 +40,9 @@ use crate::cli::time;
 /// The environment variable that names the key, before the file's `key`.
 pub const KEY_ENV: &str = "KEYFOB_KEY";
 
+/// Longest time for which a signing key is kept, in seconds.
+const MAX_KEEP: u64 = 86_400;
+
 /// More than any configuration file has, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
@@ -225,7 +228,18 @@ impl Config {
             keys: file.keys.into_iter().map(|(name, id)| (name, id.into_inner())).collect(),
             agent: file.agent.enabled.unwrap_or(true),
             agent_idle: file.agent.idle.map(seconds).transpose()?,
-            signing_keep: file.signing.keep.map(seconds).transpose()?,
+            signing_keep: match file.signing.keep {
+                None => None,
+                Some(keep) => {
+                    let start = keep.span().start;
+                    let keep = seconds(keep)?;
+                    if keep > MAX_KEEP {
+                        let message = "`keep` is more than a day: a signing key is good for one UTC day, give 24h or less";
+                        return Err(invalid(start, message.to_owned()));
+                    }
+                    Some(keep)
+                }
+            },
             browser: BrowserConfig {
                 allow_accounts: file.browser.allow_accounts,
                 allow_endpoints: allow_endpoints.collect::<Result<_, _>>()?,
@@ -316,6 +330,9 @@ mod tests {
             ..Config::default()
         };
         check("", Ok(Config::default()));
+        check("[signing]\nkeep = \"24h\"", Ok(Config { signing_keep: Some(86_400), ..Config::default() }));
+        check("[signing]\nkeep = \"25h\"", Err("c.toml:2: `keep` is more than a day"));
+        check("[signing]\nkeep = \"x\"", Err("c.toml:2: "));
         check("key = \"soft:demo\"", Ok(Config { key: Some("soft:demo".into()), ..Config::default() }));
         check(
             "[browser]\nallow_accounts = [\"GitHub:me\"]\nallow_endpoints = [\"HTTP://127.0.0.1:9000/\"]",

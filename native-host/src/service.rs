@@ -790,7 +790,18 @@ impl Service {
         let now = self.now(None);
         let id = identity.id()?;
         self.open(choice, true, |key| {
-            let replaced = may_write(key, &id, Kind::Totp, overwrite)?;
+            let replaced = may_write(key, &id, Kind::Totp, overwrite).map_err(|Refusal(error)| {
+                if error.code != ErrorCode::Exists {
+                    return Refusal(error);
+                }
+                let signature = match identity.signature() {
+                    SignatureVersion::HmacV1 => "Signature Version 2",
+                    _ => "SigV4",
+                };
+                let id = shown(identity.access_key_id());
+                let text = format!("the secret of {id} for {signature} is on the key already");
+                failure(ErrorCode::Exists, text, "replace it with --force").into()
+            })?;
             put(key, instruction, replaced)?;
             if touch {
                 check_touch(key, &id, replaced, now)?;

@@ -283,7 +283,12 @@ impl Shared {
 
 fn fail(request: &Request, replies: &Replies) {
     let text = "the agent ended before it answered";
-    let hint = "ask again; whether it was done, `keyfob oath list` shows";
+    // What only reads may be asked again in any case.
+    let hint = if is_shared(&request.op) {
+        "ask again"
+    } else {
+        "ask again; whether it was done, `keyfob oath list` shows"
+    };
     replies(Reply::Failed { id: request.id.clone(), error: failure(ErrorCode::Internal, text, hint) });
 }
 

@@ -256,7 +256,10 @@ fn presign_more(request: &ParsedPresign) -> Vec<String> {
 /// What a request asks for, outside its method and path: its action, its headers, its body.
 fn asks(request: &ParsedRequest, body: Option<&Password>) -> Result<Vec<String>, Refusal> {
     let mut asks = Vec::new();
-    let body = body.map(|Password(body)| body.as_str());
+    // Of a body that is not signed, or chunk by chunk, it says nothing what was sent along.
+    let is_hashed =
+        request.payload_hash() != UNSIGNED_PAYLOAD && !request.payload_hash().starts_with("STREAMING-");
+    let body = body.filter(|_| is_hashed).map(|Password(body)| body.as_str());
     if let Some(body) = body {
         let hash: String = Sha256::digest(body.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
         if !bool::from(hash.as_bytes().ct_eq(request.payload_hash().as_bytes())) {
@@ -607,6 +610,29 @@ mod tests {
         );
     }
 
+    /// A body that is sent along, and not signed.
+    fn unsigned_op(body: &str) -> Op {
+        use keyfob_core::sigv4::{Payload, Query, SignableRequest, Signer};
+        let date = AmzDate::from_unix(1_369_353_600).unwrap();
+        let scope = Scope::new(&date, "us-east-1", "iam").unwrap();
+        let request = SignableRequest {
+            method: "PUT",
+            host: "iam.amazonaws.com",
+            path: "/",
+            query: Query::Sent(""),
+            headers: &[("content-type", "application/x-www-form-urlencoded")],
+            payload: Payload::Unsigned,
+        };
+        let prepared = Signer::new("AKIA", None, "iam").prepare(&request, &date, &scope).unwrap();
+        Op::Sign {
+            access_key_id: "AKIA".to_owned(),
+            region: "us-east-1".to_owned(),
+            service: "iam".to_owned(),
+            canonical_request: Password(prepared.canonical_request().to_owned()),
+            body: Some(Password(body.to_owned())),
+        }
+    }
+
     #[test]
     fn an_action_is_shown_or_not_signed() {
         /// What is said of a request with that query and those headers, and of a body that may be sent along.
@@ -648,6 +674,8 @@ mod tests {
         }
         let form = [("content-type", "application/x-www-form-urlencoded")];
         let body = "Action=CreateAccessKey&UserName=admin";
+        let unsigned = describe(&unsigned_op(body), 1_369_353_600).unwrap();
+        assert!(unsigned.ends_with("(iam in us-east-1), with whatever body"), "{unsigned}");
         check("", &form, body, true, Ok(", Action=CreateAccessKey"));
         check("", &form, body, false, Ok(", with a body that is not shown"));
         check(

@@ -154,8 +154,11 @@ impl Service {
     ) -> Result<Vec<KeyBytes>, Refusal> {
         let access_key_id = identity.access_key_id();
         // What a browser asks for is what its person was shown, each time.
-        let keep =
-            client.config.signing_keep.filter(|_| !client.caller.is_browser()).map(Duration::from_secs);
+        let keep = client.config.signing_keep.filter(|keep| *keep > 0 && !client.caller.is_browser());
+        // After its day it signs nothing any more.
+        let (day, second) = (86_400, self.now(None));
+        let left = if date.unix() / day == second / day { day - second % day } else { day };
+        let keep = keep.map(|keep| Duration::from_secs(keep.min(left)));
         let declared: Vec<Scope> = scopes
             .iter()
             .map(|(region, service)| Scope::new(date, region, service).map_err(invalid))

@@ -20,6 +20,7 @@ mod presign;
 mod presign_post;
 mod sign;
 pub(crate) mod time;
+mod upload;
 mod watch;
 mod whoami;
 

@@ -11,6 +11,7 @@ use serde_json::json;
 use super::args::Global;
 use super::client::Client;
 use super::output;
+use super::upload::{self, given};
 use super::{batch, credentials, place, time};
 use crate::check;
 use crate::error::failure;
@@ -65,30 +66,6 @@ pub(super) struct Options {
     /// Header that the request will carry, such as content-type=text/plain
     #[arg(long, value_name = "NAME=VALUE", action = ArgAction::Append)]
     pub(super) header: Vec<String>,
-    /// Type of what is uploaded: text/plain
-    #[arg(long, value_name = "TYPE", help_heading = UPLOAD)]
-    pub(super) content_type: Option<String>,
-    /// Its exact length in bytes
-    #[arg(long, value_name = "BYTES", help_heading = UPLOAD)]
-    pub(super) content_length: Option<u64>,
-    /// Its checksum: sha256=BASE64; also sha1, crc32, crc32c and crc64nvme
-    #[arg(long, value_name = "ALGORITHM=BASE64", help_heading = UPLOAD)]
-    pub(super) checksum: Option<String>,
-    /// Who may read it: private, public-read, bucket-owner-full-control, …
-    #[arg(long, value_name = "ACL", help_heading = UPLOAD)]
-    pub(super) acl: Option<String>,
-    /// Tag of the object; more than once for several
-    #[arg(long, value_name = "NAME=VALUE", action = ArgAction::Append, help_heading = UPLOAD)]
-    pub(super) tag: Vec<String>,
-    /// Storage class: STANDARD_IA, GLACIER, …
-    #[arg(long, value_name = "CLASS", help_heading = UPLOAD)]
-    pub(super) storage_class: Option<String>,
-    /// How S3 encrypts it: AES256, aws:kms or aws:kms:dsse
-    #[arg(long, value_name = "ALGORITHM", help_heading = UPLOAD)]
-    pub(super) sse: Option<String>,
-    /// Key of KMS with which it does
-    #[arg(long, value_name = "KEY", help_heading = UPLOAD)]
-    pub(super) sse_kms_key_id: Option<String>,
     /// Sign by Signature Version 2 (HMAC-SHA1), for servers other than AWS that want it; the secret must be on the key for it
     /// (`aws add --signature v2`)
     #[arg(long)]
@@ -99,6 +76,24 @@ pub(super) struct Options {
     /// Sign as of another time than now, for a reproducible link: RFC 3339 or Unix seconds
     #[arg(long, value_name = "TIME", value_parser = time::parse)]
     pub(super) at: Option<u64>,
+    // From here on all is under this heading.
+    #[command(flatten, next_help_heading = UPLOAD)]
+    pub(super) upload: upload::Options,
+    /// Its exact length in bytes
+    #[arg(long, value_name = "BYTES")]
+    pub(super) content_length: Option<u64>,
+    /// Its checksum: sha256=BASE64; also sha1, crc32, crc32c and crc64nvme
+    #[arg(long, value_name = "ALGORITHM=BASE64")]
+    pub(super) checksum: Option<String>,
+    /// Storage class: STANDARD_IA, GLACIER, …
+    #[arg(long, value_name = "CLASS")]
+    pub(super) storage_class: Option<String>,
+    /// How S3 encrypts it: AES256, aws:kms or aws:kms:dsse
+    #[arg(long, value_name = "ALGORITHM")]
+    pub(super) sse: Option<String>,
+    /// Key of KMS with which it does
+    #[arg(long, value_name = "KEY")]
+    pub(super) sse_kms_key_id: Option<String>,
 }
 
 const UPLOAD: &str = "What is uploaded";
@@ -262,9 +257,14 @@ pub(super) fn pair(text: &str) -> Result<(String, String), Failure> {
     }
 }
 
+/// The same of several.
+pub(super) fn pairs(texts: &[String]) -> Result<Vec<(String, String)>, Failure> {
+    texts.iter().map(|text| pair(text)).collect()
+}
+
 /// The parameters but the version's and the signature's own. `prefix` is what a list is to begin with.
 pub(super) fn query(args: &Options, prefix: &str) -> Result<Vec<(String, String)>, Failure> {
-    let mut query = args.query.iter().map(|text| pair(text)).collect::<Result<Vec<_>, _>>()?;
+    let mut query = pairs(&args.query)?;
     for text in &args.response {
         let (name, value) = pair(text)?;
         query.push((format!("response-{}", name.to_ascii_lowercase()), value));
@@ -294,7 +294,7 @@ pub(super) fn refuse_secrets(given: &[(String, String)]) -> Result<(), Failure> 
 
 /// The headers but Host.
 pub(super) fn headers(args: &Options) -> Result<Vec<(String, String)>, Failure> {
-    let mut headers = args.header.iter().map(|text| pair(text)).collect::<Result<Vec<_>, _>>()?;
+    let mut headers = pairs(&args.header)?;
     refuse_secrets(&headers)?;
     if let Some(checksum) = &args.checksum {
         let (algorithm, value) = pair(checksum)?;
@@ -305,19 +305,17 @@ pub(super) fn headers(args: &Options) -> Result<Vec<(String, String)>, Failure> 
         }
         headers.push((format!("x-amz-checksum-{algorithm}"), value));
     }
-    if !args.tag.is_empty() {
-        let tags = args.tag.iter().map(|tag| pair(tag)).collect::<Result<Vec<_>, _>>()?;
+    if let Some(tags) = args.upload.tags()? {
         headers.push(("x-amz-tagging".to_owned(), s3::tagging(&tags)));
     }
     let length = args.content_length.map(|length| length.to_string());
-    let more = [
-        ("content-type", &args.content_type),
+    headers.extend(given([
+        ("content-type", &args.upload.content_type),
         ("content-length", &length),
-        ("x-amz-acl", &args.acl),
+        ("x-amz-acl", &args.upload.acl),
         ("x-amz-storage-class", &args.storage_class),
         ("x-amz-server-side-encryption", &args.sse),
         ("x-amz-server-side-encryption-aws-kms-key-id", &args.sse_kms_key_id),
-    ];
-    headers.extend(more.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?))));
+    ]));
     Ok(headers)
 }

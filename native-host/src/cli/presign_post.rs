@@ -11,7 +11,8 @@ use serde_json::json;
 
 use super::args::Global;
 use super::client::Client;
-use super::presign::{invalid, pair, refuse_secrets, spelled};
+use super::presign::{invalid, pairs, refuse_secrets, spelled};
+use super::upload::{self, given};
 use super::{complete, credentials, output, place, time};
 use crate::error::failure;
 use crate::service;
@@ -19,6 +20,7 @@ use crate::signing::V2;
 
 /// A form, as it is typed.
 #[derive(Debug, Args)]
+#[command(mut_arg("content_type", |arg| arg.help("Its type: text/plain")))]
 pub(super) struct Options {
     /// s3://BUCKET/KEY: where the upload goes. With --prefix what its key begins with, which may be nothing
     pub(super) url: String,
@@ -32,33 +34,6 @@ pub(super) struct Options {
     pub(super) place: place::Options,
     #[command(flatten)]
     pub(super) signer: credentials::Options,
-    /// Least length of the file in bytes
-    #[arg(long, value_name = "BYTES", help_heading = UPLOAD)]
-    pub(super) min_bytes: Option<u64>,
-    /// Greatest length of the file in bytes
-    #[arg(long, value_name = "BYTES", help_heading = UPLOAD)]
-    pub(super) max_bytes: Option<u64>,
-    /// Its type: text/plain
-    #[arg(long, value_name = "TYPE", help_heading = UPLOAD)]
-    pub(super) content_type: Option<String>,
-    /// Who may read it: private, public-read, bucket-owner-full-control, …
-    #[arg(long, value_name = "ACL", help_heading = UPLOAD)]
-    pub(super) acl: Option<String>,
-    /// Tag of the object; more than once for several
-    #[arg(long, value_name = "NAME=VALUE", action = ArgAction::Append, help_heading = UPLOAD)]
-    pub(super) tag: Vec<String>,
-    /// Another field, with its one value: Cache-Control=no-store, x-amz-meta-who=me
-    #[arg(long, value_name = "NAME=VALUE", action = ArgAction::Append, help_heading = UPLOAD)]
-    pub(super) field: Vec<String>,
-    /// A field that whoever uploads chooses, and that begins so: Content-Type=image/, or x-amz-meta-note= for anything
-    #[arg(long, value_name = "NAME=BEGINNING", action = ArgAction::Append, help_heading = UPLOAD)]
-    pub(super) starts_with: Vec<String>,
-    /// Page that the browser goes to afterwards
-    #[arg(long, value_name = "URL", conflicts_with = "status", help_heading = UPLOAD)]
-    pub(super) redirect: Option<String>,
-    /// Status of the answer to an upload; 204 without it. 201 has a document with the object's place
-    #[arg(long, value_parser = ["200", "201", "204"], help_heading = UPLOAD)]
-    pub(super) status: Option<String>,
     /// What is printed
     #[arg(long, value_enum, default_value_t = Format::Html)]
     pub(super) format: Format,
@@ -72,6 +47,27 @@ pub(super) struct Options {
     /// Sign as of another time than now, for a reproducible form: RFC 3339 or Unix seconds
     #[arg(long, value_name = "TIME", value_parser = time::parse)]
     pub(super) at: Option<u64>,
+    /// Least length of the file in bytes
+    #[arg(long, value_name = "BYTES", help_heading = UPLOAD)]
+    pub(super) min_bytes: Option<u64>,
+    /// Greatest length of the file in bytes
+    #[arg(long, value_name = "BYTES", help_heading = UPLOAD)]
+    pub(super) max_bytes: Option<u64>,
+    // From here on all is under this heading.
+    #[command(flatten, next_help_heading = UPLOAD)]
+    pub(super) upload: upload::Options,
+    /// Another field, with its one value: Cache-Control=no-store, x-amz-meta-who=me
+    #[arg(long, value_name = "NAME=VALUE", action = ArgAction::Append)]
+    pub(super) field: Vec<String>,
+    /// A field that whoever uploads chooses, and that begins so: Content-Type=image/, or x-amz-meta-note= for anything
+    #[arg(long, value_name = "NAME=BEGINNING", action = ArgAction::Append)]
+    pub(super) starts_with: Vec<String>,
+    /// Page that the browser goes to afterwards
+    #[arg(long, value_name = "URL", conflicts_with = "status")]
+    pub(super) redirect: Option<String>,
+    /// Status of the answer to an upload; 204 without it. 201 has a document with the object's place
+    #[arg(long, value_parser = ["200", "201", "204"])]
+    pub(super) status: Option<String>,
 }
 
 const UPLOAD: &str = "What may be uploaded";
@@ -107,7 +103,7 @@ pub(super) fn run(global: &Global, args: &Options) -> Result<(), Failure> {
     }
     let fields = fields(args)?;
     let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let open = args.starts_with.iter().map(|text| pair(text)).collect::<Result<Vec<_>, _>>()?;
+    let open = pairs(&args.starts_with)?;
     refuse_secrets(&open)?;
     let mut conditions: Vec<_> =
         open.iter().map(|(name, beginning)| Condition::StartsWith(name, beginning)).collect();
@@ -200,23 +196,21 @@ fn refused(error: &PostPolicyError) -> Failure {
 
 /// The fields that have one value.
 fn fields(args: &Options) -> Result<Vec<(String, String)>, Failure> {
-    let mut fields = args.field.iter().map(|text| pair(text)).collect::<Result<Vec<_>, _>>()?;
+    let mut fields = pairs(&args.field)?;
     refuse_secrets(&fields)?;
-    if !args.tag.is_empty() {
-        let tags = args.tag.iter().map(|tag| pair(tag)).collect::<Result<Vec<_>, _>>()?;
+    if let Some(tags) = args.upload.tags()? {
         fields.push(("tagging".to_owned(), tagging(&tags)));
     }
     if let Some(url) = &args.redirect {
         Url::parse(url)
             .map_err(|error| invalid(&format!("--redirect: {error}"), "give a whole URL, https://…"))?;
     }
-    let more = [
-        ("Content-Type", &args.content_type),
-        ("acl", &args.acl),
+    fields.extend(given([
+        ("Content-Type", &args.upload.content_type),
+        ("acl", &args.upload.acl),
         ("success_action_redirect", &args.redirect),
         ("success_action_status", &args.status),
-    ];
-    fields.extend(more.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?))));
+    ]));
     Ok(fields)
 }
 

@@ -19,17 +19,14 @@ use aws_sigv4::http_request::{
 use aws_smithy_runtime_api::client::identity::Identity;
 use keyfob_core::message::Scheme;
 use keyfob_core::s3::{Endpoint, ParsedPresign, PresignRequest, Presigner};
-use keyfob_core::sigv4::{AmzDate, DateKey, string_to_sign};
+use keyfob_core::sigv4::{AmzDate, DateKey, SigningKey, string_to_sign};
+use keyfob_tests::identity::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 use keyfob_tests::random::Random;
-use measure::{Aim, Case, botocore, measure, pin, print_aims};
+use measure::{Aim, BATCH, Case, REGION, ROUNDS, TIME, botocore, measure, pin, print_aims};
 use rusty_s3::S3Action as _;
 
-const ACCESS_KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
-const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
-const REGION: &str = "us-east-1";
 const BUCKET: &str = "examplebucket";
 const KEY: &str = "photos/2006/February/sample.jpg";
-const TIME: u64 = 1_369_353_600;
 const EXPIRES: u64 = 86_400;
 
 /// As long as those of STS are, in base64 as they are.
@@ -38,9 +35,6 @@ static SESSION_TOKEN: LazyLock<String> = LazyLock::new(|| {
     let mut random = Random::new(1);
     (0..930).filter_map(|_| random.of(&alphabet).copied()).chain(['=', '=']).collect()
 });
-
-const BATCH: u32 = 32;
-const ROUNDS: usize = 3000;
 
 fn main() {
     pin();
@@ -59,13 +53,13 @@ fn main() {
         query: &[],
         headers: &[],
     };
-    let date_key = DateKey::from_secret(SECRET.as_bytes(), date);
+    let date_key = DateKey::from_secret(SECRET_ACCESS_KEY.as_bytes(), date);
     let key = date_key.signing_key(REGION, "s3").expect("a scope");
     let canonical_request = request.canonical_request().expect("a request");
     let to_sign = string_to_sign(&date, key.scope(), canonical_request.as_bytes());
 
     let base_url = format!("https://{BUCKET}.s3.{REGION}.amazonaws.com/{KEY}");
-    let identity: Identity = Credentials::new(ACCESS_KEY_ID, SECRET, None, None, "bench").into();
+    let identity: Identity = Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "bench").into();
     let timestamp = jiff::Timestamp::from_second(TIME as i64).expect("a time");
     let rusty_bucket = rusty_s3::Bucket::new(
         format!("https://s3.{REGION}.amazonaws.com").parse().expect("a URL"),
@@ -74,7 +68,7 @@ fn main() {
         REGION,
     )
     .expect("a bucket");
-    let rusty_credentials = rusty_s3::Credentials::new(ACCESS_KEY_ID, SECRET);
+    let rusty_credentials = rusty_s3::Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY);
 
     let by_aws = || aws_sigv4_presign(&base_url, &identity);
     let by_rusty = || {
@@ -87,40 +81,27 @@ fn main() {
         assert_eq!(signature(&other), signature(&link), "{peer} signs something else: {other}");
     }
 
-    let (mut link_of, mut link_of_batch) = (Vec::new(), Vec::new());
-    let presigner = Presigner::new(&request, &key).expect("links");
-    let get = measure(
-        vec![
-            Case::floor(&[canonical_request.as_bytes()], to_sign.as_bytes()),
-            Case::new("keyfob, signing key at hand", || black_box(&request).presign(&key).expect("a link")),
-            Case::new("keyfob, signing key and buffer at hand", || {
-                link_of.clear();
-                black_box(&request).presign_into(&key, &mut link_of).expect("a link");
-            }),
-            Case::new("keyfob, in a batch", || {
-                link_of_batch.clear();
-                presigner.presign_into(black_box(KEY), &mut link_of_batch).expect("a link");
-            }),
-            Case::new("keyfob, from the date key", || {
-                let key = black_box(&date_key).signing_key(REGION, "s3").expect("a scope");
-                black_box(&request).presign(&key).expect("a link")
-            }),
-            Case::new("keyfob, from the secret", || {
-                let date = AmzDate::from_unix(black_box(TIME)).expect("a time");
-                let date_key = DateKey::from_secret(black_box(SECRET.as_bytes()), date);
-                let key = date_key.signing_key(REGION, "s3").expect("a scope");
-                black_box(&request).presign(&key).expect("a link")
-            }),
-            Case::new("keyfob, host's reading of a front end's request", || {
-                let parsed = ParsedPresign::parse(black_box(&canonical_request)).expect("a request");
-                parsed.sign(&key, Scheme::Https).expect("a link")
-            }),
-            Case::new("rusty-s3, from the secret", by_rusty),
-            Case::new("aws-sigv4, from the secret", by_aws),
-        ],
-        BATCH,
-        ROUNDS,
-    );
+    let messages = [canonical_request.as_bytes()];
+    let mut cases = with_the_key_at_hand(&request, &key, &messages, to_sign.as_bytes());
+    cases.extend([
+        Case::new("keyfob, from the date key", || {
+            let key = black_box(&date_key).signing_key(REGION, "s3").expect("a scope");
+            black_box(&request).presign(&key).expect("a link")
+        }),
+        Case::new("keyfob, from the secret", || {
+            let date = AmzDate::from_unix(black_box(TIME)).expect("a time");
+            let date_key = DateKey::from_secret(black_box(SECRET_ACCESS_KEY.as_bytes()), date);
+            let key = date_key.signing_key(REGION, "s3").expect("a scope");
+            black_box(&request).presign(&key).expect("a link")
+        }),
+        Case::new("keyfob, host's reading of a front end's request", || {
+            let parsed = ParsedPresign::parse(black_box(&canonical_request)).expect("a request");
+            parsed.sign(&key, Scheme::Https).expect("a link")
+        }),
+        Case::new("rusty-s3, from the secret", by_rusty),
+        Case::new("aws-sigv4, from the secret", by_aws),
+    ]);
+    let get = measure(cases, BATCH, ROUNDS);
 
     // All that a link can have.
     let with_all = PresignRequest {
@@ -147,24 +128,9 @@ fn main() {
     };
     let all_canonical = with_all.canonical_request().expect("a request");
     let all_to_sign = string_to_sign(&date, key.scope(), all_canonical.as_bytes());
-    let (mut link_of, mut link_of_batch) = (Vec::new(), Vec::new());
-    let presigner = Presigner::new(&with_all, &key).expect("links");
-    let all = measure(
-        vec![
-            Case::floor(&[all_canonical.as_bytes()], all_to_sign.as_bytes()),
-            Case::new("keyfob, signing key at hand", || black_box(&with_all).presign(&key).expect("a link")),
-            Case::new("keyfob, signing key and buffer at hand", || {
-                link_of.clear();
-                black_box(&with_all).presign_into(&key, &mut link_of).expect("a link");
-            }),
-            Case::new("keyfob, in a batch", || {
-                link_of_batch.clear();
-                presigner.presign_into(black_box(KEY), &mut link_of_batch).expect("a link");
-            }),
-        ],
-        BATCH,
-        ROUNDS,
-    );
+    let all_messages = [all_canonical.as_bytes()];
+    let cases = with_the_key_at_hand(&with_all, &key, &all_messages, all_to_sign.as_bytes());
+    let all = measure(cases, BATCH, ROUNDS);
 
     let bytes = |text: &str| format!("({} bytes of canonical request)", text.len());
     let rows = get.print(&format!("Presigning an S3 GET {}", bytes(&canonical_request)));
@@ -188,6 +154,29 @@ fn main() {
             "bench": "presign", "cases": rows, "all_options": all_rows, "ratios": ratios, "botocore_us": botocore,
         })
     );
+}
+
+/// The floor of a request, and every way to sign it but those that derive the key.
+fn with_the_key_at_hand<'a>(
+    request: &'a PresignRequest<'a>,
+    key: &'a SigningKey,
+    messages: &'a [&'a [u8]],
+    to_sign: &'a [u8],
+) -> Vec<Case<'a>> {
+    let (mut link_of, mut link_of_batch) = (Vec::new(), Vec::new());
+    let presigner = Presigner::new(request, key).expect("links");
+    vec![
+        Case::floor(messages, to_sign),
+        Case::new("keyfob, signing key at hand", move || black_box(request).presign(key).expect("a link")),
+        Case::new("keyfob, signing key and buffer at hand", move || {
+            link_of.clear();
+            black_box(request).presign_into(key, &mut link_of).expect("a link");
+        }),
+        Case::new("keyfob, in a batch", move || {
+            link_of_batch.clear();
+            presigner.presign_into(black_box(KEY), &mut link_of_batch).expect("a link");
+        }),
+    ]
 }
 
 fn aws_sigv4_presign(url: &str, identity: &Identity) -> String {

@@ -21,17 +21,12 @@ use aws_sigv4::http_request::{
 };
 use aws_smithy_runtime_api::client::identity::Identity;
 use keyfob_core::sigv4::{AmzDate, DateKey, Payload, Query, Settings, SignableRequest, Signer};
-use measure::{Aim, Case, FLOOR_FROM_SECRET, Measured, botocore, measure, pin, print_aims};
+use keyfob_tests::identity::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
+use measure::{
+    Aim, BATCH, Case, FLOOR_FROM_SECRET, Measured, REGION, ROUNDS, TIME, botocore, measure, pin, print_aims,
+};
 use ring::digest;
 use serde_json::json;
-
-const ACCESS_KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
-const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
-const REGION: &str = "us-east-1";
-const TIME: u64 = 1_369_353_600;
-
-const BATCH: u32 = 32;
-const ROUNDS: usize = 3000;
 
 /// A request, and what service it is for.
 struct Subject {
@@ -122,7 +117,7 @@ fn main() {
         "service": POST.service, "region": REGION, "method": POST.method,
         "url": format!("https://{}{}", POST.host, POST.path), "headers": POST.headers,
         "body": "x".repeat(1024), "payload": "signed",
-        "access_key_id": ACCESS_KEY_ID, "secret_access_key": SECRET, "session_token": null, "time": TIME,
+        "access_key_id": ACCESS_KEY_ID, "secret_access_key": SECRET_ACCESS_KEY, "session_token": null, "time": TIME,
     }]);
     let botocore = botocore("botocore_sign.py", &question.to_string());
     println!("{}", json!({ "bench": "sign", "cases": rows, "ratios": ratios, "botocore_us": botocore }));
@@ -142,13 +137,13 @@ fn signing(subject: &Subject, body: &[u8]) -> Measured {
     };
     let signer = Signer::new(ACCESS_KEY_ID, None, subject.service);
     let at = || AmzDate::from_unix(black_box(TIME)).expect("a time");
-    let date_key = DateKey::from_secret(SECRET.as_bytes(), at());
+    let date_key = DateKey::from_secret(SECRET_ACCESS_KEY.as_bytes(), at());
     let key = date_key.signing_key(REGION, subject.service).expect("a scope");
     let prepared = signer.prepare(&request, &at(), key.scope()).expect("a request");
 
     let mark = if subject.query.is_empty() { "" } else { "?" };
     let url = ["https://", subject.host, subject.path, mark, subject.query].concat();
-    let identity: Identity = Credentials::new(ACCESS_KEY_ID, SECRET, None, None, "bench").into();
+    let identity: Identity = Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "bench").into();
     let mut settings = SigningSettings::default();
     if signer.settings == Settings::S3 {
         settings.percent_encoding_mode = PercentEncodingMode::Single;
@@ -174,7 +169,7 @@ fn signing(subject: &Subject, body: &[u8]) -> Measured {
                 signer.sign(black_box(&request), &at(), &key).expect("a signature")
             }),
             Case::new(FROM_SECRET, || {
-                let date_key = DateKey::from_secret(black_box(SECRET.as_bytes()), at());
+                let date_key = DateKey::from_secret(black_box(SECRET_ACCESS_KEY.as_bytes()), at());
                 let key = date_key.signing_key(REGION, subject.service).expect("a scope");
                 signer.sign(black_box(&request), &at(), &key).expect("a signature")
             }),
@@ -224,7 +219,8 @@ fn hashing() -> Measured {
     };
     let signer = Signer::new(ACCESS_KEY_ID, None, "s3");
     let date = AmzDate::from_unix(TIME).expect("a time");
-    let key = DateKey::from_secret(SECRET.as_bytes(), date).signing_key(REGION, "s3").expect("a scope");
+    let key =
+        DateKey::from_secret(SECRET_ACCESS_KEY.as_bytes(), date).signing_key(REGION, "s3").expect("a scope");
     let signed = signer.sign(&request, &date, &key).expect("a signature");
     let hex: String =
         digest::digest(&digest::SHA256, &body).as_ref().iter().map(|b| format!("{b:02x}")).collect();

@@ -15,6 +15,14 @@ use std::time::Instant;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
+pub(crate) const REGION: &str = "us-east-1";
+/// Midnight of 24 May 2013, as in the examples of AWS's documentation.
+pub(crate) const TIME: u64 = 1_369_353_600;
+
+/// How often each of the short cases runs in a round.
+pub(crate) const BATCH: u32 = 32;
+pub(crate) const ROUNDS: usize = 3000;
+
 struct Counting;
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
@@ -62,12 +70,11 @@ impl<'a> Case<'a> {
     /// The same where the key is derived each time: four HMACs, and the key schedule of their outcome.
     pub(crate) fn floor_from_secret(messages: &'a [&'a [u8]], to_sign: &'a [u8]) -> Self {
         Self::new(FLOOR_FROM_SECRET, move || {
-            let key =
-                ["20130524", "us-east-1", "dynamodb", "aws4_request"].iter().fold([7; 32], |key, part| {
-                    let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("any length");
-                    mac.update(black_box(part.as_bytes()));
-                    mac.finalize().into_bytes().into()
-                });
+            let key = ["20130524", REGION, "dynamodb", "aws4_request"].iter().fold([7; 32], |key, part| {
+                let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("any length");
+                mac.update(black_box(part.as_bytes()));
+                mac.finalize().into_bytes().into()
+            });
             bare(messages, Hmac::new_from_slice(&key).expect("any length"), to_sign)
         })
     }

@@ -368,7 +368,7 @@ impl Credentials {
     pub fn sign_v2(&self, ask: &mut dyn Ask, what: V2<'_>) -> Result<[u8; sigv2::SIGNATURE_LEN], Failure> {
         let Self::Key { access_key_id } = self else {
             return Err(failure(
-                ErrorCode::Unsupported,
+                ErrorCode::InvalidInput,
                 "Signature Version 2 is for the access keys on a key, not for temporary credentials",
                 "leave --sigv2 or --credentials away",
             ));
@@ -457,5 +457,20 @@ mod tests {
         assert!(refused(3600, 1).unwrap().contains("has ended"));
         let key = Credentials::Key { access_key_id: "AKIA".into() };
         assert!(key.check_expiry(1, 604_800).is_ok());
+    }
+
+    #[test]
+    fn sessions_do_not_sign_by_version_2() {
+        struct Nobody;
+        impl Ask for Nobody {
+            fn ask(&mut self, op: Op) -> Result<Answer, Failure> {
+                panic!("{op:?}")
+            }
+        }
+        let session =
+            Session::parse(br#"{"AccessKeyId":"ASIA","SecretAccessKey":"s","SessionToken":"t"}"#).unwrap();
+        let refused = Credentials::Session(session).sign_v2(&mut Nobody, V2::Policy("e30=")).unwrap_err();
+        // As any other two options that do not go together.
+        assert_eq!(refused.code, ErrorCode::InvalidInput, "{refused:?}");
     }
 }

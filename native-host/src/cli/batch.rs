@@ -466,7 +466,7 @@ pub(super) fn run(global: &Global, args: &presign::Options) -> Result<Exit, Fail
     if let Some((_, what, hint)) = refused.iter().find(|(refused, ..)| *refused) {
         return Err(invalid(what, hint));
     }
-    let format = batch.format.unwrap_or(if global.json { Format::Jsonl } else { Format::Text });
+    let format = global.printed("--format", batch.format, Format::Jsonl, Format::Text)?;
     let now = service::unix_time();
     let time = args.at.unwrap_or(now);
     let date = AmzDate::from_unix(time).map_err(|error| invalid(&error, ""))?;

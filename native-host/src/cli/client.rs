@@ -26,6 +26,29 @@ impl Global {
         if self.no_agent { Agent::No } else { Agent::Yes }
     }
 
+    /// How a result is printed: as `option` says, or else as JSON for `--json`, or else as `default`.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidInput`] where `--json` is given, and `option` wants something else.
+    pub(super) fn printed<T: PartialEq>(
+        &self,
+        option: &str,
+        chosen: Option<T>,
+        json: T,
+        default: T,
+    ) -> Result<T, Failure> {
+        match chosen {
+            Some(chosen) if self.json && chosen != json => Err(failure(
+                ErrorCode::InvalidInput,
+                format!("--json prints JSON, and {option} wants something else"),
+                format!("leave --json or {option} out"),
+            )),
+            Some(chosen) => Ok(chosen),
+            None if self.json => Ok(json),
+            None => Ok(default),
+        }
+    }
+
     /// The key that was named, for what is done with one.
     pub(super) fn one_key(&self) -> Result<Option<String>, Failure> {
         match self.key.as_slice() {
@@ -63,6 +86,11 @@ impl<'a> Client<'a> {
         let client = Self { desk, global, asked: Cell::new(0), deadline };
         client.verbose(&format!("{}, after {:?}", client.desk.describe(), begin.elapsed()));
         Ok(client)
+    }
+
+    /// Begins the time of `--timeout` anew, after what took its own without a key.
+    pub(super) fn restart(&mut self) {
+        self.deadline = self.global.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     }
 
     fn verbose(&self, text: &str) {

@@ -14,7 +14,7 @@ const PLACE: &str = "Where the bucket is";
 #[derive(Debug, Clone, Args)]
 #[group(skip)]
 pub(super) struct Options {
-    /// Region of the bucket; an ARN says its own
+    /// Region of the bucket; an ARN says its own, and other servers than AWS's are in us-east-1 unless they are told
     #[arg(long, env = "AWS_REGION", help_heading = PLACE)]
     pub(super) region: Option<String>,
     /// Server other than AWS (http://127.0.0.1:9000), or the interface endpoint of a VPC (https://bucket.vpce-…)

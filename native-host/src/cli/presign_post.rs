@@ -34,9 +34,9 @@ pub(super) struct Options {
     pub(super) place: place::Options,
     #[command(flatten)]
     pub(super) signer: credentials::Options,
-    /// What is printed
-    #[arg(long, value_enum, default_value_t = Format::Html)]
-    pub(super) format: Format,
+    /// What is printed; without it html
+    #[arg(long, value_enum)]
+    pub(super) format: Option<Format>,
     /// File that the curl command uploads
     #[arg(long, value_name = "FILE", default_value = "FILE", hide_default_value = true, add = complete::files())]
     pub(super) file: PathBuf,
@@ -96,7 +96,7 @@ pub(super) fn run(global: &Global, args: &Options) -> Result<(), Failure> {
     if args.sigv2 {
         place::check_sigv2(&endpoint)?;
     }
-    let format = if global.json { Format::Json } else { args.format };
+    let format = global.printed("--format", args.format, Format::Json, Format::Html)?;
     if format == Format::Html && key.contains(['\r', '\n']) {
         let hint = "take another key, or --format json";
         return Err(invalid(&"browsers change the line breaks in a form, and this key has some", hint));

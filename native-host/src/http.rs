@@ -2,27 +2,30 @@
 //!
 //! Path and query reach the wire byte for byte, for they are what was signed: nothing is normalized, no redirect is
 //! followed, no cookie kept, nothing decompressed. TLS trusts what the system trusts, or the certificates that `AWS_CA_BUNDLE` names
-//! in its place; proxies are those of `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, and none stands before this
+//! in its place; proxies are those of `ALL_PROXY`, `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`, and none stands before this
 //! very computer. No message here repeats a path, a query or a header: each may hold a signature.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use keyfob_core::message::{ErrorCode, Failure};
 use keyfob_core::sigv4::{AmzDate, Url};
 use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
-use ureq::{AsSendBody, SendBody};
+use ureq::{AsSendBody, Proxy, ProxyProtocol, SendBody};
 
 use crate::error::failure;
 use crate::front;
 
 /// Names a file of certificates (PEM) that are trusted in place of the system's, as for the SDKs.
 pub const CA_BUNDLE_ENV: &str = "AWS_CA_BUNDLE";
+/// What names a proxy, in the order in which they are asked; all in lower case are meant too.
+const PROXY_ENV: [&str; 3] = ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY"];
 /// How long a connection may take, in all.
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long nothing at all may come or go.
@@ -33,6 +36,8 @@ const MAX_BUNDLE: u64 = 16 << 20;
 /// A client; it keeps connections for the next request, and may be used by several threads at once.
 pub struct Http {
     agent: ureq::Agent,
+    proxy: Option<Proxy>,
+    deadline: Option<Instant>,
 }
 
 /// What a request carries.
@@ -64,7 +69,7 @@ impl Http {
     /// A client for these surroundings; nothing is connected yet.
     ///
     /// # Errors
-    /// [`ErrorCode::InvalidInput`] if `AWS_CA_BUNDLE` names no certificates.
+    /// [`ErrorCode::InvalidInput`] if `AWS_CA_BUNDLE` names no certificates, or `HTTPS_PROXY` and the like no proxy.
     pub fn new() -> Result<Self, Failure> {
         Self::with_patience(STALL)
     }
@@ -83,8 +88,11 @@ impl Http {
             .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .build();
         let connect = CONNECT.min(stall);
+        check_proxy(front::env)?;
+        let proxy = Proxy::try_from_env();
         let agent = ureq::Agent::config_builder()
             .tls_config(tls)
+            .proxy(proxy.clone())
             .max_redirects(0)
             .http_status_as_error(false)
             .allow_non_standard_methods(true)
@@ -96,7 +104,13 @@ impl Http {
             .timeout_per_read(Some(stall))
             .timeout_per_write(Some(stall))
             .build();
-        Ok(Self { agent: agent.into() })
+        Ok(Self { agent: agent.into(), proxy, deadline: None })
+    }
+
+    /// The same, which gives up at that time: what is sent and what is answered must be through by then.
+    #[must_use]
+    pub fn until(self, deadline: Option<Instant>) -> Self {
+        Self { deadline, ..self }
     }
 
     /// Sends a request and waits for the head of the answer, whatever its status.
@@ -149,6 +163,7 @@ impl Http {
             sent.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         }
         let mut framed = Framed { reader, left: length };
+        let proxy = self.proxy_to(&uri).map(without_password);
         let (mut head, ()) = Request::new(()).into_parts();
         (head.method, head.uri, head.headers) = (method, uri, sent);
         let answer = if has_body {
@@ -163,7 +178,7 @@ impl Http {
                 let hint = "it may have refused the request: a small body, or none, shows why";
                 return Err(failure(ErrorCode::Io, message, hint));
             }
-            Err(error) => return Err(broken(&origin, error)),
+            Err(error) => return Err(broken(&origin, proxy.as_deref(), error)),
         };
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         Ok(Response {
@@ -181,7 +196,19 @@ impl Http {
         if is_this_computer(request.uri()) {
             request = self.agent.configure_request(request).proxy(None).build();
         }
+        if let Some(deadline) = self.deadline {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(ureq::Error::Timeout(ureq::Timeout::Global));
+            }
+            request = self.agent.configure_request(request).timeout_global(Some(left)).build();
+        }
         self.agent.run(request)
+    }
+
+    /// The proxy by which a server is reached.
+    fn proxy_to(&self, uri: &Uri) -> Option<&Proxy> {
+        self.proxy.as_ref().filter(|proxy| !is_this_computer(uri) && !proxy.is_no_proxy(uri))
     }
 }
 
@@ -217,7 +244,7 @@ impl Response {
     pub fn read(&mut self, limit: u64) -> Result<Vec<u8>, Failure> {
         let mut bytes = Vec::new();
         let mut reader = self.body.as_reader().take(limit.saturating_add(1));
-        reader.read_to_end(&mut bytes).map_err(|error| broken(&self.origin, error.into()))?;
+        reader.read_to_end(&mut bytes).map_err(|error| broken(&self.origin, None, error.into()))?;
         if bytes.len() as u64 > limit {
             let message = format!("the answer of {} is longer than {limit} bytes", self.origin);
             return Err(failure(ErrorCode::Io, message, "see that this is the right server"));
@@ -238,7 +265,7 @@ impl Response {
                 Ok(0) => break,
                 Ok(read) => read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(broken(&self.origin, error.into())),
+                Err(error) => return Err(broken(&self.origin, None, error.into())),
             };
             out.write_all(buffer.get(..read).unwrap_or_default()).map_err(unwritten)?;
             copied += read as u64;
@@ -304,6 +331,31 @@ fn is_this_computer(uri: &Uri) -> bool {
     host.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
+/// Refuses what the environment names for a proxy and is none: nothing goes past a proxy for a slip in its name.
+fn check_proxy(env: impl Fn(&str) -> Option<OsString>) -> Result<(), Failure> {
+    // As `Proxy::try_from_env` asks them; the first that is set holds.
+    for name in PROXY_ENV.into_iter().flat_map(|name| [name.to_owned(), name.to_ascii_lowercase()]) {
+        let Some(value) = env(&name).filter(|value| !value.is_empty()) else { continue };
+        let proxy = value.to_str().and_then(|value| Proxy::new(value).ok());
+        // What it has is not shown: there may be a password in it.
+        return match proxy.map(|proxy| proxy.protocol()) {
+            Some(ProxyProtocol::Http | ProxyProtocol::Https) => Ok(()),
+            _ => Err(failure(
+                ErrorCode::InvalidInput,
+                format!("what {name} names is no HTTP proxy"),
+                "let it name one, such as http://proxy.example:3128, or unset it; NO_PROXY says what needs none",
+            )),
+        };
+    }
+    Ok(())
+}
+
+/// Where a proxy is, for messages.
+fn without_password(proxy: &Proxy) -> String {
+    let scheme = proxy.uri().scheme_str().unwrap_or("http");
+    format!("{scheme}://{}:{}", proxy.host(), proxy.port())
+}
+
 /// The certificates of a file.
 fn bundle(path: &Path) -> Result<Vec<Certificate<'static>>, Failure> {
     let bad = |why: &dyn std::fmt::Display| {
@@ -328,20 +380,30 @@ fn bundle(path: &Path) -> Result<Vec<Certificate<'static>>, Failure> {
     Ok(certificates)
 }
 
-/// Why there is no answer, in words that hold nothing of the request but where it went.
-fn broken(origin: &str, error: ureq::Error) -> Failure {
+/// Why there is no answer, in words that hold nothing of the request but where it went, and by which proxy.
+fn broken(origin: &str, proxy: Option<&str>, error: ureq::Error) -> Failure {
     use io::ErrorKind as Kind;
     use ureq::{Error, Timeout};
     const ONLINE: &str = "see that you are online, and that region and endpoint are spelled right";
     const AGAIN: &str = "try again; a proxy is named by HTTPS_PROXY and NO_PROXY";
     const TRUST: &str = "if a proxy looks into TLS here, or the server has a certificate of its own, let AWS_CA_BUNDLE name \
                          their certificates; a clock that is far off makes certificates look invalid, too";
-    let unknown = || format!("the name of {origin} cannot be looked up");
+    const PROXY: &str = "see HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY";
+    // Who is connected to, what to see to, and what is behind it.
+    let (first, online, behind) = match proxy {
+        Some(proxy) => (format!("the proxy {proxy}"), PROXY, format!(": {origin} is behind it")),
+        None => (origin.to_owned(), ONLINE, String::new()),
+    };
+    let unknown = || format!("the name of {first} cannot be looked up{behind}");
     let (what, hint) = match error {
-        Error::HostNotFound => (unknown(), ONLINE),
-        Error::Io(error) if is_lookup(&error) => (unknown(), ONLINE),
+        Error::Timeout(Timeout::Global) => (
+            format!("{origin} has not answered in time"),
+            "give a longer --timeout",
+        ),
+        Error::HostNotFound => (unknown(), online),
+        Error::Io(error) if is_lookup(&error) => (unknown(), online),
         Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
-            (format!("{origin} cannot be reached: it does not answer"), ONLINE)
+            (format!("{first} cannot be reached: it does not answer{behind}"), online)
         }
         Error::Timeout(_) => (format!("{origin} has gone silent"), AGAIN),
         Error::Rustls(error) => (format!("no secure connection to {origin}: {error}"), TRUST),
@@ -349,8 +411,8 @@ fn broken(origin: &str, error: ureq::Error) -> Failure {
         Error::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
             Some(error) => (format!("no secure connection to {origin}: {error}"), TRUST),
             None if error.kind() == Kind::ConnectionRefused => (
-                format!("nothing listens at {origin}"),
-                "see that the server runs, and that its port is right",
+                format!("nothing listens at {first}{behind}"),
+                if proxy.is_some() { PROXY } else { "see that the server runs, and that its port is right" },
             ),
             // Whoever reads the body says so.
             None if error.kind() == Kind::InvalidInput => {
@@ -359,7 +421,8 @@ fn broken(origin: &str, error: ureq::Error) -> Failure {
             None => (format!("the connection to {origin} broke: {error}"), AGAIN),
         },
         Error::ConnectProxyFailed(_) | Error::InvalidProxyUrl => {
-            (format!("the proxy lets nothing through to {origin}"), "see HTTPS_PROXY and NO_PROXY")
+            let which = proxy.map(|proxy| format!(" {proxy}")).unwrap_or_default();
+            (format!("the proxy{which} lets nothing through to {origin}"), PROXY)
         }
         Error::Protocol(_) | Error::LargeResponseHeader(..) => {
             (format!("what {origin} answers is no HTTP"), "see that scheme and port are right")
@@ -583,7 +646,7 @@ mod tests {
         // Some name servers take longer than this test.
         get("http://no-such-host.invalid", Io, "http://no-such-host.invalid");
         let lookup = io::Error::other("failed to lookup address information: Name or service not known");
-        assert_eq!(broken("http://h", lookup.into()).message, "the name of http://h cannot be looked up");
+        assert_eq!(broken("http://h", None, lookup.into()).message, "the name of http://h cannot be looked up");
         get("ftp://h", InvalidInput, "https://");
         get("http://user:pass@h", InvalidInput, "before @");
         get(&server(b"SSH-2.0-OpenSSH\r\n").0, Io, "is no HTTP");

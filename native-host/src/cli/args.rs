@@ -49,7 +49,7 @@ pub(super) struct Global {
     /// Wait for a key to be plugged in, if there is none
     #[arg(long, global = true)]
     pub(super) wait: bool,
-    /// Give up after so long, also with waiting for a touch or a key: 5s, 1m
+    /// Give up after so long, be it a touch, a key or a server that is waited for: 5s, 1m
     #[arg(long, global = true, value_name = "DURATION", value_parser = time::duration)]
     pub(super) timeout: Option<Duration>,
     /// Say who holds the key, and how long it took

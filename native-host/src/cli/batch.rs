@@ -595,7 +595,7 @@ pub(super) fn run(global: &Global, args: &presign::Options) -> Result<Exit, Fail
     let mut progress = Progress::new(global, format);
     let mut events = |event: Event<'_>| progress.event(&event);
     let (tally, end) = if batch.recursive {
-        let http = Http::new()?;
+        let http = Http::new()?.until(global.deadline());
         let list = Arc::clone(&common);
         let (start_after, payer) = (batch.start_after.clone(), args.request_payer);
         let source = move |feed: &mut Feed| list_all(&list, &http, start_after, payer, feed);

@@ -2,6 +2,7 @@
 //! keys.
 
 use std::cell::Cell;
+use std::sync::OnceLock;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -49,6 +50,12 @@ impl Global {
         }
     }
 
+    /// When it has taken too long: for key and network alike, from when it is first asked for.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        static BEGIN: OnceLock<Instant> = OnceLock::new();
+        self.timeout.and_then(|timeout| BEGIN.get_or_init(Instant::now).checked_add(timeout))
+    }
+
     /// The key that was named, for what is done with one.
     pub(super) fn one_key(&self) -> Result<Option<String>, Failure> {
         match self.key.as_slice() {
@@ -82,7 +89,7 @@ impl<'a> Client<'a> {
     pub(super) fn new(global: &'a Global) -> Result<Self, Failure> {
         let begin = Instant::now();
         let desk = front::desk(Caller::CommandLine, global.agent())?;
-        let deadline = global.timeout.and_then(|timeout| begin.checked_add(timeout));
+        let deadline = global.deadline();
         let client = Self { desk, global, asked: Cell::new(0), deadline };
         client.verbose(&format!("{}, after {:?}", client.desk.describe(), begin.elapsed()));
         Ok(client)

@@ -129,7 +129,7 @@ pub(super) fn run(global: &Global, args: &Options) -> Result<(), Failure> {
         headers: &headers,
     };
     // Before a key is looked for: what cannot be signed, or will not be, is said without one.
-    let http = if args.check { Some(checkable(args, &request)?) } else { None };
+    let http = if args.check { Some(checkable(args, &request)?.until(global.deadline())) } else { None };
     let link =
         if args.sigv2 { by_version_2(global, args, &request) } else { by_version_4(global, args, &request) }?;
     let Link { url, expires_at, identity, changeable } = link;

@@ -55,7 +55,7 @@ impl Sts {
 
 pub(super) fn run(global: &Global, options: &Options) -> Result<(), Failure> {
     let (endpoint, region) = options.sts.resolve(None, None)?;
-    let http = Http::new()?;
+    let http = Http::new()?.until(global.deadline());
     let mut client = Client::new(global)?;
     let credentials = options.credentials.resolve(&mut client, SignatureVersion::SigV4)?;
     let CallerIdentity { account, arn, user_id } =

@@ -527,7 +527,8 @@ impl Signed<'_> {
     }
 
     fn send(&self, global: &Global, args: &Options, body: http::Body<'_>) -> Result<(), Failure> {
-        let mut response = Http::new()?.send(self.method, &self.url.to_string(), &self.headers, body)?;
+        let http = Http::new()?.until(global.deadline());
+        let mut response = http.send(self.method, &self.url.to_string(), &self.headers, body)?;
         if global.verbose {
             output::note(false, &format!("{} answered {}", response.origin(), response.status));
         }

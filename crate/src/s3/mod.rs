@@ -20,11 +20,11 @@ mod presigner;
 pub use arn::{AccessPointArn, ArnError, split_location};
 pub use console::{ConsoleError, ConsoleKind, ConsoleLocation};
 pub use endpoint::{Addressing, Endpoint, EndpointError, EndpointKind, Target, Variant};
-pub use name::{BucketError, KeyError, MAX_KEY, check_bucket, check_key, directory_zone};
+pub use name::{BucketError, KeyError, MAX_KEY, check_bucket, check_key, directory_zone, has_dot_segments};
 pub use parse::{ParseError, ParsedPresign, is_secret_header};
 pub use post_policy::{
-    Condition, FILENAME, PostForm, PostKey, PostPolicy, PostPolicyError, PreparedForm, PreparedFormV2,
-    escape_html,
+    Condition, FILENAME, FieldFault, PostForm, PostKey, PostPolicy, PostPolicyError, PreparedForm,
+    PreparedFormV2, escape_html,
 };
 pub use presign::{
     LIST_PARAMETERS, MAX_EXPIRES, OBJECT_PARAMETERS, PresignError, PresignRequest, REQUEST_PAYER,

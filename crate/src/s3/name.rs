@@ -66,6 +66,15 @@ pub enum KeyError {
     TooLong(usize),
 }
 
+/// Whether there is a `.` or `..` between a key's slashes. S3 takes it as it is, but HTTP clients resolve it before they ask
+/// (RFC 3986, section 5.2.4), so that they ask for something else than was signed; and so do some servers.
+#[must_use]
+pub fn has_dot_segments(key: &str) -> bool {
+    // Few keys get any further.
+    (key.starts_with('.') || key.contains("/."))
+        && key.split('/').any(|segment| matches!(segment, "." | ".."))
+}
+
 /// "General purpose bucket naming rules", Amazon S3 User Guide; access point aliases follow them too.
 ///
 /// # Errors
@@ -170,6 +179,22 @@ mod tests {
         check("point--usw2-az1--xa-s3", Some(BucketError::Directory));
         check("test-o0b1d075431d83bebde8xz5w8ijx1qzlbp3i3kuse10--op-s3", Some(BucketError::OutpostAlias));
         check("mfzwi23gnjvgw.mrap", Some(BucketError::MultiRegion));
+    }
+
+    #[test]
+    fn dots_are_segments_only_alone() {
+        #[track_caller]
+        fn check(key: &str, expected: bool) {
+            assert_eq!(has_dot_segments(key), expected, "{key:?}");
+        }
+        for key in [".", "..", "./a", "../a", "a/.", "a/..", "a/./b", "a/../b", "//..//", ".a/.."] {
+            check(key, true);
+        }
+        for key in
+            ["", "a", ".a", "..a", "a.", "a..", "...", "a/.b", "a/..b/c.d", "a/.../b", "%2e%2e/a", "a\\..\\b"]
+        {
+            check(key, false);
+        }
     }
 
     #[test]

@@ -64,8 +64,9 @@ pub enum ParseError {
     Twice(String),
     /// A parameter that could make it another operation than the one shown.
     #[error(
-        "the query parameter {0:?} is not signed for: with a key allowed are versionId, response-*, partNumber, uploadId, \
-         uploads and {REQUEST_PAYER}, and without one those that list a bucket"
+        "the query parameter {0:?} is not signed for: with a key allowed are {object}, {answer}, and without one those that list a bucket",
+        object = OBJECT_PARAMETERS.join(", "),
+        answer = RESPONSE_OVERRIDES.join(", ")
     )]
     Parameter(String),
     /// A header that could make it another operation than the one shown.

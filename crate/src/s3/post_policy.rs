@@ -41,7 +41,7 @@ pub const FILENAME: &str = "${filename}";
 /// let date_key = DateKey::from_secret(b"wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", AmzDate::from_unix(time)?);
 /// let form = policy.sign(&date_key.signing_key("eu-west-1", "s3")?)?;
 /// assert_eq!(form.url(), "https://bucket.s3.eu-west-1.amazonaws.com/");
-/// assert!(form.to_html("Upload").contains(r#"<input type="file" name="file">"#));
+/// assert!(form.to_html("Upload", &[], "Send").contains(r#"<input type="file" name="file">"#));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy)]
@@ -110,11 +110,9 @@ pub enum PostPolicyError {
     /// Empty, or anything but printable ASCII. It is a secret, and is not printed.
     #[error("the session token is empty or has characters other than printable ASCII in it")]
     SessionToken,
-    /// A field that the form has anyway, that is given twice, or whose name or value cannot be in a form.
-    #[error(
-        "the field {0:?} cannot be given: its name is reserved, given twice, or it has control characters"
-    )]
-    Field(String),
+    /// A field that cannot be given: its name, and why.
+    #[error("the field {0:?} cannot be given: {1}")]
+    Field(String, FieldFault),
     /// The least length is above the greatest.
     #[error("no file has {0} bytes or more and {1} or fewer")]
     Range(u64, u64),
@@ -132,6 +130,23 @@ pub enum PostPolicyError {
         /// What was asked.
         form: String,
     },
+}
+
+/// What is wrong with a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum FieldFault {
+    /// The form has it by itself, or no condition may be for it.
+    #[error("the form has one of this name itself")]
+    Reserved,
+    /// In whatever case.
+    #[error("it is given twice")]
+    Twice,
+    /// Not a token of RFC 9110, section 5.6.2, as the names of headers are.
+    #[error("its name is to be of ASCII letters, digits, and such as `-`, `_` and `.`")]
+    Name,
+    /// It would end the field.
+    #[error("there are control characters in its value")]
+    Value,
 }
 
 /// Fields that a form has by itself, or that no condition may be for.
@@ -304,9 +319,14 @@ impl<'a> PostPolicy<'a> {
         for (i, (name, value)) in fields().enumerate() {
             let twice = fields().skip(i + 1).any(|(other, _)| other.eq_ignore_ascii_case(name));
             let reserved = RESERVED.iter().any(|own| name.eq_ignore_ascii_case(own));
-            if twice || reserved || check_header(name, "").is_err() || value.chars().any(char::is_control) {
-                return Err(PostPolicyError::Field(name.into()));
-            }
+            let fault = match () {
+                () if reserved => FieldFault::Reserved,
+                () if twice => FieldFault::Twice,
+                () if check_header(name, "").is_err() => FieldFault::Name,
+                () if value.chars().any(char::is_control) => FieldFault::Value,
+                () => continue,
+            };
+            return Err(PostPolicyError::Field(name.into(), fault));
         }
         for condition in self.conditions {
             if let Condition::ContentLengthRange(least, most) = *condition
@@ -478,24 +498,48 @@ impl PostForm {
         json.out
     }
 
-    /// A page with the form: what the person may choose, the file, and a button.
+    /// A page with the form: its title, what there is to say (a line each), what the person may choose, the file, and a button.
     #[must_use]
-    pub fn to_html(&self, button: &str) -> String {
+    pub fn to_html(&self, title: &str, notes: &[String], button: &str) -> String {
         let mut out = String::with_capacity(2048);
         let mut put = |parts: &[&str]| out.extend(parts.iter().copied());
-        put(&["<!DOCTYPE html>\n<html>\n<head><meta charset=\"utf-8\"></head>\n<body>\n<form action=\""]);
-        put(&[&escape_html(&self.url), "\" method=\"post\" enctype=\"multipart/form-data\">\n"]);
+        let title = escape_html(title);
+        put(&["<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"]);
+        put(&[
+            "<meta name=\"viewport\" content=\"width=device-width\">\n<title>",
+            &title,
+            "</title>\n</head>\n",
+        ]);
+        put(&["<body>\n<h1>", &title, "</h1>\n"]);
+        for note in notes {
+            put(&["<p>", &escape_html(note), "</p>\n"]);
+        }
+        put(&["<form action=\"", &escape_html(&self.url)]);
+        put(&["\" method=\"post\" enctype=\"multipart/form-data\">\n"]);
         for (name, value) in &self.fields {
             let (name, value) = (escape_html(name), escape_html(value));
             put(&["<input type=\"hidden\" name=\"", &name, "\" value=\"", &value, "\">\n"]);
         }
         for (name, prefix) in &self.open {
-            let (name, prefix) = (escape_html(name), escape_html(prefix));
-            put(&["<label>", &name, " <input name=\"", &name, "\" value=\"", &prefix, "\"></label>\n"]);
+            let (label, name, prefix) = (label(name), escape_html(name), escape_html(prefix));
+            let begins =
+                if prefix.is_empty() { String::new() } else { ["; it begins with ", &prefix].concat() };
+            put(&["<p><label>", &escape_html(label), &begins, "<br>\n"]);
+            put(&["<input name=\"", &name, "\" value=\"", &prefix, "\"></label></p>\n"]);
         }
-        put(&["<input type=\"file\" name=\"file\">\n<button>", &escape_html(button), "</button>\n</form>\n"]);
-        put(&["</body>\n</html>\n"]);
+        put(&["<p><label>File<br>\n<input type=\"file\" name=\"file\"></label></p>\n"]);
+        put(&["<p><button>", &escape_html(button), "</button></p>\n</form>\n</body>\n</html>\n"]);
         out
+    }
+}
+
+/// What a person calls a field.
+fn label(name: &str) -> &str {
+    const METADATA: &str = "x-amz-meta-";
+    match name.get(..METADATA.len()) {
+        Some(start) if start.eq_ignore_ascii_case(METADATA) => name.get(METADATA.len()..).unwrap_or(name),
+        _ if name.eq_ignore_ascii_case("content-type") => "Type of the file",
+        _ => name,
     }
 }
 
@@ -617,13 +661,31 @@ mod tests {
         assert_eq!(json["fields"]["key"], "a \"ü😀\\/\n\u{1}${filename}");
         assert_eq!(json["fields"].as_object().unwrap().len(), 9);
         assert_eq!(json["open"]["Content-Type"], "image/");
-        let html = form.to_html("<Go>");
+        let html = form.to_html("To <b>", &["At most 1 < 2.".to_owned()], "<Go>");
         assert!(html.contains(r#"<input type="hidden" name="key" value="a &quot;ü😀\/"#), "{html}");
-        assert!(html.contains(r#"<label>Content-Type <input name="Content-Type" value="image/"></label>"#));
+        let open = "<p><label>Type of the file; it begins with image/<br>\n<input name=\"Content-Type\" value=\"image/\"></label></p>";
+        assert!(html.contains(open), "{html}");
+        assert!(
+            html.contains("<title>To &lt;b&gt;</title>") && html.contains("<h1>To &lt;b&gt;</h1>"),
+            "{html}"
+        );
+        assert!(html.contains("<p>At most 1 &lt; 2.</p>"), "{html}");
         assert!(html.contains("<button>&lt;Go&gt;</button>"));
         let file = html.find("type=\"file\"").unwrap();
         assert!(html.rfind("name=\"x-amz-signature\"").unwrap() < file, "S3 ignores fields after the file");
         assert!(!format!("{policy:?} {form:?}").contains("t+/="));
+    }
+
+    #[test]
+    fn fields_have_names_for_people() {
+        #[track_caller]
+        fn check(name: &str, expected: &str) {
+            assert_eq!(label(name), expected);
+        }
+        check("content-type", "Type of the file");
+        check("X-Amz-Meta-Note", "Note");
+        check("x-amz-meta", "x-amz-meta");
+        check("acl", "acl");
     }
 
     #[test]
@@ -668,14 +730,18 @@ mod tests {
         }
         check(PostPolicy { access_key_id: "a/b", ..plain }, PostPolicyError::AccessKeyId("a/b".into()));
         check(PostPolicy { session_token: Some("a\n"), ..plain }, PostPolicyError::SessionToken);
-        for name in RESERVED.into_iter().chain(["Key", "", "a b", "ü"]) {
-            check(PostPolicy { fields: &[(name, "v")], ..plain }, PostPolicyError::Field(name.into()));
+        let field = |name: &str, fault| PostPolicyError::Field(name.into(), fault);
+        for name in RESERVED.into_iter().chain(["Key"]) {
+            check(PostPolicy { fields: &[(name, "v")], ..plain }, field(name, FieldFault::Reserved));
         }
-        check(PostPolicy { fields: &[("a", "\r\n")], ..plain }, PostPolicyError::Field("a".into()));
-        check(PostPolicy { fields: &[("a", "1"), ("A", "2")], ..plain }, PostPolicyError::Field("a".into()));
+        for name in ["", "a b", "ü", "a\"b", "aä"] {
+            check(PostPolicy { fields: &[(name, "v")], ..plain }, field(name, FieldFault::Name));
+        }
+        check(PostPolicy { fields: &[("a", "\r\n")], ..plain }, field("a", FieldFault::Value));
+        check(PostPolicy { fields: &[("a", "1"), ("A", "2")], ..plain }, field("a", FieldFault::Twice));
         let both =
             PostPolicy { fields: &[("a", "1")], conditions: &[Condition::StartsWith("A", "")], ..plain };
-        check(both, PostPolicyError::Field("a".into()));
+        check(both, field("a", FieldFault::Twice));
         let none = PostPolicy { conditions: &[Condition::ContentLengthRange(2, 1)], ..plain };
         check(none, PostPolicyError::Range(2, 1));
         assert_eq!(

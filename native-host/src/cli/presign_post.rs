@@ -15,6 +15,7 @@ use super::presign::{invalid, pairs, refuse_secrets, spelled};
 use super::upload::{self, given};
 use super::{complete, credentials, output, place, time};
 use crate::error::failure;
+use crate::prompt::shown;
 use crate::service;
 use crate::signing::V2;
 
@@ -37,9 +38,9 @@ pub(super) struct Options {
     /// What is printed; without it html
     #[arg(long, value_enum)]
     pub(super) format: Option<Format>,
-    /// File that the curl command uploads
-    #[arg(long, value_name = "FILE", default_value = "FILE", hide_default_value = true, add = complete::files())]
-    pub(super) file: PathBuf,
+    /// File that the command of --format curl uploads
+    #[arg(long, value_name = "FILE", add = complete::files())]
+    pub(super) file: Option<PathBuf>,
     /// Sign by Signature Version 2 (HMAC-SHA1), for servers other than AWS that want it. A key signs short forms only: bucket,
     /// key and one or two conditions
     #[arg(long)]
@@ -83,6 +84,13 @@ pub(super) enum Format {
     Curl,
 }
 
+/// Fields with the page that the browser goes to afterwards; the second is what the first was called before ("POST Object", Amazon
+/// S3 API Reference).
+const REDIRECTS: [&str; 2] = ["success_action_redirect", "redirect"];
+
+/// What stands in the curl command for a file that nobody named.
+const PLACEHOLDER: &str = "FILE";
+
 /// The most that S3 takes in one request, in bytes: 5 GiB ("Uploading objects", Amazon S3 User Guide).
 const MAX_UPLOAD: u64 = 5 << 30;
 
@@ -101,6 +109,14 @@ pub(super) fn run(global: &Global, args: &Options) -> Result<(), Failure> {
         let hint = "take another key, or --format json";
         return Err(invalid(&"browsers change the line breaks in a form, and this key has some", hint));
     }
+    let file = match &args.file {
+        Some(_) if format != Format::Curl => {
+            let hint = "add --format curl, or leave --file out";
+            return Err(invalid(&"--file is for the command that uploads it, and none is printed", hint));
+        }
+        Some(file) => curl_file(file)?,
+        None => PLACEHOLDER,
+    };
     let fields = fields(args)?;
     let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let open = pairs(&args.starts_with)?;
@@ -169,17 +185,24 @@ pub(super) fn run(global: &Global, args: &Options) -> Result<(), Failure> {
         };
         note(&format!("Whoever uploads must give the field {name}: {what}."));
     }
-    if let Ok(date) = AmzDate::from_unix(expires_at) {
-        note(&format!("It works until {}.", spelled(&date)));
+    let until = AmzDate::from_unix(expires_at).map(|date| format!("It works until {}.", spelled(&date)));
+    if let Ok(until) = &until {
+        note(until);
     }
     match format {
-        Format::Html => output::raw(form.to_html("Upload").as_bytes()),
+        Format::Html => {
+            let mut notes = vec![what(args, &args.url)];
+            notes.extend(until);
+            output::raw(
+                form.to_html(&format!("Upload to {}", shown(&policy.bucket)), &notes, "Upload").as_bytes(),
+            )
+        }
         Format::Json => output::line(&form.to_json()),
         Format::Curl => {
-            if args.file == Path::new("FILE") {
-                note("Put the name of your file in place of FILE.");
+            if args.file.is_none() {
+                note(&format!("Put the name of your file in place of {PLACEHOLDER}."));
             }
-            output::raw(curl(&form, &args.file)?.as_bytes())
+            output::raw(curl(&form, file).as_bytes())
         }
     }
 }
@@ -201,9 +224,12 @@ fn fields(args: &Options) -> Result<Vec<(String, String)>, Failure> {
     if let Some(tags) = args.upload.tags()? {
         fields.push(("tagging".to_owned(), tagging(&tags)));
     }
-    if let Some(url) = &args.redirect {
+    let is_redirect = |name: &str| REDIRECTS.iter().any(|redirect| name.eq_ignore_ascii_case(redirect));
+    let redirects =
+        fields.iter().filter(|(name, _)| is_redirect(name)).map(|(name, url)| (name.as_str(), url));
+    for (option, url) in redirects.chain(args.redirect.iter().map(|url| ("--redirect", url))) {
         Url::parse(url)
-            .map_err(|error| invalid(&format!("--redirect: {error}"), "give a whole URL, https://…"))?;
+            .map_err(|error| invalid(&format!("{option}: {error}"), "give a whole URL, https://…"))?;
     }
     fields.extend(given([
         ("Content-Type", &args.upload.content_type),
@@ -225,12 +251,34 @@ fn tagging(tags: &[(String, String)]) -> String {
     out + "</TagSet></Tagging>"
 }
 
+/// What may be uploaded, and where it goes, for whoever has the page before them. `url` is S3's.
+fn what(args: &Options, url: &str) -> String {
+    let length = match (args.min_bytes, args.max_bytes) {
+        (None, None) => "any length".to_owned(),
+        (None | Some(0), Some(most)) => format!("at most {most} bytes"),
+        (Some(least), None) => format!("at least {least} bytes"),
+        (Some(least), Some(most)) => format!("{least} to {most} bytes"),
+    };
+    let place = if args.prefix { "under its own name behind" } else { "as" };
+    format!("A file of {length}. It will be stored {place} {}.", shown(url))
+}
+
+/// The name of a file that a command can upload.
+fn curl_file(file: &Path) -> Result<&str, Failure> {
+    let refused = |text: &str, hint: &str| Err(failure(ErrorCode::InvalidInput, text, hint));
+    match file.to_str() {
+        // The command's own stdin has the form, and stdin would be uploaded empty.
+        Some("-" | "/dev/stdin") => refused("the command cannot upload its stdin", "name a file"),
+        Some(name) if !name.is_empty() && !name.contains(['\r', '\n']) => Ok(name),
+        _ => refused(
+            "the file's name is empty, is no text, or has line breaks in it",
+            "name another file, or leave --file out",
+        ),
+    }
+}
+
 /// A command that a shell runs as it is, and that has nothing of the form among its arguments, which other users could read.
-fn curl(form: &PostForm, file: &Path) -> Result<String, Failure> {
-    let file = file.to_str().filter(|name| !name.contains(['\r', '\n'])).ok_or_else(|| {
-        let text = "the file's name has line breaks in it, or is no text";
-        failure(ErrorCode::InvalidInput, text, "put another name in place of FILE")
-    })?;
+fn curl(form: &PostForm, file: &str) -> String {
     let mut out = String::from("curl --fail-with-body --globoff --config - <<'END'\n");
     let mut option = |name: &str, value: &str| out += &format!("{name} = {}\n", quoted(value));
     option("url", form.url());
@@ -239,8 +287,7 @@ fn curl(form: &PostForm, file: &Path) -> Result<String, Failure> {
         option("form-string", &format!("{name}={value}"));
     }
     option("form", &format!("file=@\"{}\"", file.replace('\\', "\\\\").replace('"', "\\\"")));
-    out += "END\n";
-    Ok(out)
+    out + "END\n"
 }
 
 /// A value as curl's configuration has it: in one line.

@@ -15,6 +15,7 @@ use anyhow::{Context as _, Result, bail};
 use keyfob_core::sigv4::{AmzDate, DateKey, Payload, Query, SignableRequest, Signer};
 use tempfile::TempDir;
 
+use crate::identity::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 use crate::leash::Leash;
 use crate::{http, poll};
 
@@ -70,6 +71,18 @@ impl Ceph {
         server.part("radosgw", &["--name", "client.rgw"])?;
         poll("Ceph's gateway", || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok())
             .with_context(|| server.log("ceph-osd") + &server.log("radosgw"))?;
+        Ok(server)
+    }
+
+    /// Starts one with the user `alice`, who may use IAM, has the access key of [`crate::identity`], and owns this bucket.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::start`].
+    pub fn with_bucket(bucket: &str) -> Result<Self> {
+        let server = Self::start()?;
+        server.add_user("alice", ACCESS_KEY_ID, SECRET_ACCESS_KEY, "user-policy=*")?;
+        server.add_bucket(ACCESS_KEY_ID, SECRET_ACCESS_KEY, bucket)?;
         Ok(server)
     }
 
@@ -251,7 +264,7 @@ mod tests {
     #[test]
     fn starts_knows_its_users_and_leaves_nothing() {
         let server = Ceph::start().unwrap();
-        server.add_user("alice", "AKIAIOSFODNN7EXAMPLE", "secret", "user-policy=*").unwrap();
+        server.add_user("alice", ACCESS_KEY_ID, "secret", "user-policy=*").unwrap();
         assert!(server.add_user("alice", "AKIAIOSFODNN7EXAMPLF", "other", "").is_err());
         let (folder, port) = (server.path().to_owned(), server.port());
         drop(server);

@@ -231,10 +231,8 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Self {
-        let server = Ceph::start().unwrap();
+        let server = Ceph::with_bucket(BUCKET).unwrap();
         let alice = alice();
-        server.add_user("alice", &alice.access_key_id, SECRET_ACCESS_KEY, "user-policy=*").unwrap();
-        server.add_bucket(&alice.access_key_id, SECRET_ACCESS_KEY, BUCKET).unwrap();
         let endpoint = Endpoint::custom(&server.endpoint(), REGION).unwrap();
         Self { server, endpoint, alice }
     }

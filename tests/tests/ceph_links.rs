@@ -19,9 +19,7 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Self {
-        let server = Ceph::start().unwrap();
-        server.add_user("alice", ACCESS_KEY_ID, SECRET_ACCESS_KEY, "user-policy=*").unwrap();
-        server.add_bucket(ACCESS_KEY_ID, SECRET_ACCESS_KEY, BUCKET).unwrap();
+        let server = Ceph::with_bucket(BUCKET).unwrap();
         let mut home = Home::with_software_key().unwrap();
         home.set("AWS_REGION", "eu-west-1");
         home.succeed(&["aws", "add", ACCESS_KEY_ID], SECRET_ACCESS_KEY).unwrap();

@@ -108,9 +108,7 @@ fn check(browser: &str, port: u16, named: &str) {
 
 #[test]
 fn chromium_and_firefox_upload_to_the_gateway() {
-    let server = Ceph::start().unwrap();
-    server.add_user("alice", ACCESS_KEY_ID, SECRET_ACCESS_KEY, "").unwrap();
-    server.add_bucket(ACCESS_KEY_ID, SECRET_ACCESS_KEY, BUCKET).unwrap();
+    let server = Ceph::with_bucket(BUCKET).unwrap();
     for browser in ["chromium", "firefox"] {
         check(browser, server.port(), "up/chosen ü.bin");
     }

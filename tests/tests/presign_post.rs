@@ -82,14 +82,6 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
-/// A gateway with a bucket of a user's.
-fn ceph() -> Ceph {
-    let server = Ceph::start().unwrap();
-    server.add_user("alice", ACCESS_KEY_ID, SECRET_ACCESS_KEY, "").unwrap();
-    server.add_bucket(ACCESS_KEY_ID, SECRET_ACCESS_KEY, BUCKET).unwrap();
-    server
-}
-
 /// What is there, by a link.
 #[track_caller]
 fn get(home: &Home, endpoint: &str, port: u16, key: &str) -> Answer {
@@ -100,7 +92,7 @@ fn get(home: &Home, endpoint: &str, port: u16, key: &str) -> Answer {
 
 #[test]
 fn a_gateway_takes_forms_as_they_are_signed() {
-    let server = ceph();
+    let server = Ceph::with_bucket(BUCKET).unwrap();
     let (home, port, endpoint) = (home(), server.port(), server.endpoint());
     let make = |object: &str, options: &[&str]| {
         Form::make(&home, &endpoint, &format!("s3://{BUCKET}/{object}"), options)
@@ -194,7 +186,7 @@ fn refuses_changes(form: &Form, port: u16, signature: &str) {
 
 #[test]
 fn a_gateway_takes_forms_of_version_2() {
-    let server = ceph();
+    let server = Ceph::with_bucket(BUCKET).unwrap();
     let (home, port, endpoint) = (home(), server.port(), server.endpoint());
     let make = |object: &str, options: &[&str]| {
         let object = format!("s3://{BUCKET}/{object}");

@@ -33,9 +33,7 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Self {
-        let server = Ceph::start().unwrap();
-        server.add_user("alice", ACCESS_KEY_ID, SECRET_ACCESS_KEY, "").unwrap();
-        server.add_bucket(ACCESS_KEY_ID, SECRET_ACCESS_KEY, BUCKET).unwrap();
+        let server = Ceph::with_bucket(BUCKET).unwrap();
         let home = Home::with_software_key().unwrap();
         add(&home, &["--signature", "v2", "--no-touch"]);
         Self { server, home }

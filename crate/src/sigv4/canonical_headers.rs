@@ -343,9 +343,11 @@ fn put_header_value(out: &mut Vec<u8>, value: &str) {
     }
 }
 
+/// Whether name and value can be those of a header that is signed.
+///
 /// # Errors
 /// [`CanonicalRequestError`] if the name or the value of a header is none.
-pub(crate) fn check_header(name: &str, value: &str) -> Result<(), CanonicalRequestError> {
+pub fn check_header(name: &str, value: &str) -> Result<(), CanonicalRequestError> {
     if is_token(name) { check_value(name, value) } else { Err(CanonicalRequestError::Name(name.into())) }
 }
 

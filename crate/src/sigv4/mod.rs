@@ -22,7 +22,8 @@ mod scope;
 mod string_to_sign;
 mod url;
 
-pub(crate) use canonical_headers::{check_header, compare_names, put_lower};
+pub use canonical_headers::check_header;
+pub(crate) use canonical_headers::{compare_names, put_lower};
 pub(crate) use canonical_request::check_method;
 pub use canonical_request::{
     CanonicalRequest, CanonicalRequestError, PathEncoding, PathNormalization, Settings, canonical_request,

@@ -2,7 +2,7 @@
 //! keys.
 
 use std::cell::Cell;
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,9 @@ use crate::touch::{self, TouchNotice};
 
 /// How often it is looked whether a key was plugged in.
 const LOOK: Duration = Duration::from_millis(300);
+
+/// When the time of `--timeout` began.
+static BEGIN: Mutex<Option<Instant>> = Mutex::new(None);
 
 impl Global {
     /// Whether the agent is used.
@@ -52,8 +55,8 @@ impl Global {
 
     /// When it has taken too long: for key and network alike, from when it is first asked for.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        static BEGIN: OnceLock<Instant> = OnceLock::new();
-        self.timeout.and_then(|timeout| BEGIN.get_or_init(Instant::now).checked_add(timeout))
+        let mut begin = BEGIN.lock().unwrap_or_else(PoisonError::into_inner);
+        self.timeout.and_then(|timeout| begin.get_or_insert_with(Instant::now).checked_add(timeout))
     }
 
     /// The key that was named, for what is done with one.
@@ -97,7 +100,8 @@ impl<'a> Client<'a> {
 
     /// Begins the time of `--timeout` anew, after what took its own without a key.
     pub(super) fn restart(&mut self) {
-        self.deadline = self.global.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        *BEGIN.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.deadline = self.global.deadline();
     }
 
     fn verbose(&self, text: &str) {

@@ -1,35 +1,36 @@
 //! `keyfob sign`: any request, signed in its headers; printed, or sent.
 
+mod answer;
 mod body;
 mod checksum;
 mod curl;
 
 use std::fs::File;
-use std::io::{self, IsTerminal as _, Read as _, Write};
+use std::io::{self, IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 
-use clap::{ArgAction, Args, ValueEnum};
+use clap::{ArgAction, ArgGroup, Args, ValueEnum};
 use keyfob_core::aws_host::AwsHost;
 use keyfob_core::message::{ErrorCode, Failure, Scheme, SignatureVersion};
 use keyfob_core::s3;
 use keyfob_core::sigv4::{
     AUTHORIZATION, AmzDate, ChunkedBody, Chunking, MIN_CHUNK, Payload, Query, Scope, Settings,
     SignableRequest, SignedHeaders, Signer, SigningKey, Url, X_AMZ_CONTENT_SHA256, X_AMZ_DATE,
-    X_AMZ_S3SESSION_TOKEN, X_AMZ_SECURITY_TOKEN,
+    X_AMZ_S3SESSION_TOKEN, X_AMZ_SECURITY_TOKEN, check_header,
 };
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use self::body::{Body, Chunks, Source, Use};
+use self::answer::Output;
+use self::body::{Chunks, Found, Source, Use};
 use self::checksum::{Algorithm, Checksum};
 use super::args::Global;
 use super::client::Client;
 use super::presign::invalid;
 use super::{complete, credentials, output, time};
-use crate::aws_call;
 use crate::error::failure;
 use crate::front;
-use crate::http::{self, Http, Response};
+use crate::http::{self, Http};
 use crate::service;
 use crate::signing::{Credentials, Request};
 
@@ -59,6 +60,7 @@ const RESULT: &str = "Result";
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 #[group(skip)]
+#[command(group = ArgGroup::new("in_chunks").args(["chunked", "trailer"]).multiple(true))]
 pub(super) struct Options {
     /// HTTP method: GET, PUT, POST, …
     method: String,
@@ -82,7 +84,7 @@ pub(super) struct Options {
     #[arg(long, requires = "send", help_heading = BODY)]
     chunked: bool,
     /// Bytes of a chunk: 8192 to 67108864
-    #[arg(long, value_name = "BYTES", default_value_t = 65_536, value_parser = clap::value_parser!(u64).range(MIN_CHUNK..=MAX_CHUNK), help_heading = BODY)]
+    #[arg(long, value_name = "BYTES", default_value_t = 65_536, requires = "in_chunks", value_parser = clap::value_parser!(u64).range(MIN_CHUNK..=MAX_CHUNK), help_heading = BODY)]
     chunk_size: u64,
     /// Send a checksum behind the chunks; with --unsigned-payload they are not signed
     #[arg(long, value_name = "ALGORITHM", value_enum, ignore_case = true, requires = "send", help_heading = BODY)]
@@ -90,7 +92,7 @@ pub(super) struct Options {
     /// Service, as signatures name it: s3, execute-api, es. Without it: what AWS's host name says
     #[arg(long, help_heading = SCOPE)]
     service: Option<String>,
-    /// Region. Without it: what AWS's host name says, else AWS_REGION
+    /// Region. Without it: what AWS's host name says, else AWS_REGION, else us-east-1 for S3 of other servers than AWS's
     #[arg(long, help_heading = SCOPE)]
     region: Option<String>,
     #[command(flatten)]
@@ -98,16 +100,18 @@ pub(super) struct Options {
     /// As of another time than now: RFC 3339 or Unix seconds
     #[arg(long, value_name = "TIME", value_parser = time::parse, help_heading = SCOPE)]
     at: Option<u64>,
-    /// What to print: the headers, a curl command for a POSIX shell, or JSON
-    #[arg(long, value_enum, default_value_t = Print::Headers, conflicts_with = "send", help_heading = RESULT)]
-    print: Print,
-    /// Send the request, and print the answer's body; exit code 8 if the server refuses
+    /// What to print: the headers, which are printed without it; a curl command for a POSIX shell, or JSON
+    #[arg(long, value_enum, conflicts_with = "send", help_heading = RESULT)]
+    print: Option<Print>,
+    /// Send the request, and print the answer's body; exit code 8 if the server refuses. With --json: status, headers and body,
+    /// that in Base64
     #[arg(long, help_heading = RESULT)]
     send: bool,
-    /// Write the answer into a file, which is replaced once all of it is there
+    /// Write the answer into a file, which is replaced once all of it is there, and only if the server does not refuse. - is
+    /// stdout, even a terminal that gets what is no text
     #[arg(short, long, value_name = "FILE", requires = "send", add = complete::files(), help_heading = RESULT)]
     output: Option<PathBuf>,
-    /// Print the answer's status and headers before it
+    /// Put the answer's status and headers before it
     #[arg(short, long, requires = "send", help_heading = RESULT)]
     include: bool,
 }
@@ -136,7 +140,8 @@ pub(super) fn run(global: &Global, args: &Options) -> Result<(), Failure> {
     let typed = headers(args)?;
     let (service, region) = scope(args, &url, &typed)?;
     let chunking = chunking(args, &url, &service)?;
-    let source = source(global, args)?;
+    let print = global.printed("--print", args.print, Print::Json, Print::Headers)?;
+    let source = source(args, print)?;
     let time = || AmzDate::from_unix(args.at.unwrap_or_else(service::unix_time)).map_err(wrong);
     let request = SignableRequest {
         method: &method,
@@ -153,8 +158,17 @@ pub(super) fn run(global: &Global, args: &Options) -> Result<(), Failure> {
         .prepare(&SignableRequest { headers: &refs(&typed), ..request }, &date, &scope)
         .map_err(wrong)?;
 
+    let found = Found::find(source)?;
+    found.len().map_or(Ok(()), |len| check_length(&typed, len))?;
+    let mut client = Client::new(global)?;
+    let credentials = args.signer.resolve(&mut client, SignatureVersion::SigV4)?;
+    credentials.check_expiry(date.unix(), 0)?;
+    // A pipe is read once all that it is for is there: nobody could give it again.
+    if matches!(source, Source::Stdin) && io::stdin().is_terminal() {
+        output::note(global.quiet, "Reading the body from the terminal: Ctrl-D ends it.");
+    }
     let hash = chunking.is_none() && !args.unsigned_payload;
-    let mut body = Body::read(source, Use { hash, send: args.send })?;
+    let mut body = found.read(Use { hash, send: args.send })?;
     check_length(&typed, body.len())?;
     let announced = args.trailer.map(|algorithm| (algorithm.header(), algorithm.encoded_len()));
     let shape = chunking
@@ -163,9 +177,8 @@ pub(super) fn run(global: &Global, args: &Options) -> Result<(), Failure> {
         .map_err(wrong)?;
     let mut headers = with_chunks(typed, shape.as_ref());
 
-    let mut client = Client::new(global)?;
-    let credentials = args.signer.resolve(&mut client, SignatureVersion::SigV4)?;
     // Reading may have taken a while.
+    client.restart();
     let date = time()?;
     credentials.check_expiry(date.unix(), 0)?;
     let payload = match (chunking, body.hash().filter(|_| hash)) {
@@ -187,7 +200,7 @@ pub(super) fn run(global: &Global, args: &Options) -> Result<(), Failure> {
     headers.extend(added.headers().map(|(name, value)| (name.to_owned(), value.to_owned())));
     let mut signed = Signed { method: &method, url: &url, headers, identity: credentials.access_key_id() };
     if !args.send {
-        return signed.print(if global.json { Print::Json } else { args.print }, args, body.len());
+        return signed.print(print, args, body.len());
     }
 
     // What is long is sent once the server has said that it takes it: one that refuses hangs up on the rest.
@@ -234,6 +247,18 @@ fn with_key<'c>(
     Ok((signed, key))
 }
 
+/// Headers by their names in lower case. Those of one name stand together, as they are signed, and as RFC 9110 section 5.2
+/// combines them.
+fn object(headers: &[(String, String)]) -> serde_json::Map<String, serde_json::Value> {
+    let mut object = serde_json::Map::new();
+    for (name, value) in headers {
+        let entry = object.entry(name.to_ascii_lowercase()).or_insert_with(|| "".into());
+        let before = entry.as_str().filter(|text| !text.is_empty());
+        *entry = before.map_or(value.clone(), |before| format!("{before},{value}")).into();
+    }
+    object
+}
+
 fn refs(headers: &[(String, String)]) -> Vec<(&str, &str)> {
     headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
 }
@@ -267,9 +292,16 @@ fn headers(args: &Options) -> Result<Vec<(String, String)>, Failure> {
             Some(file) => (read_headers(Path::new(file))?, false),
             None => (Zeroizing::new(given.clone()), true),
         };
+        let name = given.strip_prefix('@').map(|file| if file == "-" { "stdin" } else { file });
         let lines: Vec<_> = if typed { vec![lines.as_str()] } else { lines.lines().collect() };
-        for line in lines.into_iter().filter(|line| typed || !line.trim().is_empty()) {
-            match header(line, typed)? {
+        for (i, line) in lines.into_iter().enumerate().filter(|(_, line)| typed || !line.trim().is_empty()) {
+            let checked = header(line, typed).map_err(|mut failure| {
+                if let Some(name) = name {
+                    failure.message = format!("{name}, line {}: {}", i + 1, failure.message);
+                }
+                failure
+            });
+            match checked? {
                 Some(header) => headers.push(header),
                 None => no_type = true,
             }
@@ -343,7 +375,10 @@ fn header(line: &str, typed: bool) -> Result<Option<(String, String)>, Failure> 
     } else if is(AUTHORIZATION) {
         "leave it out"
     } else {
-        return Ok(Some((name.to_owned(), value.to_owned())));
+        return match check_header(name, value) {
+            Ok(()) => Ok(Some((name.to_owned(), value.to_owned()))),
+            Err(error) => Err(wrong(error)),
+        };
     };
     Err(invalid(&format!("{name} is for the signature to write"), hint))
 }
@@ -418,7 +453,7 @@ fn chunking(args: &Options, url: &Url, service: &str) -> Result<Option<Chunking>
 }
 
 /// Where the body comes from; stdin can be one thing only.
-fn source<'a>(global: &Global, args: &'a Options) -> Result<Source<'a>, Failure> {
+fn source(args: &Options, print: Print) -> Result<Source<'_>, Failure> {
     let source = match (&args.data, &args.body) {
         (Some(text), _) => match text.strip_prefix('@') {
             Some("-") => Source::Stdin,
@@ -439,19 +474,11 @@ fn source<'a>(global: &Global, args: &'a Options) -> Result<Source<'a>, Failure>
         ));
     }
     // Said before anybody touches a key.
-    let once = match source {
-        Source::Stdin => true,
-        Source::File(path) => path.metadata().is_ok_and(|it| !it.is_file() && !it.is_dir()),
-        Source::Text(_) | Source::Nothing => false,
-    };
-    if once && args.print == Print::Curl && !args.send && !global.json {
+    if source.is_read_once() && print == Print::Curl && !args.send {
         return Err(invalid(
             &"curl could not read the body again",
             "give it as a file that is no pipe, or print the headers",
         ));
-    }
-    if matches!(source, Source::Stdin) && io::stdin().is_terminal() {
-        output::note(global.quiet, "Reading the body from the terminal: Ctrl-D ends it.");
     }
     Ok(source)
 }
@@ -484,22 +511,13 @@ impl Signed<'_> {
                 let lines = self.headers.iter().map(|(name, value)| format!("{name}: {value}\n"));
                 output::raw(lines.collect::<String>().as_bytes())
             }
-            Print::Json => {
-                let mut headers = serde_json::Map::new();
-                for (name, value) in &self.headers {
-                    // Of one name, as they are signed together.
-                    let entry = headers.entry(name.to_ascii_lowercase()).or_insert_with(|| "".into());
-                    let before = entry.as_str().filter(|text| !text.is_empty());
-                    *entry = before.map_or(value.clone(), |before| format!("{before},{value}")).into();
-                }
-                output::json(&json!({
-                    "method": self.method,
-                    "url": self.url.to_string(),
-                    "headers": headers,
-                    "body_length": len,
-                    "identity": self.identity,
-                }))
-            }
+            Print::Json => output::json(&json!({
+                "method": self.method,
+                "url": self.url.to_string(),
+                "headers": object(&self.headers),
+                "body_length": len,
+                "identity": self.identity,
+            })),
             Print::Curl => {
                 let file = match (&args.data, &args.body) {
                     (Some(text), _) => text.strip_prefix('@'),
@@ -528,113 +546,13 @@ impl Signed<'_> {
 
     fn send(&self, global: &Global, args: &Options, body: http::Body<'_>) -> Result<(), Failure> {
         let http = Http::new()?.until(global.deadline());
-        let mut response = http.send(self.method, &self.url.to_string(), &self.headers, body)?;
+        let response = http.send(self.method, &self.url.to_string(), &self.headers, body)?;
         if global.verbose {
             output::note(false, &format!("{} answered {}", response.origin(), response.status));
         }
-        let mut head = String::new();
-        if args.include {
-            head = format!("HTTP/1.1 {}\n", response.status);
-            head.extend(response.headers.iter().map(|(name, value)| format!("{name}: {value}\n")));
-            head.push('\n');
-        }
-        // A redirect is none that could be followed: the signature is for this host.
-        if response.status >= 300 && response.status != 304 {
-            let body = response.read(aws_call::MAX_ERROR).unwrap_or_default();
-            // A file is left as it was. That it cannot be shown matters less than what it says.
-            if args.output.is_none() {
-                let line = io::stdout().is_terminal() && body.last().is_some_and(|last| *last != b'\n');
-                let end: &[u8] = if line { b"\n" } else { b"" };
-                let _ = output::raw(&[head.as_bytes(), &body, end].concat());
-            }
-            return Err(aws_call::refused_with(&response, &body));
-        }
-        match &args.output {
-            Some(path) => save(path, &head, &mut response),
-            None => {
-                output::raw(head.as_bytes())?;
-                let mut out = Stdout { gone: false };
-                let copied = response.copy_to(&mut out);
-                // Whoever has read enough has gone.
-                if out.gone { Ok(()) } else { copied.map(|_| ()) }
-            }
-        }
+        let output = args.output.as_deref();
+        Output { file: output, include: args.include, json: global.json, quiet: global.quiet }.give(response)
     }
-}
-
-/// Standard output, that of somebody who may have gone.
-struct Stdout {
-    gone: bool,
-}
-
-impl Write for Stdout {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = io::stdout().lock().write(bytes);
-        self.gone |= written.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
-        written
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        let flushed = io::stdout().lock().flush();
-        self.gone |= flushed.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
-        flushed
-    }
-}
-
-/// Writes the answer into a file: all of it, or nothing. What is no file (a device, a pipe) gets it as it comes.
-fn save(path: &Path, head: &str, response: &mut Response) -> Result<(), Failure> {
-    let unwritten = |error: &dyn std::fmt::Display| {
-        failure(
-            ErrorCode::Io,
-            format!("cannot write {}: {error}", path.display()),
-            "choose another file for -o",
-        )
-    };
-    if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
-        let mut file = File::options().write(true).open(path).map_err(|error| unwritten(&error))?;
-        file.write_all(head.as_bytes()).map_err(|error| unwritten(&error))?;
-        return response.copy_to(&mut file).map(|_| ());
-    }
-    // Where a link leads, rather than the link.
-    let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if target.exists() {
-        // One that may not be written is not replaced either.
-        File::options().write(true).open(&target).map_err(|error| unwritten(&error))?;
-    }
-    let mut part = tempfile::Builder::new();
-    part.prefix(".keyfob-").suffix(".part");
-    // As any new file, by the mask of the user.
-    #[cfg(unix)]
-    part.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut part = part.tempfile_in(folder).map_err(|error| unwritten(&error))?;
-    #[cfg(unix)]
-    remove_when_ended(part.path());
-    part.write_all(head.as_bytes()).map_err(|error| unwritten(&error))?;
-    response.copy_to(&mut part)?;
-    if let Ok(metadata) = target.metadata() {
-        // One that is there keeps its own; if not, it is no reason to lose the answer.
-        let _ = part.as_file().set_permissions(metadata.permissions());
-    }
-    part.persist(&target).map(|_| ()).map_err(|error| unwritten(&error.error))
-}
-
-/// Removes the file once the process is told to end (Ctrl-C, and the like), and ends it then.
-#[cfg(unix)]
-fn remove_when_ended(part: &Path) {
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-    use signal_hook::iterator::Signals;
-    let ignored = super::batch::ignored_signals();
-    let heeded = [SIGHUP, SIGINT, SIGTERM].into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0);
-    // Without it the file stays, and nothing else is different.
-    let Ok(mut signals) = Signals::new(heeded) else { return };
-    let part = part.to_owned();
-    std::thread::spawn(move || {
-        if let Some(signal) = signals.forever().next() {
-            let _ = std::fs::remove_file(part);
-            let _ = signal_hook::low_level::emulate_default_handler(signal);
-        }
-    });
 }
 
 #[cfg(test)]

@@ -43,56 +43,86 @@ pub(super) struct Use {
     pub(super) send: bool,
 }
 
-/// A body that was read.
-pub(super) struct Body {
-    content: Content,
-    /// Bytes.
-    len: u64,
-    hash: Option<[u8; 32]>,
+/// A body that is there. What can be read only once is left alone until it is wanted.
+pub(super) struct Found<'a> {
+    source: Source<'a>,
+    file: Option<File>,
 }
 
-enum Content {
-    Bytes(Zeroizing<Vec<u8>>),
-    /// From that position on.
-    File(File, u64),
-    /// It was hashed on its way.
-    Gone,
+impl Source<'_> {
+    fn unread(self, error: &io::Error) -> Failure {
+        let name = match self {
+            Self::File(path) => path.display().to_string(),
+            _ => "stdin".to_owned(),
+        };
+        let text = format!("cannot read the body from {name}: {error}");
+        failure(ErrorCode::Io, text, "name a file that can be read, or - for stdin")
+    }
+
+    fn open(self) -> Result<File, Failure> {
+        let file = match self {
+            Self::File(path) => File::open(path),
+            _ => front::unbuffered_stdin(),
+        };
+        let file = file.map_err(|error| self.unread(&error))?;
+        if file.metadata().map_err(|error| self.unread(&error))?.is_dir() {
+            return Err(self.unread(&io::ErrorKind::IsADirectory.into()));
+        }
+        Ok(file)
+    }
+
+    /// Whether there is nothing to be read again.
+    pub(super) fn is_read_once(self) -> bool {
+        match self {
+            Self::Stdin => true,
+            Self::File(path) => path.metadata().is_ok_and(|it| !it.is_file() && !it.is_dir()),
+            Self::Text(_) | Self::Nothing => false,
+        }
+    }
 }
 
-impl Body {
+impl<'a> Found<'a> {
+    /// Finds it.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Io`] if it cannot be read.
+    pub(super) fn find(source: Source<'a>) -> Result<Self, Failure> {
+        let open = matches!(source, Source::File(_)) && !source.is_read_once();
+        Ok(Self { source, file: open.then(|| source.open()).transpose()? })
+    }
+
+    /// Bytes, where that is known before it is read.
+    pub(super) fn len(&self) -> Option<u64> {
+        match self.source {
+            Source::Nothing => Some(0),
+            Source::Text(text) => Some(text.len() as u64),
+            _ => self.file.as_ref()?.metadata().ok().map(|metadata| metadata.len()),
+        }
+    }
+
     /// Reads it.
     ///
     /// # Errors
     /// [`ErrorCode::Io`] if it cannot be read, or not be kept.
-    pub(super) fn read(source: Source<'_>, what: Use) -> Result<Self, Failure> {
-        let name = match source {
-            Source::Nothing => return Ok(Self::of_bytes(Vec::new())),
-            Source::Text(text) => return Ok(Self::of_bytes(text.as_bytes().to_vec())),
-            Source::File(path) => path.display().to_string(),
-            Source::Stdin => "stdin".to_owned(),
+    pub(super) fn read(self, what: Use) -> Result<Body, Failure> {
+        let Self { source, file } = self;
+        let unread = |error: io::Error| source.unread(&error);
+        let mut file = match (source, file) {
+            (Source::Nothing, _) => return Ok(Body::of_bytes(Vec::new())),
+            (Source::Text(text), _) => return Ok(Body::of_bytes(text.as_bytes().to_vec())),
+            (_, Some(file)) => file,
+            (_, None) => source.open()?,
         };
-        let file = match source {
-            Source::File(path) => File::open(path),
-            _ => front::unbuffered_stdin(),
-        };
-        let unread = |error: io::Error| {
-            let text = format!("cannot read the body from {name}: {error}");
-            failure(ErrorCode::Io, text, "name a file that can be read, or - for stdin")
-        };
-        let mut file = file.map_err(unread)?;
         let metadata = file.metadata().map_err(unread)?;
-        if metadata.is_dir() {
-            return Err(unread(io::ErrorKind::IsADirectory.into()));
-        }
         let start = if metadata.is_file() { file.stream_position().map_err(unread)? } else { 0 };
         let mut first = Zeroizing::new(Vec::with_capacity(SMALL as usize + 1));
         (&file).take(SMALL + 1).read_to_end(&mut first).map_err(unread)?;
         if first.len() as u64 <= SMALL {
-            return Ok(Self::of_bytes(std::mem::take(&mut *first)));
+            return Ok(Body::of_bytes(std::mem::take(&mut *first)));
         }
         if metadata.is_file() {
             let len = metadata.len().saturating_sub(start);
-            let mut body = Self { content: Content::File(file, start), len, hash: None };
+            let mut body = Body { content: Content::File(file, start), len, hash: None };
             if what.hash {
                 let mut hash = Sha256::new();
                 let read = each(&mut body.reader()?, |part| {
@@ -126,9 +156,27 @@ impl Body {
         }
         copied.map_err(unread)?;
         let content = kept.map_or(Content::Gone, |kept| Content::File(kept, 0));
-        Ok(Self { content, len, hash: Some(hash.finalize().into()) })
+        Ok(Body { content, len, hash: Some(hash.finalize().into()) })
     }
+}
 
+/// A body that was read.
+pub(super) struct Body {
+    content: Content,
+    /// Bytes.
+    len: u64,
+    hash: Option<[u8; 32]>,
+}
+
+enum Content {
+    Bytes(Zeroizing<Vec<u8>>),
+    /// From that position on.
+    File(File, u64),
+    /// It was hashed on its way.
+    Gone,
+}
+
+impl Body {
     fn of_bytes(bytes: Vec<u8>) -> Self {
         let hash = Some(Sha256::digest(&bytes).into());
         Self { len: bytes.len() as u64, content: Content::Bytes(Zeroizing::new(bytes)), hash }
@@ -300,6 +348,10 @@ mod tests {
         (0..len).map(|i| (i % 251) as u8).collect()
     }
 
+    fn read(source: Source<'_>, what: Use) -> Result<Body, Failure> {
+        Found::find(source)?.read(what)
+    }
+
     fn text(result: Result<Body, Failure>) -> String {
         result.err().map(|failure| failure.message).unwrap_or_default()
     }
@@ -312,7 +364,7 @@ mod tests {
             let content = data(len);
             let path = folder.join("body");
             std::fs::write(&path, &content).unwrap();
-            let mut body = Body::read(Source::File(&path), ALL).unwrap();
+            let mut body = read(Source::File(&path), ALL).unwrap();
             assert_eq!((body.len(), body.bytes().is_some()), (len as u64, small), "{len}");
             assert_eq!(body.hash(), Some(Sha256::digest(&content).into()), "{len}");
             // As often as it is wanted.
@@ -331,9 +383,9 @@ mod tests {
     #[test]
     fn what_is_no_file_is_said() {
         let folder = tempfile::tempdir().unwrap();
-        let read = |path: &Path| text(Body::read(Source::File(path), ALL));
-        assert!(read(folder.path()).contains("cannot read the body from"), "{}", read(folder.path()));
-        assert!(read(&folder.path().join("none")).contains("none: "));
+        let said = |path: &Path| text(read(Source::File(path), ALL));
+        assert!(said(folder.path()).contains("cannot read the body from"), "{}", said(folder.path()));
+        assert!(said(&folder.path().join("none")).contains("none: "));
     }
 
     #[test]
@@ -344,7 +396,7 @@ mod tests {
         fn check(path: &Path, what: Use, change: impl FnOnce(&mut Vec<u8>), expected: Option<&str>) {
             let mut content = data(300_000);
             std::fs::write(path, &content).unwrap();
-            let mut body = Body::read(Source::File(path), what).unwrap();
+            let mut body = read(Source::File(path), what).unwrap();
             change(&mut content);
             std::fs::write(path, &content).unwrap();
             let mut sent = Vec::new();
@@ -377,7 +429,7 @@ mod tests {
             assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
             let (to, bytes) = (path.clone(), content.clone());
             let writer = std::thread::spawn(move || std::fs::write(to, bytes));
-            let mut body = Body::read(Source::File(&path), what).unwrap();
+            let mut body = read(Source::File(&path), what).unwrap();
             writer.join().unwrap().unwrap();
             assert_eq!((body.len(), body.hash()), (200_000, Some(Sha256::digest(&content).into())));
             let mut sent = Vec::new();

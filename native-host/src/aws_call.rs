@@ -82,7 +82,12 @@ pub fn call(
     headers.extend(signed.headers().map(|(name, value)| (name.to_owned(), value.to_owned())));
     let body = if call.body.is_empty() { Body::Empty } else { Body::Bytes(call.body) };
     let response = http.send(call.method, &url.to_string(), &headers, body)?;
-    if (200..300).contains(&response.status) { Ok(response) } else { Err(refused(response)) }
+    if (200..300).contains(&response.status) {
+        return Ok(response);
+    }
+    let (mut refusal, response) = Refusal::of(response);
+    refusal.by_session = credentials.session_token().is_some();
+    Err(refusal.failure(&response, service::unix_time()))
 }
 
 /// Whose access key it is.
@@ -151,14 +156,7 @@ fn endpoint(
     if let Some(url) = named.filter(|_| !is_set("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")) {
         return Ok(url);
     }
-    // It becomes a label of a host name.
-    let label = |text: &str| {
-        (1..=40).contains(&text.len())
-            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-            && !text.starts_with('-')
-            && !text.ends_with('-')
-    };
-    if !label(region) {
+    if !is_label(region) {
         let message = format!("{region:?} is no region");
         return Err(failure(ErrorCode::InvalidInput, message, "give one such as eu-west-1"));
     }
@@ -169,12 +167,32 @@ fn endpoint(
     Ok(format!("https://{service}.{region}.{}", partition.dns_suffix))
 }
 
+/// Whether a region may become a label of a host name.
+fn is_label(region: &str) -> bool {
+    (1..=40).contains(&region.len())
+        && region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && !region.starts_with('-')
+        && !region.ends_with('-')
+}
+
+/// Whether the server at `endpoint` is AWS's STS, and nobody else can be in its place: by TLS, under one of its own names.
+#[must_use]
+pub fn is_sts(endpoint: &str, region: &str) -> bool {
+    let Some(host) = endpoint.strip_prefix("https://").map(|rest| rest.trim_end_matches('/')) else {
+        return false;
+    };
+    // Other names under AWS's may be a customer's: a bucket's, a virtual machine's.
+    let suffix = Partition::of_region(region).dns_suffix;
+    let names = [format!("sts.{region}.{suffix}"), format!("sts-fips.{region}.{suffix}")];
+    host == "sts.amazonaws.com" || is_label(region) && names.iter().any(|name| host == name)
+}
+
 /// What a server that is no success of a call said, as the failure to show: its code, its message, and what to do. Whether the
 /// clock is to blame is seen from the server's own.
 #[must_use]
-pub fn refused(mut response: Response) -> Failure {
-    let body = response.read(MAX_ERROR).unwrap_or_default();
-    refused_with(&response, &body)
+pub fn refused(response: Response) -> Failure {
+    let (refusal, response) = Refusal::of(response);
+    refusal.failure(&response, service::unix_time())
 }
 
 /// As [`refused`], for whoever has read the body.
@@ -191,9 +209,19 @@ struct Refusal {
     message: String,
     /// Where S3 wants the request to go.
     region: Option<String>,
+    /// The host that a redirect leads to.
+    elsewhere: Option<String>,
+    /// Whether it was signed by temporary credentials.
+    by_session: bool,
 }
 
 impl Refusal {
+    /// What a response says, whose body is read for that.
+    fn of(mut response: Response) -> (Self, Response) {
+        let body = response.read(MAX_ERROR).unwrap_or_default();
+        (Self::read(&response, &String::from_utf8_lossy(&body)), response)
+    }
+
     fn read(response: &Response, body: &str) -> Self {
         // Services spell the names differently, and some spell one twice.
         let json: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
@@ -218,7 +246,11 @@ impl Refusal {
         let message = message.trim().lines().next().unwrap_or_default().chars().take(LONGEST).collect();
         let region =
             response.header("x-amz-bucket-region").map(str::to_owned).or_else(|| xml_text(body, "Region"));
-        Self { code: code.unwrap_or_default().chars().take(100).collect(), message, region }
+        // No more than the host: the rest may have the request's signature in it.
+        let elsewhere = response.header("location").filter(|_| (300..400).contains(&response.status));
+        let elsewhere = elsewhere.and_then(|url| Url::parse(url).ok()).map(|url| url.host().to_owned());
+        let code = code.unwrap_or_default().chars().take(100).collect();
+        Self { code, message, region, elsewhere, by_session: false }
     }
 
     /// `now` is this computer's time.
@@ -273,6 +305,12 @@ impl Refusal {
         let hint = match self.code.as_str() {
             _ if self.is_about_time().1 => "try again; `keyfob doctor --clock` compares the clock with AWS's",
             "AccessDenied" if self.message.contains("expired") => "the link has expired: make a new one",
+            // AWS forgets what has ended, and it is on no list.
+            "InvalidClientTokenId" | "UnrecognizedClientException" | "InvalidAccessKeyId" | "AuthFailure"
+                if self.by_session =>
+            {
+                "the session has ended, or belongs to another partition (then give its --region): get new credentials"
+            }
             "InvalidClientTokenId" | "UnrecognizedClientException" | "InvalidAccessKeyId" | "AuthFailure" => {
                 "this access key was deleted, is inactive, or belongs to another partition (then give its --region); \
                  `aws iam list-access-keys` shows it"
@@ -299,6 +337,7 @@ impl Refusal {
             "OptInRequired" | "RegionDisabledException" => {
                 "the account must enable that region or service first"
             }
+            "NotSignedUp" => "the account must sign up for the service first, in AWS's console",
             "NoSuchBucket" | "NoSuchKey" | "NoSuchVersion" | "NoSuchUpload" => {
                 "see that bucket, key and region are spelled right"
             }
@@ -310,7 +349,10 @@ impl Refusal {
                 Some(region) if keyfob_core::partition::is_region(region) => {
                     return format!("the bucket is in another region: give --region {region}");
                 }
-                _ => "see that the region is right: --region",
+                _ => match &self.elsewhere {
+                    Some(host) => return format!("the bucket is at {host}: give its region, --region"),
+                    None => "see that the region is right: --region",
+                },
             },
             "Throttling"
             | "ThrottlingException"
@@ -321,7 +363,14 @@ impl Refusal {
             | "InternalFailure"
             | "InternalError" => "wait a little, and try again",
             _ if status >= 500 => "wait a little, and try again",
-            _ => "",
+            _ => match &self.elsewhere {
+                Some(host) => {
+                    return format!(
+                        "it leads to {host}, for which this is not signed: give the region or the endpoint of that"
+                    );
+                }
+                None => "",
+            },
         };
         hint.to_owned()
     }
@@ -519,6 +568,69 @@ mod tests {
         check("SignatureDoesNotMatch", "", NOW - 301, Some("this computer's clock is 5 min behind AWS's"));
         // That has other reasons, whatever the clock.
         check("AccessDenied", "no", NOW - 3000, None);
+    }
+
+    #[test]
+    fn who_is_sts() {
+        #[track_caller]
+        fn check(endpoint: &str, region: &str, expected: bool) {
+            assert_eq!(is_sts(endpoint, region), expected, "{endpoint}");
+        }
+        for region in ["us-east-1", "eu-west-1", "cn-north-1", "us-gov-west-1", "eusc-de-east-1"] {
+            for env in [&[][..], &[("AWS_USE_FIPS_ENDPOINT", "true")]] {
+                let env =
+                    |name: &str| env.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
+                check(&endpoint(None, region, env).unwrap(), region, true);
+            }
+        }
+        check("https://sts.amazonaws.com/", "us-east-1", true);
+        check("http://sts.eu-west-1.amazonaws.com", "eu-west-1", false);
+        check("https://sts.eu-west-1.amazonaws.com", "us-east-1", false);
+        check("https://sts.s3.amazonaws.com", "us-east-1", false);
+        check("https://sts.eu-west-1.amazonaws.com@evil.example", "eu-west-1", false);
+        check("https://sts.eu-west-1.amazonaws.com:8443", "eu-west-1", false);
+        check("https://sts.eu-west-1.amazonaws.com.evil.example", "eu-west-1", false);
+        check("https://evil.example/https://sts.amazonaws.com", "us-east-1", false);
+        // As a region that a profile gives may be.
+        check("https://sts.evil.example/.amazonaws.com", "evil.example/", false);
+    }
+
+    #[test]
+    fn where_a_redirect_leads_is_said() {
+        #[track_caller]
+        fn check(status: u16, body: &str, location: &str, hint: &str) {
+            let failure = failure_of(status, &[("location", location)], body, NOW);
+            assert_eq!(failure.hint.as_deref().unwrap_or_default(), hint, "{failure:?}");
+        }
+        let elsewhere = "https://b.s3.eu-central-1.amazonaws.com/k?X-Amz-Signature=5ec7e7";
+        let host = "b.s3.eu-central-1.amazonaws.com";
+        let leads = |host| {
+            format!(
+                "it leads to {host}, for which this is not signed: give the region or the endpoint of that"
+            )
+        };
+        check(307, "", elsewhere, &leads(host));
+        check(302, "<html/>", "http://[::1]:8/", &leads("[::1]:8"));
+        check(307, "", "/elsewhere", "");
+        check(403, "", elsewhere, "");
+        let redirect = "<Error><Code>TemporaryRedirect</Code></Error>";
+        check(307, redirect, elsewhere, &format!("the bucket is at {host}: give its region, --region"));
+        check(307, redirect, "", "see that the region is right: --region");
+        let known = "<Error><Code>PermanentRedirect</Code><Region>eu-west-1</Region></Error>";
+        check(301, known, elsewhere, "the bucket is in another region: give --region eu-west-1");
+        let unsigned = "<Error><Code>NotSignedUp</Code></Error>";
+        check(403, unsigned, "", "the account must sign up for the service first, in AWS's console");
+    }
+
+    #[test]
+    fn a_session_that_aws_forgot_is_on_no_list() {
+        let body = "<Error><Code>InvalidClientTokenId</Code></Error>";
+        let response = Response::new(403, Vec::new(), body.as_bytes().to_vec(), "https://sts.amazonaws.com");
+        let (mut refusal, response) = Refusal::of(response);
+        assert!(refusal.failure(&response, NOW).hint.unwrap().contains("list-access-keys"));
+        refusal.by_session = true;
+        let hint = refusal.failure(&response, NOW).hint.unwrap();
+        assert!(hint.contains("get new credentials") && !hint.contains("list"), "{hint}");
     }
 
     #[test]

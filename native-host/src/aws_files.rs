@@ -139,7 +139,13 @@ impl AwsFileError {
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::Io { .. } | Self::Path(_) | Self::NoHome => "",
+            Self::Io { action: "read", .. } => {
+                "AWS_SHARED_CREDENTIALS_FILE and AWS_CONFIG_FILE name the files, where they are not in ~/.aws"
+            }
+            Self::Io { .. } => {
+                "see that you may write the file and its folder, and that neither is protected"
+            }
+            Self::Path(_) | Self::NoHome => "",
             Self::Syntax { .. } => "AWS's own tools refuse such a file too: correct that line, and try again",
             Self::Changed(_) => "try again: what is on the key is checked, and need not be written twice",
             Self::NoProfile { .. } | Self::NoKey { .. } => "name one that has an access key: --profile",
@@ -230,11 +236,30 @@ impl AwsFile {
     /// [`AwsFileError::Io`], [`AwsFileError::Syntax`].
     pub fn open(path: &Path) -> Result<Option<Self>, AwsFileError> {
         let target = match fs::canonicalize(path) {
-            Ok(target) if target.is_file() => target,
-            Ok(_) => return Ok(None),
+            Ok(target) => target,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(AwsFileError::io("read", path)(error)),
         };
+        let kind = fs::metadata(&target).map_err(AwsFileError::io("read", path))?.file_type();
+        if kind.is_dir() {
+            return Err(AwsFileError::io("read", path)(io::Error::new(
+                io::ErrorKind::IsADirectory,
+                "it is a folder",
+            )));
+        }
+        if !kind.is_file() {
+            // /dev/null is how people say that there is none.
+            #[cfg(unix)]
+            if std::os::unix::fs::FileTypeExt::is_char_device(&kind) {
+                return Ok(None);
+            }
+            // What is read from a pipe can be read once, and nothing can be removed from it.
+            let error = io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "it is no file, but a pipe, a socket or a device",
+            );
+            return Err(AwsFileError::io("read", path)(error));
+        }
         let bytes = read(&target)?;
         let file = Self::parse(&target, bytes)?;
         #[cfg(unix)]
@@ -902,7 +927,15 @@ mod tests {
     fn what_is_no_file_is_none_and_what_is_too_large_is_said() {
         let folder = tempfile::tempdir().unwrap();
         assert!(AwsFile::open(&folder.path().join("none")).unwrap().is_none());
-        assert!(AwsFile::open(folder.path()).unwrap().is_none());
+        let says = |path: &Path| AwsFile::open(path).unwrap_err().to_string();
+        assert!(says(folder.path()).ends_with(": it is a folder"), "{}", says(folder.path()));
+        #[cfg(unix)]
+        {
+            let socket = folder.path().join("socket");
+            let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+            assert!(says(&socket).contains(": it is no file, but a pipe"), "{}", says(&socket));
+            assert!(AwsFile::open(Path::new("/dev/null")).unwrap().is_none());
+        }
         let path = folder.path().join("large");
         fs::write(&path, vec![b'#'; MAX_FILE as usize + 1]).unwrap();
         let error = AwsFile::open(&path).unwrap_err();

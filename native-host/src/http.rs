@@ -396,10 +396,9 @@ fn broken(origin: &str, proxy: Option<&str>, error: ureq::Error) -> Failure {
     };
     let unknown = || format!("the name of {first} cannot be looked up{behind}");
     let (what, hint) = match error {
-        Error::Timeout(Timeout::Global) => (
-            format!("{origin} has not answered in time"),
-            "give a longer --timeout",
-        ),
+        Error::Timeout(Timeout::Global) => {
+            (format!("{origin} has not answered in time"), "give a longer --timeout")
+        }
         Error::HostNotFound => (unknown(), online),
         Error::Io(error) if is_lookup(&error) => (unknown(), online),
         Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
@@ -646,7 +645,10 @@ mod tests {
         // Some name servers take longer than this test.
         get("http://no-such-host.invalid", Io, "http://no-such-host.invalid");
         let lookup = io::Error::other("failed to lookup address information: Name or service not known");
-        assert_eq!(broken("http://h", None, lookup.into()).message, "the name of http://h cannot be looked up");
+        assert_eq!(
+            broken("http://h", None, lookup.into()).message,
+            "the name of http://h cannot be looked up"
+        );
         get("ftp://h", InvalidInput, "https://");
         get("http://user:pass@h", InvalidInput, "before @");
         get(&server(b"SSH-2.0-OpenSSH\r\n").0, Io, "is no HTTP");

@@ -94,7 +94,8 @@ impl Session {
             .expiration
             .as_deref()
             .map(|text| {
-                crate::cli::time::parse(text).map_err(|hint| failure(ErrorCode::InvalidInput, hint, ""))
+                crate::cli::time::parse(text)
+                    .map_err(|hint| failure(ErrorCode::InvalidInput, "the Expiration is no time", hint))
             })
             .transpose()?;
         let secret = |text: &Password| Secret::from(text.0.clone());

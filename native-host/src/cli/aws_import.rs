@@ -6,6 +6,7 @@
 use clap::Args;
 use keyfob_core::identity::{IdentityError, IdentityName};
 use keyfob_core::message::{Answer, ErrorCode, Failure, Op, Password, SignatureVersion};
+use keyfob_core::sigv4::Url;
 use serde_json::json;
 
 use super::args::{Copies, Global};
@@ -71,15 +72,19 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<(), Failure> {
     harden::process();
     let lock = front::paths()?.data.join("aws-files.lock");
     let files = AwsFiles::open(front::env).map_err(broken)?;
-    let profile = profile(options);
+    let profile = profile(options)?;
     let found = files.access_key(&profile).map_err(broken)?;
     check(&files, &found, options)?;
     // What must be known before anything is done: nobody may be there to ask afterwards.
     let (endpoint, region) =
         options.sts.resolve(files.setting(&profile, "endpoint_url"), files.setting(&profile, "region"))?;
     let http = Http::new()?;
+    trust(&endpoint, &region, options)?;
     let places = if options.keep { Vec::new() } else { places(&files, &found, options)? };
 
+    // Nobody has to hurry with the answers.
+    let http = http.until(global.deadline());
+    let server = Url::parse(&endpoint).map(|url| url.host().to_owned()).unwrap_or_default();
     let mut who = None::<CallerIdentity>;
     let mut keys = Vec::new();
     let put = copies::to_each(global, options.copies.number, |client, key| {
@@ -95,7 +100,7 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<(), Failure> {
             let mut ask = On { client, key: &key };
             let caller = aws_call::caller_identity(&mut ask, &credentials, &http, &endpoint, &region)
                 .map_err(|error| unproved(error, &found, &key, there))?;
-            note(&format!("Key {key} signs for {}.", prompt::printable(&caller.arn)));
+            note(&format!("Key {key} signs for {}, says {server}.", prompt::printable(&caller.arn)));
             who = Some(caller);
         }
         keys.push(key);
@@ -103,7 +108,7 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<(), Failure> {
     });
     put.map_err(|error| untouched(error, &files, &found))?;
 
-    let removed = files.remove(&places, &lock).map_err(broken)?;
+    let removed = files.remove(&places, &lock).map_err(|error| unremoved(broken(error), &found, &keys))?;
     for file in &removed {
         note(&format!("Removed it from {}.", file.path().display()));
         if file.has_other_names() {
@@ -126,6 +131,7 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<(), Failure> {
         return output::json(&json!({
             "access_key_id": found.id,
             "keys": keys,
+            "endpoint": who.as_ref().map(|_| &endpoint),
             "account": who.as_ref().map(|who| &who.account),
             "arn": who.as_ref().map(|who| &who.arn),
             "user_id": who.as_ref().map(|who| &who.user_id),
@@ -145,15 +151,42 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<(), Failure> {
     Ok(())
 }
 
-fn profile(options: &Options) -> String {
-    let env = || std::env::var("AWS_DEFAULT_PROFILE").ok();
-    let some = |name: &String| !name.is_empty();
-    options
-        .profile
-        .clone()
-        .filter(some)
-        .or_else(|| env().filter(some))
-        .unwrap_or_else(|| DEFAULT_PROFILE.to_owned())
+/// The profile that is meant. One without a name is a slip (`--profile "$UNSET"`), and nobody's word for the default one,
+/// as botocore has it too.
+fn profile(options: &Options) -> Result<String, Failure> {
+    let named = options.profile.clone().or_else(|| std::env::var("AWS_DEFAULT_PROFILE").ok());
+    match named {
+        Some(name) if name.trim().is_empty() => Err(failure(
+            ErrorCode::InvalidInput,
+            "the profile that is named has no name",
+            "give --profile NAME; for the default one leave it out, and unset AWS_PROFILE and AWS_DEFAULT_PROFILE",
+        )),
+        Some(name) => Ok(name),
+        None => Ok(DEFAULT_PROFILE.to_owned()),
+    }
+}
+
+/// That a signature is right is for AWS to say. Another server may take any, and the secret be lost by that: a person says
+/// that its word will do, by `--endpoint` or when asked.
+fn trust(endpoint: &str, region: &str, options: &Options) -> Result<(), Failure> {
+    if options.keep || options.sts.is_given() || aws_call::is_sts(endpoint, region) {
+        return Ok(());
+    }
+    let shown = Url::parse(endpoint).map(|url| url.host().to_owned()).unwrap_or_default();
+    let question = format!(
+        "The settings lead to {shown}, which is not AWS's STS. Remove the secret from the file when that server takes its \
+         signature?"
+    );
+    match prompt::confirm(&question) {
+        Ok(true) => Ok(()),
+        answer => Err(failure(
+            if answer.is_ok() { ErrorCode::Cancelled } else { ErrorCode::InvalidInput },
+            format!(
+                "{shown} is not AWS's STS: that it takes a signature may prove nothing; nothing was done"
+            ),
+            "name the server on the command line if its word will do: --endpoint URL; --keep leaves the secret in the file",
+        )),
+    }
 }
 
 /// Refuses what no key would take, or no server.
@@ -238,6 +271,19 @@ fn unproved(error: Failure, found: &AccessKey, key: &str, there: bool) -> Failur
 fn untouched(error: Failure, files: &AwsFiles, found: &AccessKey) -> Failure {
     let path = path_of(files, &found.place);
     Failure { message: format!("{}; {path} is as it was", error.message), ..error }
+}
+
+/// All is proved, but the file cannot be written.
+fn unremoved(error: Failure, found: &AccessKey, keys: &[String]) -> Failure {
+    let (id, keys) = (&found.id, keys.join(" and "));
+    let message = format!("{}; {id} is on key {keys}, and its secret is in the file still", error.message);
+    // What has changed meanwhile is said to try again with.
+    if error.code == ErrorCode::Busy {
+        return Failure { message, ..error };
+    }
+    let hint =
+        error.hint.map(|hint| format!("{hint}; then do it again: what is on the key is checked, and left"));
+    Failure { message, hint, ..error }
 }
 
 fn path_of(files: &AwsFiles, place: &Place) -> String {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::CommandFactory as _;
 use keyfob_core::message::{
-    self, Answer, ErrorCode, Event, Failure, Op, Password, Request, SignatureVersion,
+    self, Answer, ErrorCode, Event, Failure, Key, Op, Password, Request, SignatureVersion,
 };
 use keyfob_core::oath::{DigitCount, Kind, OtpAuth, OtpAuthError};
 use keyfob_core::secret::Secret;
@@ -476,16 +476,70 @@ fn aws_add(global: &Global, add: args::AwsAdd) -> Result<(), Failure> {
     let what = format!("the secret access key of {}", add.access_key_id);
     let secret = text(ask(&what)?, "the secret access key")?;
     let secret_access_key = Password(secret.as_str().to_owned());
-    let ops = add.signature.versions().iter().map(|&signature| Op::AddIdentity {
+    let versions = add.signature.versions();
+    let op = |signature| Op::AddIdentity {
         access_key_id: add.access_key_id.clone(),
         signature,
         secret_access_key: secret_access_key.clone(),
         touch: !add.no_touch,
         overwrite: add.force,
-    });
+    };
     copies::to_each(global, add.copies.number, |client, key| {
-        ops.clone().try_for_each(|op| written(client, global, key.clone(), "Added", op))
+        if versions.len() > 1 {
+            has_room(client, key.clone(), &add.access_key_id, versions)?;
+        }
+        let mut done = None;
+        for &signature in versions {
+            written(client, global, key.clone(), "Added", op(signature)).map_err(|error| match done {
+                Some(done) => Failure {
+                    message: format!("{}; the secret for {} is on the key", error.message, made_for(done)),
+                    ..error
+                },
+                None => error,
+            })?;
+            done = Some(signature);
+        }
+        Ok(())
     })
+}
+
+/// Refuses what would be done by half: that a key, if it tells how many secrets it holds, has no room for all of these.
+fn has_room(
+    client: &mut Client<'_>,
+    key: Option<String>,
+    access_key_id: &str,
+    versions: &[SignatureVersion],
+) -> Result<(), Failure> {
+    let (slots, there) = match client.ask_key(key.clone(), Op::Identities {})? {
+        Answer::Identities { key: Key { slots: Some(slots), .. }, identities } => (slots, identities),
+        Answer::Identities { .. } => return Ok(()),
+        other => return unexpected(other),
+    };
+    let accounts = match client.ask_key(key, Op::Listing { codes: false, at: None })? {
+        Answer::Listing { accounts } => accounts.len(),
+        other => return unexpected(other),
+    };
+    let is_there = |signature: &&SignatureVersion| {
+        there.iter().any(|there| there.access_key_id == access_key_id && there.signature == **signature)
+    };
+    let new = versions.len() - versions.iter().filter(is_there).count();
+    let free = usize::from(slots).saturating_sub(accounts + there.len());
+    if new <= free {
+        return Ok(());
+    }
+    Err(failure(
+        ErrorCode::NoSpace,
+        format!("the key has room for {free} more, and these would be {new}: nothing was added"),
+        "delete an account that is no longer used, or add it for one signature: --signature v4",
+    ))
+}
+
+/// Signatures, as people call them.
+fn made_for(signature: SignatureVersion) -> &'static str {
+    match signature {
+        SignatureVersion::HmacV1 => "Signature Version 2",
+        _ => "SigV4",
+    }
 }
 
 fn written(
@@ -495,6 +549,10 @@ fn written(
     done: &str,
     op: Op,
 ) -> Result<(), Failure> {
+    let signature = match &op {
+        Op::AddIdentity { signature, .. } => Some(*signature),
+        _ => None,
+    };
     let answer = match client.ask_key(key.clone(), op.clone()) {
         // A script, which pipes the secret in, says --force.
         Err(error) if error.code == ErrorCode::Exists && stdin().is_terminal() => match replacing(op) {
@@ -512,11 +570,16 @@ fn written(
     };
     match answer {
         Answer::Written { written, replaced } if global.json => {
-            output::json(&json!({ "written": written, "replaced": replaced }))
+            let mut json = json!({ "written": written, "replaced": replaced });
+            if let (Some(signature), Some(json)) = (signature, json.as_object_mut()) {
+                json.insert("signature".to_owned(), json!(signature));
+            }
+            output::json(&json)
         }
         Answer::Written { written, replaced } => {
             let verb = if replaced { "Replaced" } else { done };
-            output::note(global.quiet, &format!("{verb} {written}."));
+            let what = signature.map(|signature| format!(" for {}", made_for(signature))).unwrap_or_default();
+            output::note(global.quiet, &format!("{verb} {written}{what}."));
             Ok(())
         }
         other => unexpected(other),

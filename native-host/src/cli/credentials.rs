@@ -54,7 +54,8 @@ impl Options {
             let env = |name: &str| std::env::var(name).ok();
             let session = match given.as_str() {
                 "env" => Session::from_env(env)?,
-                path => Session::parse(&read(Path::new(path))?)?,
+                "-" => from("stdin", Session::parse(&read(Path::new("-"))?))?,
+                path => from(path, Session::parse(&read(Path::new(path))?))?,
             };
             return Ok(Credentials::Session(session));
         }
@@ -64,6 +65,11 @@ impl Options {
         };
         Ok(Credentials::Key { access_key_id })
     }
+}
+
+/// Says of what is wrong with credentials where they are from.
+fn from(place: &str, session: Result<Session, Failure>) -> Result<Session, Failure> {
+    session.map_err(|error| Failure { message: format!("{place}: {}", error.message), ..error })
 }
 
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {

@@ -33,6 +33,11 @@ pub(super) struct Sts {
 }
 
 impl Sts {
+    /// Whether a person has named the server on the command line.
+    pub(super) fn is_given(&self) -> bool {
+        self.endpoint.is_some()
+    }
+
     /// Endpoint and region: those that are given, or those of a profile, or those that everybody has.
     pub(super) fn resolve(
         &self,

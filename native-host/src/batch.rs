@@ -51,6 +51,8 @@ pub enum Made {
     Link {
         /// Unix time in seconds.
         until: u64,
+        /// Whether programs change its path before they ask ([`keyfob_core::s3::has_dot_segments`]).
+        dots: bool,
     },
     /// There was nothing to do.
     Nothing,
@@ -88,6 +90,8 @@ pub struct Tally {
     pub bad: u64,
     /// Empty lines.
     pub empty: u64,
+    /// Links whose paths programs change before they ask.
+    pub dots: u64,
     /// When the first of the links ends, and the last: Unix time in seconds.
     pub until: Option<(u64, u64)>,
 }
@@ -99,8 +103,9 @@ impl Tally {
         self.links + self.bad + self.empty
     }
 
-    fn link(&mut self, until: u64) {
+    fn link(&mut self, until: u64, dots: bool) {
         self.links += 1;
+        self.dots += u64::from(dots);
         self.until =
             Some(self.until.map_or((until, until), |(first, last)| (first.min(until), last.max(until))));
     }
@@ -109,6 +114,7 @@ impl Tally {
         self.links += other.links;
         self.bad += other.bad;
         self.empty += other.empty;
+        self.dots += other.dots;
         self.until = match (self.until, other.until) {
             (Some((first, last)), Some((a, b))) => Some((first.min(a), last.max(b))),
             (until, None) | (None, until) => until,
@@ -329,9 +335,9 @@ impl<W: Work> Worker<W> {
         let piece = &mut self.piece;
         let start = piece.out.len();
         match self.work.make(number, item, &mut piece.out) {
-            Ok(Made::Link { until }) => {
+            Ok(Made::Link { until, dots }) => {
                 piece.ends.push((piece.out.len(), number, true));
-                piece.tally.link(until);
+                piece.tally.link(until, dots);
             }
             Ok(Made::Nothing) => piece.tally.empty += 1,
             Err(why) => {
@@ -557,7 +563,7 @@ mod tests {
                 return Err(format!("{number} is bad"));
             }
             out.push(b'\n');
-            Ok(Made::Link { until: number })
+            Ok(Made::Link { until: number, dots: line.starts_with(b"..") })
         }
         fn put_bad(&mut self, _: u64, _: &str, _: &mut Vec<u8>) {}
     }
@@ -604,7 +610,7 @@ mod tests {
                     tally.bad += 1;
                     bad.push(number);
                 } else {
-                    tally.link(number);
+                    tally.link(number, line.starts_with(b".."));
                     expected += &format!("{number} {} {}\n", line.len(), String::from_utf8_lossy(line));
                 }
             }
@@ -632,6 +638,7 @@ mod tests {
         check(b"", &[1], 2);
         check(b"\n\n\n", &[1], 2);
         check(b"a\nb\n\nbad\nc\n", &[1], 3);
+        check(b"..\nb\n..\n..a\nbad\n", &[4], 2);
         check(b"a\nb\n\nbad\nc\n", &[2, 3], 1);
         let many: String = (0..20_000).map(|i| format!("{}{i}\n", "x".repeat(i % 90))).collect();
         check(many.as_bytes(), &[usize::MAX], 1);

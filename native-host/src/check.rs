@@ -19,8 +19,10 @@ pub struct Found {
 }
 
 const RANGE: &str = "range";
+/// How much is read of an answer that is more than the first byte: enough to see that it does come.
+const MOST: u64 = 64 * 1024;
 
-/// Fetches the first byte. `headers` are those that the link was signed with.
+/// Fetches the first byte, or the beginning from a server that knows no ranges. `headers` are those that the link was signed with.
 ///
 /// # Errors
 /// Those of [`Http::send`]; [`keyfob_core::message::ErrorCode::AwsRefused`] as [`aws_call::refused`] words it.
@@ -35,7 +37,10 @@ pub fn fetch(http: &Http, url: &str, headers: &[(&str, &str)]) -> Result<Found, 
         response = http.send("GET", url, &signed().collect::<Vec<_>>(), Body::Empty)?;
     }
     match response.status {
-        200 | 206 => Ok(Found::of(&response)),
+        200 | 206 => {
+            response.skim(MOST)?;
+            Ok(Found::of(&response))
+        }
         _ => Err(aws_call::refused(response)),
     }
 }

@@ -252,6 +252,16 @@ impl Response {
         Ok(bytes)
     }
 
+    /// Reads so many bytes of the body, or all if there are fewer, and lets them go.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Io`] if it breaks off before.
+    pub fn skim(&mut self, most: u64) -> Result<(), Failure> {
+        let mut reader = self.body.as_reader().take(most);
+        io::copy(&mut reader, &mut io::sink()).map_err(|error| broken(&self.origin, None, error.into()))?;
+        Ok(())
+    }
+
     /// Writes the body to `out`, however long it is, and gives its length in bytes.
     ///
     /// # Errors

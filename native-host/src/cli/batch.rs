@@ -15,7 +15,7 @@ use keyfob_core::s3::{self, EndpointKind, ParsedPresign, PresignRequest, Presign
 use keyfob_core::sigv4::{AmzDate, SigningKey};
 
 use super::args::Global;
-use super::batch_line::{Pairs, Spec, put_csv, put_json, put_number};
+use super::batch_line::{Pairs, Spec, put_csv, put_json, put_number, put_request};
 use super::client::Client;
 use super::presign::{self, invalid, spelled};
 use super::{output, place};
@@ -93,7 +93,8 @@ pub(super) struct Options {
 pub(super) enum Format {
     /// A link a line
     Text,
-    /// A JSON object a line: line, bucket, key, url and expires_at; or line and error
+    /// A JSON object a line: line, bucket, key, url and expires_at, with method unless it is GET, and headers if there are any; or
+    /// line and error
     Jsonl,
     /// bucket, key, url and expires_at, with commas (RFC 4180). Keys are as they are: a spreadsheet takes one that begins
     /// with =, +, - or @ for a formula, unless it is told that the column is text
@@ -115,6 +116,11 @@ impl Options {
     pub(super) fn is_batch(&self) -> bool {
         self.stdin || self.recursive
     }
+
+    /// What a link is made of.
+    fn item(&self) -> &'static str {
+        if self.recursive { "object" } else { "line" }
+    }
 }
 
 /// What all links of a batch have in common.
@@ -135,6 +141,8 @@ struct Common {
     keys: Vec<SigningKey>,
     only_keys: bool,
     null: bool,
+    /// Whether what comes are objects that a server lists, and no lines.
+    listed: bool,
     format: Format,
 }
 
@@ -146,6 +154,15 @@ struct Home {
     place: Place,
     /// For lines that say nothing but the key.
     presigner: Presigner,
+}
+
+impl Home {
+    /// Whether a key, which begins with the prefix, leads out of it where dots are resolved. What the prefix has of them is meant.
+    fn is_left_by(&self, key: &str) -> bool {
+        let segment = self.prefix.rfind('/').map_or(0, |slash| slash + 1);
+        !self.prefix.is_empty()
+            && key.get(segment..).is_some_and(|rest| rest.split('/').any(|part| part == ".."))
+    }
 }
 
 /// Where a bucket is, and which of the signing keys is for it.
@@ -167,7 +184,7 @@ struct Maker {
 impl Work for Maker {
     fn make(&mut self, number: u64, item: Item<'_>, out: &mut Vec<u8>) -> Result<Made, String> {
         let line = match item {
-            Item::Key(key) => return self.common.at_home(number, key, out),
+            Item::Key(key) => return self.common.listed(number, key, out),
             Item::Line(line) => line,
         };
         if line.len() > MAX_LINE {
@@ -319,11 +336,25 @@ impl Common {
         Ok(Place { target: Arc::new(target), key })
     }
 
+    /// A link of an object that the server says is there: what it says is not believed.
+    fn listed(&self, number: u64, key: &str, out: &mut Vec<u8>) -> Result<Made, String> {
+        match &self.home {
+            Some(home) if !key.starts_with(&home.prefix) => {
+                let (key, prefix) = (shown(key), shown(&home.prefix));
+                Err(format!("the server lists {key:?}, which does not begin with {prefix:?}"))
+            }
+            _ => self.at_home(number, key, out),
+        }
+    }
+
     /// A link of the bucket that was given.
     fn at_home(&self, number: u64, key: &str, out: &mut Vec<u8>) -> Result<Made, String> {
         let home = self.home.as_ref().ok_or(NO_BUCKET)?;
         let until = self.time.saturating_add(self.expires);
-        self.record(number, &home.bucket, key, until, out, |out| {
+        let method = self.methods.first().map(String::as_str).unwrap_or_default();
+        let headers = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let put_request = |out: &mut Vec<u8>| put_request(out, method, headers);
+        self.record(number, &home.bucket, key, until, out, put_request, |out| {
             home.presigner.presign_into(key, out).map_err(|error| error.to_string())
         })
     }
@@ -374,12 +405,14 @@ impl Common {
         }
         let signing_key = self.keys.get(place.key).ok_or("there is no key for it")?;
         let until = self.time.saturating_add(expires);
-        self.record(number, bucket, key, until, out, |out| {
+        let put_request = |out: &mut Vec<u8>| put_request(out, method, headers.iter().copied());
+        self.record(number, bucket, key, until, out, put_request, |out| {
             request.presign_into(signing_key, out).map_err(|error| error.to_string())
         })
     }
 
-    /// Appends the record of a link, which `sign` appends.
+    /// Appends the record of a link, which `sign` appends, and `put_request` what is to be sent with it.
+    #[expect(clippy::too_many_arguments, reason = "a record's parts")]
     fn record(
         &self,
         number: u64,
@@ -387,8 +420,20 @@ impl Common {
         key: &str,
         until: u64,
         out: &mut Vec<u8>,
+        put_request: impl FnOnce(&mut Vec<u8>),
         sign: impl FnOnce(&mut Vec<u8>) -> Result<(), String>,
     ) -> Result<Made, String> {
+        let dots = s3::has_dot_segments(key);
+        if dots
+            && !self.listed
+            && let Some(home) = &self.home
+            && home.is_left_by(key)
+        {
+            return Err(format!(
+                "there is a .. in its key, by which programs and servers leave {:?}: give the command the bucket alone",
+                shown(&home.prefix)
+            ));
+        }
         match self.format {
             Format::Text => {
                 sign(out)?;
@@ -406,6 +451,7 @@ impl Common {
                 sign(out)?;
                 out.extend_from_slice(b"\",\"expires_at\":");
                 put_number(out, until);
+                put_request(out);
                 out.extend_from_slice(b"}\n");
             }
             Format::Csv => {
@@ -419,7 +465,7 @@ impl Common {
                 out.extend_from_slice(b"\r\n");
             }
         }
-        Ok(Made::Link { until })
+        Ok(Made::Link { until, dots })
     }
 
     /// The one of the declared methods that is meant.
@@ -439,7 +485,8 @@ fn check(request: &PresignRequest<'_>) -> Result<(), String> {
     let endpoint = request.endpoint;
     let virtual_hosted = endpoint.kind() == EndpointKind::Other && endpoint.is_virtual_hosted();
     let parse = if virtual_hosted { ParsedPresign::parse_virtual_hosted } else { ParsedPresign::parse };
-    parse(&text).map(drop).map_err(|error| error.to_string())
+    parse(&text).map_err(|error| error.to_string())?;
+    presign::check_sense(request)
 }
 
 pub(super) fn run(global: &Global, args: &presign::Options) -> Result<Exit, Failure> {
@@ -461,6 +508,11 @@ pub(super) fn run(global: &Global, args: &presign::Options) -> Result<Exit, Fail
             batch.recursive && args.upload_id.is_some(),
             "objects that exist have no upload's id",
             "leave --upload-id away",
+        ),
+        (
+            batch.recursive && args.version_id.is_some(),
+            "a version is one of a single object",
+            "leave --version-id away: the list is of the newest versions",
         ),
     ];
     if let Some((_, what, hint)) = refused.iter().find(|(refused, ..)| *refused) {
@@ -585,6 +637,7 @@ pub(super) fn run(global: &Global, args: &presign::Options) -> Result<Exit, Fail
         keys,
         only_keys: batch.keys,
         null: batch.null,
+        listed: batch.recursive,
         format,
     });
     let maker = || Maker { common: Arc::clone(&common), places: HashMap::new(), key: String::new() };
@@ -592,7 +645,7 @@ pub(super) fn run(global: &Global, args: &presign::Options) -> Result<Exit, Fail
     let out = front::unbuffered_stdout()
         .map_err(|error| failure(ErrorCode::Io, format!("there is no stdout: {error}"), ""))?;
     let many = Batch { out, head: format.head(), strict: batch.strict, stop: told_to_stop() };
-    let mut progress = Progress::new(global, format);
+    let mut progress = Progress::new(global, batch, format);
     let mut events = |event: Event<'_>| progress.event(&event);
     let (tally, end) = if batch.recursive {
         let http = Http::new()?.until(global.deadline());
@@ -711,6 +764,8 @@ struct Progress {
     drawn: bool,
     /// Whether bad lines are in the output.
     in_output: bool,
+    /// What each is.
+    item: &'static str,
     verbose: bool,
     begin: Instant,
     last: Instant,
@@ -719,7 +774,7 @@ struct Progress {
 }
 
 impl Progress {
-    fn new(global: &Global, format: Format) -> Self {
+    fn new(global: &Global, batch: &Options, format: Format) -> Self {
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         // Where lines are typed or links are shown, it would stand in their way.
         let drawn = !global.quiet
@@ -728,8 +783,16 @@ impl Progress {
             && !io::stdout().is_terminal()
             && !io::stdin().is_terminal();
         let now = Instant::now();
-        let in_output = format == Format::Jsonl;
-        Self { drawn, in_output, verbose: global.verbose, begin: now, last: now, width: 0, bad: 0 }
+        Self {
+            drawn,
+            in_output: format == Format::Jsonl,
+            item: batch.item(),
+            verbose: global.verbose,
+            begin: now,
+            last: now,
+            width: 0,
+            bad: 0,
+        }
     }
 
     fn event(&mut self, event: &Event<'_>) {
@@ -738,7 +801,7 @@ impl Progress {
                 self.bad += 1;
                 if !self.in_output && (self.verbose || self.bad <= SHOWN) {
                     self.clear();
-                    output::note(false, &format!("line {number}: {why}"));
+                    output::note(false, &format!("{} {number}: {why}", self.item));
                 }
             }
             Event::SoFar(tally) if self.drawn && self.last.elapsed() >= REDRAW => self.draw(tally),
@@ -751,7 +814,7 @@ impl Progress {
         let seconds = self.begin.elapsed().as_secs_f64().max(0.001);
         let rate = (tally.items() as f64 / seconds) as u64;
         let bad = if tally.bad > 0 { format!(", {} bad", grouped(tally.bad)) } else { String::new() };
-        let text = format!("{} lines, {}/s{bad}", grouped(tally.items()), grouped(rate));
+        let text = format!("{} {}s, {}/s{bad}", grouped(tally.items()), self.item, grouped(rate));
         let width = self.width;
         // Nobody is left to be told that stderr is closed.
         let _ = write!(io::stderr(), "\r{text:<width$}");
@@ -770,7 +833,8 @@ impl Progress {
         self.clear();
         let more = self.bad.saturating_sub(SHOWN);
         if more > 0 && !self.in_output && !self.verbose {
-            output::note(false, &format!("… and {} more; -v shows all of them.", counted(more, "bad line")));
+            let more = counted(more, &format!("bad {}", self.item));
+            output::note(false, &format!("… and {more} more; -v shows all of them."));
         }
     }
 }
@@ -799,9 +863,11 @@ fn finish(global: &Global, batch: &Options, tally: &Tally, end: End) -> Result<E
     let written = if tally.links == 1 { "was written" } else { "were written" };
     // How what is left is asked for.
     let rest = |done: u64| match batch.recursive {
+        true if tally.links == 0 => "ask for all of them again: none has a link yet".to_owned(),
         true => "go on with --start-after and the key of the last link".to_owned(),
         false => format!("what is left begins at line {}", done + 1),
     };
+    let item = batch.item();
     match end {
         End::Done => {
             let date = |time| AmzDate::from_unix(time).map(|date| spelled(&date)).unwrap_or_default();
@@ -824,17 +890,28 @@ fn finish(global: &Global, batch: &Options, tally: &Tally, end: End) -> Result<E
                 let text = format!("{} skipped.", counted(tally.empty, "empty line"));
                 output::note(global.quiet, &text);
             }
+            if tally.dots > 0 {
+                let have = if tally.dots == 1 { "has" } else { "have" };
+                let text = format!("{} {have} {}", counted(tally.dots, "link"), presign::DOTS);
+                output::note(global.quiet, &text);
+            }
             if tally.bad == 0 {
                 return Ok(Exit::Ok);
             }
             let were = if tally.bad == 1 { "was" } else { "were" };
-            let text = format!("{} of {} lines {were} bad", grouped(tally.bad), grouped(tally.items()));
-            output::failure(&invalid(&text, "correct them, and ask for those again"), global.json);
+            let text = format!("{} of {} {item}s {were} bad", grouped(tally.bad), grouped(tally.items()));
+            let hint = match batch.recursive {
+                true => "there are links for all the others",
+                false => "correct them, and ask for those again",
+            };
+            output::failure(&invalid(&text, hint), global.json);
             Ok(Exit::Other)
         }
         End::Bad { number, why } => {
-            let text = format!("line {number} is bad, and before it {links} {written}: {why}");
-            output::failure(&invalid(&text, "correct it, or leave --strict away"), global.json);
+            let text = format!("{item} {number} is bad, and before it {links} {written}: {why}");
+            let hint =
+                if batch.recursive { "leave --strict away" } else { "correct it, or leave --strict away" };
+            output::failure(&invalid(&text, hint), global.json);
             Ok(Exit::Other)
         }
         End::Closed => Ok(Exit::Ok),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::Write as _;
 
-use serde::de::{MapAccess, Visitor};
+use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::time;
@@ -16,7 +16,9 @@ pub(super) type Pairs = Vec<(String, String)>;
 #[serde(deny_unknown_fields)]
 pub(super) struct Spec {
     pub(super) bucket: Option<String>,
+    #[serde(default, deserialize_with = "text")]
     pub(super) key: Option<String>,
+    #[serde(default, deserialize_with = "text")]
     pub(super) url: Option<String>,
     pub(super) method: Option<String>,
     #[serde(default, deserialize_with = "seconds")]
@@ -30,11 +32,28 @@ pub(super) struct Spec {
 }
 
 /// A number where text is meant, such as a part's.
-#[derive(Deserialize)]
-#[serde(untagged)]
 enum Word {
     Number(u64),
     Text(String),
+}
+
+impl<'de> Deserialize<'de> for Word {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Words;
+        impl Visitor<'_> for Words {
+            type Value = Word;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("text, or a whole number that is not negative")
+            }
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Word, E> {
+                Ok(Word::Number(number))
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Word, E> {
+                Ok(Word::Text(text.to_owned()))
+            }
+        }
+        deserializer.deserialize_any(Words)
+    }
 }
 
 impl Spec {
@@ -60,13 +79,18 @@ impl Spec {
     }
 }
 
+/// What is there is text: without it a line means something else.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(deserializer).map(Some)
+}
+
 /// Seconds, or as they are typed.
 fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     Ok(match Option::<Word>::deserialize(deserializer)? {
         None => None,
         Some(Word::Number(seconds)) => Some(seconds),
         Some(Word::Text(text)) => {
-            Some(time::duration(&text).map_err(<D::Error as serde::de::Error>::custom)?.as_secs())
+            Some(time::duration(&text).map_err(<D::Error as de::Error>::custom)?.as_secs())
         }
     })
 }
@@ -98,6 +122,30 @@ fn pairs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Pairs, D::Error> 
 pub(super) fn put_json(out: &mut Vec<u8>, text: &str) {
     // Neither text nor a vector can fail.
     let _ = serde_json::to_writer(out, text);
+}
+
+/// Appends the members method and headers of a record, each only where a plain GET would not do. Names are in lower case, as
+/// headers of a single link are.
+pub(super) fn put_request<'a>(
+    out: &mut Vec<u8>,
+    method: &str,
+    headers: impl IntoIterator<Item = (&'a str, &'a str)>,
+) {
+    if method != "GET" {
+        out.extend_from_slice(b",\"method\":");
+        put_json(out, method);
+    }
+    let mut any = false;
+    for (name, value) in headers {
+        out.extend_from_slice(if any { b"," } else { b",\"headers\":{" });
+        any = true;
+        put_json(out, &name.to_ascii_lowercase());
+        out.push(b':');
+        put_json(out, value);
+    }
+    if any {
+        out.push(b'}');
+    }
 }
 
 /// Appends a number.
@@ -157,12 +205,37 @@ mod tests {
         check(r#"{"key":"a"} {"#, Err("trailing characters, at its byte 13"));
         check(r#"{"key":"a""#, Err("EOF"));
         check(r#"{"key":7}"#, Err("invalid type"));
-        check(r#"{"expires":-1}"#, Err("at its byte"));
+        let number = "expected text, or a whole number that is not negative, at its byte";
+        for bad in [
+            r#"{"expires":-1}"#,
+            r#"{"expires":1.5}"#,
+            r#"{"query":{"partNumber":-5}}"#,
+            r#"{"headers":{"a":null}}"#,
+        ] {
+            check(bad, Err(number));
+        }
+        check(r#"{"expires":null}"#, Ok(Spec::default()));
+        check(r#"{"key":null}"#, Err("null, expected a string, at its byte 11"));
+        check(r#"{"url":null}"#, Err("null, expected a string"));
         check(r#"{"expires":"soon"}"#, Err("give a duration"));
         check(r#"{"query":["a"]}"#, Err("an object of texts"));
         check(r#"{"query":{"a":["b"]}}"#, Err("at its byte"));
         check(&"[".repeat(60_000), Err("at its byte"));
         check(&format!("{{\"query\":{}", "{\"a\":".repeat(12_000)), Err("at its byte"));
+    }
+
+    #[test]
+    fn records_say_what_to_send() {
+        #[track_caller]
+        fn check(method: &str, headers: &[(&str, &str)], expected: &str) {
+            let mut out = Vec::new();
+            put_request(&mut out, method, headers.iter().copied());
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
+        check("GET", &[], "");
+        check("PUT", &[], r#","method":"PUT""#);
+        check("GET", &[("Range", "bytes=0-0")], r#","headers":{"range":"bytes=0-0"}"#);
+        check("PUT", &[("a", "\""), ("B", "")], r#","method":"PUT","headers":{"a":"\"","b":""}"#);
     }
 
     #[test]

@@ -27,11 +27,11 @@ pub(super) struct Options {
     /// The same as --addressing path
     #[arg(long, conflicts_with = "addressing", help_heading = PLACE)]
     pub(super) path_style: bool,
-    /// AWS's endpoint that answers over IPv6 too
-    #[arg(long, env = "AWS_USE_DUALSTACK_ENDPOINT", value_parser = clap::builder::FalseyValueParser::new(), help_heading = PLACE)]
+    /// AWS's endpoint that answers over IPv6 too; also with AWS_USE_DUALSTACK_ENDPOINT=true
+    #[arg(long, help_heading = PLACE)]
     pub(super) dual_stack: bool,
-    /// AWS's endpoint whose cryptography is validated by FIPS 140
-    #[arg(long, env = "AWS_USE_FIPS_ENDPOINT", value_parser = clap::builder::FalseyValueParser::new(), help_heading = PLACE)]
+    /// AWS's endpoint whose cryptography is validated by FIPS 140; also with AWS_USE_FIPS_ENDPOINT=true
+    #[arg(long, help_heading = PLACE)]
     pub(super) fips: bool,
     /// AWS's endpoint of Transfer Acceleration, which must be switched on for the bucket
     #[arg(long, help_heading = PLACE)]
@@ -61,18 +61,34 @@ impl Options {
             AddressingStyle::Virtual => Addressing::Virtual,
             AddressingStyle::Path => Addressing::Path,
         };
-        let variant =
-            Variant { dual_stack: self.dual_stack, fips: self.fips, accelerate: self.accelerate, addressing };
+        let (dual_stack, fips) = (wanted(DUAL_STACK, env(DUAL_STACK))?, wanted(FIPS, env(FIPS))?);
+        let variant = Variant {
+            dual_stack: self.dual_stack || dual_stack,
+            fips: self.fips || fips,
+            accelerate: self.accelerate,
+            addressing,
+        };
+        // What nobody typed is named by what says it.
+        let by_variable = [(DUAL_STACK, dual_stack && !self.dual_stack), (FIPS, fips && !self.fips)]
+            .into_iter()
+            .find_map(|(name, only)| only.then_some(name));
+        let refused = |error: EndpointError| match (by_variable, &error) {
+            (Some(name), EndpointError::Excluded(_)) => invalid(
+                &format!("{name} is set, and {error}"),
+                &format!("unset {name}, or leave the other out"),
+            ),
+            _ => invalid(&error, ""),
+        };
         let aws = || match Target::aws(bucket, region.as_deref(), variant) {
             Err(error @ EndpointError::NoRegion) => Err(invalid(&error, "give --region, or set AWS_REGION")),
-            other => other.map_err(|error| invalid(&error, "")),
+            other => other.map_err(refused),
         };
         let server = |url: &str| {
             let region = region.as_deref().unwrap_or("us-east-1");
             Target::server(url, region, bucket, variant)
         };
         if let Some(url) = &self.endpoint {
-            return server(url).map_err(|error| invalid(&error, ""));
+            return server(url).map_err(refused);
         }
         for name in ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"] {
             let Some(url) = env(name) else { continue };
@@ -82,10 +98,24 @@ impl Options {
                 Err(error @ (EndpointError::Url(_) | EndpointError::Scope(_))) => {
                     Err(invalid(&format!("{name}: {error}"), "correct it, or unset it"))
                 }
-                other => other.map_err(|error| invalid(&error, "")),
+                other => other.map_err(refused),
             };
         }
         aws()
+    }
+}
+
+/// Variables that choose among AWS's endpoints ("Dual-stack and FIPS endpoints", AWS SDKs and Tools Reference Guide).
+const DUAL_STACK: &str = "AWS_USE_DUALSTACK_ENDPOINT";
+const FIPS: &str = "AWS_USE_FIPS_ENDPOINT";
+
+/// Whether a variable says true.
+fn wanted(name: &str, value: Option<String>) -> Result<bool, Failure> {
+    match value.as_deref() {
+        None => Ok(false),
+        Some(value) if value.eq_ignore_ascii_case("true") => Ok(true),
+        Some(value) if value.eq_ignore_ascii_case("false") => Ok(false),
+        Some(value) => Err(invalid(&format!("{name} is {value:?}"), "set it to true or false, or unset it")),
     }
 }
 

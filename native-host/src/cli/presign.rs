@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args};
 use keyfob_core::message::{ErrorCode, Failure, Scheme, SignatureVersion};
-use keyfob_core::s3::{self, EndpointKind, ParsedPresign, PresignRequest, REQUEST_PAYER, Target};
+use keyfob_core::s3::{
+    self, EndpointKind, KeyError, LIST_PARAMETERS, ParsedPresign, PresignRequest, REQUEST_PAYER, Target,
+    VERSION_ID,
+};
 use keyfob_core::sigv4::AmzDate;
 use serde_json::json;
 
@@ -98,8 +101,13 @@ pub(super) struct Options {
 
 const UPLOAD: &str = "What is uploaded";
 
-/// Algorithms of `x-amz-checksum-*`.
-const CHECKSUMS: [&str; 5] = ["crc32", "crc32c", "crc64nvme", "sha1", "sha256"];
+/// Algorithms of `x-amz-checksum-*`, with their lengths in bytes ("Checking object integrity", Amazon S3 User Guide).
+const CHECKSUMS: [(&str, usize); 5] =
+    [("crc32", 4), ("crc32c", 4), ("crc64nvme", 8), ("sha1", 20), ("sha256", 32)];
+
+/// What is said of links whose keys have dots between their slashes.
+pub(super) const DOTS: &str = "a . or .. between the slashes of the path: browsers, curl (but for --path-as-is) and most programs \
+                               resolve it before they ask, and then the signature does not fit.";
 
 pub(super) fn run(global: &Global, args: &Options) -> Result<(), Failure> {
     let url = args.url.as_deref().unwrap_or_default();
@@ -129,10 +137,27 @@ pub(super) fn run(global: &Global, args: &Options) -> Result<(), Failure> {
         headers: &headers,
     };
     // Before a key is looked for: what cannot be signed, or will not be, is said without one.
+    if request.key.is_empty()
+        && !(is_read(&method) && query.iter().any(|(name, _)| LIST_PARAMETERS.contains(name)))
+    {
+        return Err(match args.list {
+            true => invalid(
+                &format!("a list is read, and {method} would be for the bucket itself"),
+                "leave -X out",
+            ),
+            false => invalid(&KeyError::Empty, "give s3://BUCKET/KEY; or --list, for the list of the bucket"),
+        });
+    }
+    check_sense(&request).map_err(|why| invalid(&why, ""))?;
     let http = if args.check { Some(checkable(args, &request)?.until(global.deadline())) } else { None };
     let link =
         if args.sigv2 { by_version_2(global, args, &request) } else { by_version_4(global, args, &request) }?;
     let Link { url, expires_at, identity, changeable } = link;
+    let note = |text: &str| output::note(global.quiet, text);
+    // Of JSON too, for whoever takes the link has no other way to know.
+    if s3::has_dot_segments(request.key) {
+        note(&format!("The link has {DOTS}"));
+    }
     let check = || http.as_ref().map(|http| check::fetch(http, &url, &headers)).transpose();
     if global.json {
         let headers: serde_json::Map<_, _> =
@@ -151,7 +176,6 @@ pub(super) fn run(global: &Global, args: &Options) -> Result<(), Failure> {
         output::json(&json)?;
         return checked.map(drop);
     }
-    let note = |text: &str| output::note(global.quiet, text);
     if endpoint.scheme() == Scheme::Http {
         note("This link is fetched without TLS: whoever is on the way can read it.");
     }
@@ -241,6 +265,58 @@ pub(super) fn invalid(error: &dyn std::fmt::Display, hint: &str) -> Failure {
     failure(ErrorCode::InvalidInput, error, hint)
 }
 
+/// Whether a method reads only.
+fn is_read(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD")
+}
+
+/// Refuses a link that can be signed, and that S3 refuses whoever uses it.
+///
+/// # Errors
+/// What is wrong with it, and what to do.
+pub(super) fn check_sense(request: &PresignRequest<'_>) -> Result<(), String> {
+    let parameter =
+        |wanted: &str| request.query.iter().find(|(name, _)| *name == wanted).map(|(_, value)| *value);
+    let header = |wanted: &str| {
+        request.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| *value)
+    };
+    let puts = request.method == "PUT";
+    let (version_id, upload_id) =
+        (request.version_id.or_else(|| parameter(VERSION_ID)), parameter("uploadId"));
+    let refused = [
+        (version_id == Some(""), "the version id is empty: leave it out for the newest version"),
+        (upload_id == Some(""), "the upload id is empty: give the one that the upload was created with"),
+        (
+            puts && upload_id.is_none() && parameter("partNumber").is_some(),
+            "a part is uploaded to a multipart upload: give its id too (uploadId, --upload-id)",
+        ),
+        (header("content-type") == Some(""), "the content type is empty: leave it out, or give one"),
+        (
+            header("x-amz-server-side-encryption") == Some("AES256")
+                && header("x-amz-server-side-encryption-aws-kms-key-id").is_some(),
+            "AES256 is encryption without KMS: leave KMS's key out, or take aws:kms (--sse aws:kms)",
+        ),
+        (
+            AmzDate::from_unix(request.time.saturating_add(request.expires)).is_err(),
+            "it would work beyond the year 9999, which no server can read: take an earlier time",
+        ),
+    ];
+    if let Some((_, why)) = refused.iter().find(|(refused, _)| *refused) {
+        return Err((*why).to_owned());
+    }
+    // Of an upload that is completed it can be one of its parts' checksums, with their number.
+    for (algorithm, length) in CHECKSUMS.iter().filter(|_| puts) {
+        let name = format!("x-amz-checksum-{algorithm}");
+        let Some(value) = header(&name) else { continue };
+        if data_encoding::BASE64.decode(value.trim().as_bytes()).map(|bytes| bytes.len()) != Ok(*length) {
+            return Err(format!(
+                "{name} is {length} bytes in base64, and {value:?} is none such: give it so"
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// `20130524T000000Z` as `2013-05-24 00:00:00 UTC`.
 pub(super) fn spelled(date: &AmzDate) -> String {
     let text = date.as_str();
@@ -299,8 +375,8 @@ pub(super) fn headers(args: &Options) -> Result<Vec<(String, String)>, Failure> 
     if let Some(checksum) = &args.checksum {
         let (algorithm, value) = pair(checksum)?;
         let algorithm = algorithm.to_ascii_lowercase();
-        if !CHECKSUMS.contains(&algorithm.as_str()) {
-            let hint = format!("give one of {}", CHECKSUMS.join(", "));
+        if !CHECKSUMS.iter().any(|(known, _)| *known == algorithm) {
+            let hint = format!("give one of {}", CHECKSUMS.map(|(known, _)| known).join(", "));
             return Err(invalid(&format!("S3 knows no checksum {algorithm:?}"), &hint));
         }
         headers.push((format!("x-amz-checksum-{algorithm}"), value));

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, IsTerminal as _, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use keyfob_core::message::ErrorCode;
 use keyfob_core::secret::Secret;
@@ -148,13 +148,18 @@ pub fn passphrase_file(
         return Ok(None);
     };
     let mut file = File::open(&path).map_err(|source| PromptError::File { path: path.clone(), source })?;
-    if is_exposed(&file) {
-        // Not refused: where secrets are mounted into a container, nobody else is there.
-        warn(&format!("{} can be read by others: run `chmod 600` on it", path.display()));
-    }
+    warn_if_exposed(&path, &file, warn);
     match read_line(what, &mut file) {
         Err(PromptError::Io { source, .. }) => Err(PromptError::File { path, source }),
         result => result.map(Some),
+    }
+}
+
+/// Warns if others can read a file that has a secret in it. Not refused: where secrets are mounted into a container, nobody else
+/// is there.
+pub(crate) fn warn_if_exposed(path: &Path, file: &File, warn: &mut dyn FnMut(&str)) {
+    if is_exposed(file) {
+        warn(&format!("{} can be read by others: run `chmod 600` on it", path.display()));
     }
 }
 

@@ -104,6 +104,11 @@ impl<'a> Client<'a> {
         self.deadline = self.global.deadline();
     }
 
+    /// Says something on stderr, unless `--quiet` forbids it.
+    pub(super) fn note(&self, text: &str) {
+        output::note(self.global.quiet, text);
+    }
+
     fn verbose(&self, text: &str) {
         if self.global.verbose {
             output::note(false, text);

@@ -13,6 +13,7 @@ use super::commands::unexpected;
 use super::complete;
 use crate::error::failure;
 use crate::front;
+use crate::prompt;
 use crate::signing::{Ask, Credentials, Session};
 
 /// More than any credentials are, in bytes.
@@ -54,8 +55,8 @@ impl Options {
             let env = |name: &str| std::env::var(name).ok();
             let session = match given.as_str() {
                 "env" => Session::from_env(env)?,
-                "-" => from("stdin", Session::parse(&read(Path::new("-"))?))?,
-                path => from(path, Session::parse(&read(Path::new(path))?))?,
+                "-" => from("stdin", Session::parse(&read(Path::new("-"), &mut |_| ())?))?,
+                path => from(path, Session::parse(&read(Path::new(path), &mut |text| client.note(text))?))?,
             };
             return Ok(Credentials::Session(session));
         }
@@ -72,10 +73,17 @@ fn from(place: &str, session: Result<Session, Failure>) -> Result<Session, Failu
     session.map_err(|error| Failure { message: format!("{place}: {}", error.message), ..error })
 }
 
-fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+fn read(path: &Path, warn: &mut dyn FnMut(&str)) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
-    let file = if path == Path::new("-") { front::unbuffered_stdin() } else { File::open(path) };
-    file.and_then(|file| file.take(MAX_FILE).read_to_end(&mut bytes)).map_err(|error| {
+    let is_stdin = path == Path::new("-");
+    let file = if is_stdin { front::unbuffered_stdin() } else { File::open(path) };
+    let read = file.and_then(|file| {
+        if !is_stdin {
+            prompt::warn_if_exposed(path, &file, warn);
+        }
+        file.take(MAX_FILE).read_to_end(&mut bytes)
+    });
+    read.map_err(|error| {
         failure(
             ErrorCode::Io,
             format!("cannot read the credentials from {}: {error}", path.display()),

@@ -300,11 +300,6 @@ impl KeySigner {
         let seen = self.0.answers.load(Ordering::SeqCst);
         let mut state = self.0.state.lock().await;
         let is_of_day = |keys: &DayKeys| keys.day.date() == date.date();
-        let real = SystemTime::now();
-        // What is over is good for nothing but links of that day.
-        state.days.retain(|held| {
-            held.expiration().is_some_and(|end| end > real) || held.data().is_some_and(is_of_day)
-        });
         if let Some(held) = state.days.iter().find(|held| held.data().is_some_and(is_of_day)) {
             return Ok(held.clone());
         }

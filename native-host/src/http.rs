@@ -736,6 +736,103 @@ mod tests {
         assert!(failure.message.starts_with("cannot write the answer"), "{failure:?}");
     }
 
+    /// A client with this proxy before all that is not on this computer.
+    fn with_proxy(url: &str) -> Http {
+        let proxy = Some(Proxy::new(url).unwrap());
+        let agent = ureq::Agent::config_builder().proxy(proxy.clone()).build().into();
+        Http { agent, proxy, deadline: None }
+    }
+
+    #[test]
+    fn it_is_the_proxy_that_fails() {
+        #[track_caller]
+        fn check(proxy: &str, says: &str) {
+            let result = with_proxy(proxy).send("GET", "http://h.invalid/key", &[], Body::Empty);
+            let failure = result.err().unwrap();
+            let text = format!("{} {}", failure.message, failure.hint.as_deref().unwrap_or_default());
+            assert!(text.contains(says) && text.contains("NO_PROXY"), "{says:?} is not in {text}");
+            assert!(text.contains("http://h.invalid") && !text.contains("hunter2"), "{text}");
+        }
+        let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let proxy = format!("http://person:hunter2@{closed}");
+        check(
+            &proxy,
+            &format!("nothing listens at the proxy http://{closed}: http://h.invalid is behind it"),
+        );
+        check(
+            "http://person:hunter2@no-such-proxy.invalid:3128",
+            "the proxy http://no-such-proxy.invalid:3128",
+        );
+        let refuses = server(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n").0;
+        let proxy = refuses.replace("//", "//person:hunter2@");
+        check(&proxy, &format!("the proxy {refuses} lets nothing through to http://h.invalid"));
+        // What is on this computer is not behind it.
+        let failure =
+            with_proxy(&proxy).send("GET", &format!("http://{closed}"), &[], Body::Empty).err().unwrap();
+        assert_eq!(failure.message, format!("nothing listens at http://{closed}"));
+    }
+
+    #[test]
+    fn what_names_a_proxy_must() {
+        #[track_caller]
+        fn check(set: &[(&str, &str)], refused: Option<&str>) {
+            let env = |name: &str| set.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).into());
+            let message = check_proxy(env).err().map(|failure| {
+                assert_eq!(failure.code, ErrorCode::InvalidInput);
+                let text = format!("{} {:?}", failure.message, failure.hint);
+                assert!(!text.contains("hunter2"), "{text}");
+                failure.message
+            });
+            let expected = refused.map(|name| format!("what {name} names is no HTTP proxy"));
+            assert_eq!(message, expected, "{set:?}");
+        }
+        check(&[], None);
+        check(&[("HTTPS_PROXY", "")], None);
+        check(&[("HTTPS_PROXY", "http://person:hunter2@h:3128")], None);
+        check(&[("https_proxy", "h:3128")], None);
+        check(&[("HTTP_PROXY", "https://h")], None);
+        check(&[("HTTPS_PROXY", "garbage://")], Some("HTTPS_PROXY"));
+        check(&[("HTTPS_PROXY", "garbage://person:hunter2@h")], Some("HTTPS_PROXY"));
+        check(&[("http_proxy", "http:// h")], Some("http_proxy"));
+        // It would be gone past: this client speaks no SOCKS.
+        check(&[("ALL_PROXY", "socks5://h"), ("HTTPS_PROXY", "h")], Some("ALL_PROXY"));
+        // The first that is set holds.
+        check(&[("HTTP_PROXY", "garbage://"), ("HTTPS_PROXY", "h")], None);
+    }
+
+    #[test]
+    fn nothing_is_waited_for_longer_than_it_may() {
+        let late = "has not answered in time";
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let get = |url: &str, left: Duration| {
+            let http = Http::new().unwrap().until(Some(Instant::now() + left));
+            let mut response = http.send("GET", url, &[], Body::Empty)?;
+            response.read(100)
+        };
+        let url = format!("http://{}", silent.local_addr().unwrap());
+        let some = Duration::from_millis(200);
+        let failure = get(&url, some).unwrap_err();
+        assert!(failure.message.ends_with(late), "{failure:?}");
+        assert!(failure.hint.unwrap().contains("--timeout"));
+        // Time was up before: nobody is connected to.
+        let (url, _) = server(OK);
+        assert!(get(&url, Duration::ZERO).unwrap_err().message.ends_with(late));
+        assert_eq!(get(&url, Duration::from_secs(60)).unwrap(), b"hi");
+        // Who says something now and then is not waited for either.
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n".to_vec();
+            while stream.write_all(&bytes).is_ok() {
+                std::thread::sleep(Duration::from_millis(20));
+                bytes = b".".to_vec();
+            }
+        });
+        let failure = get(&url, some).unwrap_err();
+        assert!(failure.message.ends_with(late), "{failure:?}");
+    }
+
     #[test]
     fn bundles_hold_certificates() {
         let folder = tempfile::tempdir().unwrap();

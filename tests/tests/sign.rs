@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
@@ -16,7 +16,7 @@ use keyfob_tests::memory::mib;
 use keyfob_tests::moto::Moto;
 use keyfob_tests::s3s::S3s;
 use keyfob_tests::tls::{Stream, TlsServer};
-use keyfob_tests::{poll, tool};
+use keyfob_tests::{poll, terminal, tool};
 
 const BUCKET: &str = "test-bucket";
 
@@ -333,7 +333,12 @@ fn answers_go_where_they_should() {
     fixture.succeed("GET", &big, &["--send", "-o", path], "");
     assert!(fs::read(&out).unwrap() == bytes(2_000_000));
     let refused = fixture.sign("GET", &missing, &["--send", "-o", path], "");
-    assert_eq!((refused.status.code(), stdout(&refused).as_str()), (Some(8), ""));
+    assert_eq!(refused.status.code(), Some(8));
+    assert!(
+        stdout(&refused).contains("<Code>NoSuchKey</Code>"),
+        "it is lost otherwise: {}",
+        stdout(&refused)
+    );
     assert!(said(&refused).contains("refused: NoSuchKey"), "{}", said(&refused));
     assert_eq!(fs::metadata(&out).unwrap().len(), 2_000_000);
     fixture.succeed("GET", &url, &["--send", "-o", path], "");
@@ -369,6 +374,135 @@ fn answers_go_where_they_should() {
     let script = format!("\"$KEYFOB\" -q -k soft:demo sign GET {url} --service s3 --send > /dev/full");
     let output = sh.args(["-c", &script]).env("KEYFOB", tool("KEYFOB_BIN").unwrap()).output().unwrap();
     assert!(said(&output).contains("No space left") && output.status.code() == Some(1), "{}", said(&output));
+}
+
+/// `--json` is JSON, whatever the answer, and goes with no other form of what is printed.
+#[test]
+fn answers_as_json() {
+    let fixture = Fixture::new();
+    fixture.server.put(BUCKET, "big", &bytes(200_000)).unwrap();
+    fixture.server.put(BUCKET, "key", b"a\x1b\xff").unwrap();
+    let (url, big, missing) = (fixture.url("key"), fixture.url("big"), fixture.url("missing"));
+    let json = |output: &Output| serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap();
+    let body = |answer: &serde_json::Value| {
+        aws_smithy_types::base64::decode(answer["body"].as_str().unwrap()).unwrap()
+    };
+    for (url, options, content) in [
+        (&url, &[][..], b"a\x1b\xff".to_vec()),
+        (&url, &["-i"], b"a\x1b\xff".to_vec()),
+        (&big, &["-o", "-"], bytes(200_000)),
+    ] {
+        let answer = json(&fixture.sign("GET", url, &[&["--json", "--send"], options].concat(), ""));
+        assert_eq!((&answer["status"], &body(&answer)), (&200.into(), &content), "{options:?}");
+        assert_eq!(answer["headers"]["content-length"], content.len().to_string(), "{options:?}");
+    }
+    assert_eq!(body(&json(&fixture.sign("HEAD", &url, &["--json", "--send"], ""))), b"");
+    let saved = json(&fixture.sign("GET", &big, &["--json", "--send", "-o", "out"], ""));
+    assert_eq!(
+        (&saved["status"], &saved["file"], &saved["length"]),
+        (&200.into(), &"out".into(), &200_000.into())
+    );
+    assert!(fs::read(fixture.home.path().join("out")).unwrap() == bytes(200_000));
+    for options in [&[][..], &["-o", "out"]] {
+        let refused = fixture.sign("GET", &missing, &[&["--json", "--send"], options].concat(), "");
+        assert_eq!((refused.status.code(), &json(&refused)["status"]), (Some(8), &404.into()));
+        let document = String::from_utf8(body(&json(&refused))).unwrap();
+        assert!(document.contains("<Code>NoSuchKey</Code>"), "{document}");
+        assert!(said(&refused).contains(r#""code":"aws-refused""#), "{}", said(&refused));
+    }
+    assert!(fs::read(fixture.home.path().join("out")).unwrap() == bytes(200_000));
+    // One that breaks off is no JSON.
+    let half = stub(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf of it", false);
+    let broken = fixture.sign("GET", &half, &["--json", "--send"], "");
+    assert!(
+        broken.status.code() == Some(1)
+            && serde_json::from_slice::<serde_json::Value>(&broken.stdout).is_err()
+    );
+
+    // The same of every command.
+    let bucket = format!("s3://{BUCKET}/key");
+    let endpoint = fixture.server.endpoint();
+    let at = ["--endpoint", endpoint.as_str()];
+    let prefix = format!("s3://{BUCKET}/");
+    let sign = ["sign", "GET", url.as_str(), "--service", "s3"];
+    let form = [&["presign-post", bucket.as_str()], &at[..]].concat();
+    let batch = [&["presign", "--stdin", prefix.as_str()], &at[..]].concat();
+    for (command, option, others, own) in [
+        (&sign[..], "--print", &["headers", "curl"][..], "json"),
+        (&form, "--format", &["html", "curl"], "json"),
+        (&batch, "--format", &["text", "csv"], "jsonl"),
+    ] {
+        for other in others {
+            let output =
+                fixture.home.run(&[&["--json"], command, &[option, other]].concat(), "key\n").unwrap();
+            assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(2), ""), "{option} {other}");
+            assert!(said(&output).contains(&format!("leave --json or {option} out")), "{}", said(&output));
+        }
+        for options in [&[][..], &[option, own]] {
+            json(&fixture.home.run(&[&["--json"], command, options].concat(), "key\n").unwrap());
+        }
+    }
+}
+
+/// What a terminal makes of control characters is not for a server to say.
+#[test]
+fn terminals_get_text_only() {
+    let home = home(ACCESS_KEY_ID, SECRET_ACCESS_KEY);
+    const CLEAR: &str = "\x1b[2J";
+    #[track_caller]
+    fn check(home: &Home, answer: &'static [u8], options: &str, code: i32, shown: bool, expected: &str) {
+        let url = stub(answer, false);
+        let mut sh = home.command("sh");
+        sh.args([
+            "-c",
+            &format!("exec \"$KEYFOB\" -q sign GET {url} --service s3 --send {options} > /dev/tty"),
+        ]);
+        sh.env("KEYFOB", tool("KEYFOB_BIN").unwrap());
+        let session = terminal::run(&sh, &[]).unwrap();
+        let said = said(&session.output);
+        assert_eq!(session.output.status.code(), Some(code), "{options}: {said}");
+        assert_eq!(session.screen.contains(CLEAR), shown, "{options}: {:?}", session.screen);
+        assert!(
+            format!("{}{said}", session.screen).contains(expected),
+            "{options}: {:?} {said}",
+            session.screen
+        );
+    }
+    let text: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n<a>\tb\r\n\n";
+    let hostile: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nab\x1b[2J";
+    let refusal: &[u8] = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 6\r\n\r\nab\x1b[2J";
+    check(&home, text, "-i", 0, false, "<a>");
+    check(&home, hostile, "", 1, false, "-o - to print it all the same");
+    check(&home, hostile, "-i", 1, false, "-o FILE");
+    check(&home, hostile, "-o -", 0, true, "");
+    check(&home, hostile, "--json", 0, false, "YWIbWzJK");
+    check(&home, refusal, "", 8, false, "refused: status 403");
+    check(&home, refusal, "-o -", 8, true, "refused: status 403");
+    // Nobody's terminal.
+    let url = stub(hostile, false);
+    let output = home.run(&["sign", "GET", &url, "--service", "s3", "--send"], "").unwrap();
+    assert_eq!(output.stdout, b"ab\x1b[2J");
+}
+
+/// A pipe can be read but once: what else is wrong is said before.
+#[test]
+fn a_pipe_is_left_alone_until_it_can_be_signed() {
+    let home = home(ACCESS_KEY_ID, SECRET_ACCESS_KEY);
+    home.succeed(&["aws", "add", "AKIAI44QH8DHBEXAMPLE"], SECRET_ACCESS_KEY).unwrap();
+    let ended = r#"{"AccessKeyId": "ASIA", "SecretAccessKey": "s", "SessionToken": "t", "Expiration": "2020-01-01T00:00:00Z"}"#;
+    home.write("ended.json", ended).unwrap();
+    for (options, code) in [("", 4), ("--identity AKIAI44QH8DHBEXAMPLE", 0), ("--credentials ended.json", 2)]
+    {
+        let mut sh = home.command("sh");
+        let sign = "\"$KEYFOB\" -q sign PUT https://b.s3.eu-west-1.amazonaws.com/k -T -";
+        sh.args(["-c", &format!("{{ {sign} {options} >/dev/null; echo code $?; cat; }}")]);
+        sh.env("KEYFOB", tool("KEYFOB_BIN").unwrap()).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = sh.stderr(Stdio::null()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(b"what is there only once").unwrap();
+        let output = child.wait_with_output().unwrap();
+        let rest = if code == 0 { "" } else { "what is there only once" };
+        assert_eq!(stdout(&output), format!("code {code}\n{rest}"), "{options}");
+    }
 }
 
 /// A server that answers with `answer` and then does nothing, or goes.
@@ -652,6 +786,7 @@ fn what_is_typed_wrong_is_said_without_a_key() {
     );
     check(&home, &["PUT", s3, "--chunked"], &["--send"]);
     check(&home, &["PUT", s3, "--chunked", "--send", "--chunk-size", "8191"], &["8191"]);
+    check(&home, &["PUT", s3, "--send", "--chunk-size", "8192"], &["--chunked|--trailer"]);
     check(&home, &["PUT", s3, "--body", "-", "-H", "@-"], &["stdin can be one thing only"]);
     check(&home, &["PUT", s3, "-d", "@-", "--credentials", "-"], &["stdin can be one thing only"]);
     check(&home, &["PUT", s3, "--body", "-", "--print", "curl"], &["could not read the body again"]);
@@ -695,6 +830,55 @@ fn secret_headers_come_from_a_file() {
     assert!(by_stdin.contains("c2VjcmV0"));
     let typed = home.run(&[&sign[..], &["-H", &format!("{name}: c2VjcmV0")]].concat(), "").unwrap();
     assert!(typed.status.code() == Some(2) && !said(&typed).contains("c2VjcmV0"), "{}", said(&typed));
+    // Which line is wrong.
+    for (line, why) in [
+        ("c2VjcmV0", "a header is not 'Name: value'"),
+        ("X-B:", "the header X-B has no value"),
+        ("X B: c2VjcmV0", "\"X B\" is no name of an HTTP header"),
+        ("X-B: ü", "the value of the header X-B has characters other than printable ASCII"),
+        ("Authorization: c2VjcmV0", "Authorization is for the signature to write"),
+    ] {
+        let text = format!("X-A: 1\n\n{line}\n");
+        let file = home.write("headers", &text).unwrap();
+        let file = file.to_str().unwrap();
+        for (given, place) in [(format!("@{file}"), file), ("@-".to_owned(), "stdin")] {
+            let output = home.run(&[&sign[..], &["-H", &given]].concat(), &text).unwrap();
+            assert_eq!(output.status.code(), Some(2), "{line}: {}", said(&output));
+            assert!(said(&output).contains(&format!("{place}, line 3: {why}")), "{line}: {}", said(&output));
+            assert!(!said(&output).contains("c2VjcmV0"), "{line}: {}", said(&output));
+        }
+    }
+}
+
+/// Who names no region gets that one, and can read so.
+#[test]
+fn the_region_of_other_servers_is_said() {
+    let home = home(ACCESS_KEY_ID, SECRET_ACCESS_KEY);
+    let url = "https://minio.example/bucket/key";
+    assert!(home.succeed(&["sign", "GET", url, "--service", "s3"], "").unwrap().contains("/us-east-1/s3/"));
+    let link =
+        home.succeed(&["presign", "s3://bucket/key", "--endpoint", "https://minio.example"], "").unwrap();
+    assert!(link.contains("%2Fus-east-1%2Fs3%2F"), "{link}");
+    for command in ["sign", "presign", "presign-post"] {
+        let help = home.succeed(&[command, "--help"], "").unwrap();
+        let region = help.split_once("--region <").unwrap().1.split("--").next().unwrap().to_owned();
+        assert!(region.contains("us-east-1"), "{command}: {region}");
+    }
+}
+
+#[test]
+fn credentials_that_others_can_read_are_warned_of() {
+    let home = home(ACCESS_KEY_ID, SECRET_ACCESS_KEY);
+    let file = home.write("keys.json", r#"{"AccessKeyId": "AKIA", "SecretAccessKey": "s"}"#).unwrap();
+    let sign = ["sign", "GET", "https://sts.amazonaws.com", "--credentials", file.to_str().unwrap()];
+    for (mode, warned) in [(0o600, false), (0o644, true), (0o640, true)] {
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+        let output = home.run(&sign, "").unwrap();
+        assert!(output.status.success(), "{mode:o}: {}", said(&output));
+        assert_eq!(said(&output).contains("keys.json can be read by others"), warned, "{mode:o}");
+        let quiet = home.run(&[&["-q"], &sign[..]].concat(), "").unwrap();
+        assert_eq!(said(&quiet), "", "{mode:o}");
+    }
 }
 
 /// Stands before a server, for TLS.

@@ -272,6 +272,13 @@ fn a_bad_line_is_told_by_its_number_and_stops_nothing() {
     all(br#"{"bucket":"test-bucket","key":"a","query":{"X-Amz-Date":"1"}}"#, "X-Amz-Date");
     all(br#"{"bucket":"test-bucket","key":"a","query":{"versionId":"1"},"version_id":"2"}"#, "versionId");
     all(br#"{"bucket":"test-bucket","key":"a","query":{"acl":""}}"#, "acl");
+    all(
+        br#"{"bucket":"test-bucket","key":"a","expires":-5}"#,
+        "expected text, or a whole number that is not negative",
+    );
+    all(br#"{"bucket":"test-bucket","key":null}"#, "null, expected a string");
+    all(br#"{"bucket":"test-bucket","key":"a","version_id":""}"#, "the version id is empty");
+    all(br#"{"bucket":"test-bucket","key":"a","query":{"uploadId":""}}"#, "the upload id is empty");
     all(br#"{"bucket":"test-bucket","key":"a","headers":{"Host":"evil"}}"#, "Host");
     all(br#"{"bucket":"test-bucket","key":"a","headers":{"a":"1\n2"}}"#, "header");
     let secret = br#"{"bucket":"test-bucket","key":"a","headers":{"x-amz-server-side-encryption-customer-key":"hunter2"}}"#;
@@ -290,6 +297,50 @@ fn a_bad_line_is_told_by_its_number_and_stops_nothing() {
     given(br#"{"bucket":"test-bucket","key":"a"}"#, "does not begin with \"p/\"");
     given(b"s3://test-bucket/q/a", "does not begin with \"p/\"");
     given("k".repeat(1023).as_bytes(), "1025 bytes long");
+    // Nor does it where dots are resolved, by programs before they ask, or by servers.
+    for line in
+        ["../x", "..", "a/../../x", "a/../b", "./../x", "s3://test-bucket/p/../x", r#"{"key":"../x"}"#]
+    {
+        given(line.as_bytes(), r#"there is a .. in its key, by which programs and servers leave "p/""#);
+    }
+    check(&home, &["s3://test-bucket/p/", "--keys"], b"../x", "there is a .. in its key");
+}
+
+#[test]
+fn links_whose_paths_programs_change_are_counted() {
+    let home = home();
+    #[track_caller]
+    fn check(home: &Home, url: &str, input: &str, links: usize, expected: Option<&str>) {
+        let (code, text, stderr) = presign(home, &["--stdin", url, "--json"], input);
+        assert_eq!((code, text.lines().count()), (0, links), "{stderr}");
+        let told: Vec<_> = stderr.lines().filter(|line| line.contains("between the slashes")).collect();
+        assert_eq!(told.len(), usize::from(expected.is_some()), "{stderr}");
+        assert!(expected.is_none_or(|expected| told[0].starts_with(expected)), "{stderr}");
+    }
+    check(&home, "s3://test-bucket", "a.txt\n.a/..b\n...\n", 3, None);
+    check(&home, "s3://test-bucket", "../a\nb\nc/.\n", 3, Some("2 links have a . or .. between"));
+    check(&home, "s3://test-bucket/p/", "./a\nb\n", 2, Some("1 link has a . or .. between"));
+    // The prefix itself is meant.
+    check(&home, "s3://test-bucket/p/../q/", "a\nb\n", 2, Some("2 links have"));
+}
+
+#[test]
+fn records_say_what_is_to_be_sent() {
+    let home = home();
+    #[track_caller]
+    fn check(home: &Home, args: &[&str], line: &str, expected: Value) {
+        let args = [&["--stdin", "s3://test-bucket", "--json"], args].concat();
+        let (code, text, stderr) = presign(home, &args, line);
+        let record: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((code, json!([record["method"], record["headers"]])), (0, expected), "{stderr}");
+    }
+    check(&home, &[], "a", json!([null, null]));
+    check(&home, &[], r#"{"key":"a","expires":60}"#, json!([null, null]));
+    let put = ["-X", "PUT", "--header", "Content-Type=a/\"b\""];
+    check(&home, &put, "a", json!(["PUT", { "content-type": "a/\"b\"" }]));
+    let own = r#"{"key":"a","method":"HEAD","headers":{"CONTENT-TYPE":"c/d","Range":"bytes=0-0"}}"#;
+    let also = [&put[..], &["--also-method", "head"]].concat();
+    check(&home, &also, own, json!(["HEAD", { "content-type": "c/d", "range": "bytes=0-0" }]));
 }
 
 #[test]
@@ -404,6 +455,9 @@ fn what_cannot_be_is_said_before_a_touch() {
     check(&["--stdin", bucket, "-X", "G T"], "G T");
     check(&["--stdin", bucket, "--also-method", "PAT CH"], "PAT CH");
     check(&["--stdin", bucket, "--query", "acl="], "acl");
+    check(&["--stdin", bucket, "-X", "PUT", "--part-number", "5"], "give its id too");
+    check(&["--stdin", bucket, "--at", "9999-12-31T23:59:59Z", "--expires", "7d"], "beyond the year 9999");
+    check(&["--recursive", bucket, "--version-id", "5"], "leave --version-id away");
     check(&["--stdin", "test-bucket"], "s3://BUCKET");
     check(&["--stdin", "s3://"], "s3://BUCKET");
     check(&["--stdin", "s3://Bucket"], "no bucket name");
@@ -474,9 +528,12 @@ fn slow_input_is_answered_line_by_line() {
 
 /// Starts a batch that is fed for as long as it takes input.
 fn endless(home: &Home, stdout: impl Into<Stdio>) -> (Child, JoinHandle<()>) {
-    let mut keyfob = home.keyfob().unwrap();
-    keyfob.args(["presign", "--stdin", "s3://test-bucket"]);
-    let mut child = keyfob.stdin(Stdio::piped()).stdout(stdout).stderr(Stdio::piped()).spawn().unwrap();
+    let keyfob = home.keyfob().unwrap();
+    // Whoever runs the tests may have signals ignored (`nohup`), which programs inherit and respect.
+    let mut env = home.command("/usr/bin/env");
+    env.args(["--default-signal=INT,TERM,HUP"]).arg(keyfob.get_program()).args(keyfob.get_args());
+    env.args(["presign", "--stdin", "s3://test-bucket"]);
+    let mut child = env.stdin(Stdio::piped()).stdout(stdout).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let feed = std::thread::spawn(move || {
         let mut i = 0_u64;
@@ -909,7 +966,36 @@ fn a_list_that_breaks_off_says_how_to_go_on() {
     let long = "k".repeat(1025);
     let ((code, text, stderr), _) = run(vec![page(&["p1", &long, "p3"], None)], &[]);
     assert_eq!((code, links(&text)), (1, vec!["p1".to_owned(), "p3".into()]), "{stderr}");
-    assert!(stderr.contains("line 2: the object key is 1025 bytes long"), "{stderr}");
+    assert!(stderr.contains("object 2: the object key is 1025 bytes long"), "{stderr}");
+    assert!(stderr.contains("keyfob: 1 of 3 objects was bad\n"), "{stderr}");
+    assert!(stderr.contains("there are links for all the others") && !stderr.contains("line"), "{stderr}");
+    // A server that lists what was not asked for, which the touch was not for.
+    let ((code, text, stderr), _) = run(vec![page(&["p1", "outside%2Fevil", "", "P3", "p4"], None)], &[]);
+    assert_eq!((code, links(&text)), (1, vec!["p1".to_owned(), "p4".into()]), "{stderr}");
+    let told = r#"object 2: the server lists "outside/evil", which does not begin with "p""#;
+    assert!(stderr.contains(told) && stderr.contains("3 of 5 objects were bad"), "{stderr}");
+    let ((code, text, stderr), _) = run(vec![page(&["p1", "evil"], None)], &["--strict"]);
+    assert_eq!((code, links(&text)), (1, vec!["p1".to_owned()]), "{stderr}");
+    assert!(
+        stderr.contains("object 2 is bad, and before it 1 link was written: the server lists"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn a_list_that_is_stopped_before_it_began_is_asked_for_again() {
+    let home = home();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let mut keyfob = home.keyfob().unwrap();
+    keyfob.args(["presign", "--recursive", "s3://test-bucket/p", "--endpoint", &endpoint]);
+    let child = keyfob.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (_stream, _) = listener.accept().unwrap();
+    kill(child.id(), "TERM");
+    let (code, links, stderr) = wait(child);
+    assert_eq!((code, links.as_str()), (1, ""), "{stderr}");
+    assert!(stderr.contains("stopped: 0 links") && stderr.contains("ask for all of them again"), "{stderr}");
+    assert!(!stderr.contains("--start-after"), "{stderr}");
 }
 
 #[test]

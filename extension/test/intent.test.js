@@ -375,7 +375,8 @@ function allowedLater() {
       const worker = await (await browser.waitForTarget(watcher)).worker();
       // A page that was loaded before the registration is not watched.
       await until("the registration", async () =>
-        (await worker.evaluate(() => chrome.scripting.getRegisteredContentScripts())).length > 0,
+        // A worker that has just begun has no API yet.
+        (await worker.evaluate(() => globalThis.chrome?.scripting?.getRegisteredContentScripts() ?? [])).length > 0,
       );
       const page = await browser.newPage();
       const chip = () => page.evaluate(() => document.querySelector("html > [popover]") !== null);

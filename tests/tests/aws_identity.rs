@@ -7,7 +7,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread;
@@ -62,6 +62,14 @@ fn run(home: &Home, args: &[&str]) -> (Option<i32>, String, String) {
     (output.status.code(), out, said)
 }
 
+/// Imports by the server's word, which is named for that: it is not AWS.
+#[track_caller]
+fn import(home: &Home, args: &[&str]) -> (Option<i32>, String, String) {
+    let endpoint = moto().endpoint();
+    let named = if args.contains(&"--endpoint") { vec![] } else { vec!["--endpoint", &endpoint] };
+    run(home, &[&["aws", "import"], &named[..], args].concat())
+}
+
 fn identities(home: &Home, key: &str) -> Vec<String> {
     let list = home.succeed(&["--json", "--key", key, "aws", "identities"], "").unwrap();
     let list: Value = serde_json::from_str(&list).unwrap();
@@ -96,12 +104,16 @@ fn a_profiles_key_moves_to_the_key() {
     let owner = std::os::unix::fs::chown(&file, Some(12345), Some(54321))
         .map_or_else(|_| fs::metadata(&file).map(|m| (m.uid(), m.gid())).unwrap(), |()| (12345, 54321));
 
-    let (exit, out, said) = run(&home, &["aws", "import"]);
+    let (exit, out, said) = import(&home, &[]);
     assert_eq!((exit, out.as_str()), (Some(0), ""), "{said}");
     let id = &user.access_key_id;
     for says in [
         &format!("Added {id} to key soft:demo."),
-        &format!("Key soft:demo signs for arn:aws:iam::{}:user/alice.", Moto::ACCOUNT),
+        &format!(
+            "Key soft:demo signs for arn:aws:iam::{}:user/alice, says 127.0.0.1:{}.",
+            Moto::ACCOUNT,
+            moto().port()
+        ),
         &format!("Removed it from {}.", file.display()),
         "Tools that read the profile default find no access key there any more",
         "rotate it",
@@ -118,26 +130,25 @@ fn a_profiles_key_moves_to_the_key() {
     let (exit, out, _) = run(&home, &["aws", "whoami"]);
     assert!(exit == Some(0) && out.contains("user/alice"), "{out}");
     // Done.
-    let (exit, _, said) = run(&home, &["aws", "import"]);
+    let (exit, _, said) = import(&home, &[]);
     assert_eq!(exit, Some(7));
     assert!(said.contains("the profile \"default\" has no access key\n  other\n"), "{said}");
 }
 
 #[test]
 fn for_programs_and_for_other_profiles() {
-    let config = format!("[profile work]\nregion = eu-west-1\nendpoint_url = {}\n", moto().endpoint());
+    let config = "[profile work]\nregion = eu-west-1\n";
     let mut home = home(&[
         ("credentials", &format!("[work]\n{}[default]\nregion=x\n", lines_of(alice()))),
-        ("config", &config),
+        ("config", config),
     ]);
-    // The profile says where.
-    home.set("AWS_ENDPOINT_URL_STS", "");
     home.set("AWS_PROFILE", "work");
-    let (exit, out, said) = run(&home, &["--json", "-q", "aws", "import", "--no-touch"]);
+    let (exit, out, said) = import(&home, &["--json", "-q", "--no-touch"]);
     assert_eq!((exit, said.as_str()), (Some(0), ""));
     let out: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(out["access_key_id"], alice().access_key_id.as_str());
     assert_eq!((&out["keys"][0], &out["account"]), (&"soft:demo".into(), &Moto::ACCOUNT.into()));
+    assert_eq!(out["endpoint"], moto().endpoint());
     assert_eq!(out["removed"][0]["profile"], "work");
     assert_eq!(out["removed"][0]["file"], fs::canonicalize(credentials(&home)).unwrap().to_str().unwrap());
     assert_eq!(out["left"], Value::Array(Vec::new()));
@@ -149,11 +160,11 @@ fn every_copy_is_proved_before_anything_goes() {
     let text = format!("[default]\n{}", lines_of(alice()));
     let mut home = home(&[("credentials", &text)]);
     home.set("KEYFOB_KEY", "");
-    let both = ["--key", "soft:demo", "--key", "soft:backup", "aws", "import", "--no-touch"];
+    let both = ["--key", "soft:demo", "--key", "soft:backup", "--no-touch"];
     // The second has another secret for this access key.
     home.succeed(&["--key", "soft:backup", "aws", "add", &alice().access_key_id, "--no-touch"], "wrong")
         .unwrap();
-    let (exit, _, said) = run(&home, &both);
+    let (exit, _, said) = import(&home, &both);
     assert_eq!(exit, Some(8), "{said}");
     for says in [
         "is on key soft:backup already: its secret there is left as it is",
@@ -166,7 +177,7 @@ fn every_copy_is_proved_before_anything_goes() {
         assert!(said.contains(says), "{says:?} is not in {said}");
     }
     assert_eq!(content(&home), text);
-    let (exit, _, said) = run(&home, &[&both[..], &["--force"]].concat());
+    let (exit, _, said) = import(&home, &[&both[..], &["--force"]].concat());
     assert_eq!(exit, Some(0), "{said}");
     assert_eq!(content(&home), "[default]\n");
     for key in ["soft:demo", "soft:backup"] {
@@ -180,16 +191,16 @@ fn what_is_on_the_key_already_is_tried_and_left() {
     let text = format!("[default]\n{}", lines_of(alice()));
     let home = home(&[("credentials", &text)]);
     home.succeed(&["aws", "add", &alice().access_key_id, "--no-touch"], &alice().secret_access_key).unwrap();
-    let (exit, _, said) = run(&home, &["aws", "import", "--keep"]);
+    let (exit, _, said) = import(&home, &["--keep"]);
     assert_eq!(exit, Some(0));
     assert!(said.contains("is on key soft:demo already"), "{said}");
     assert!(said.contains("The secret is still in the profile default: "), "{said}");
     assert_eq!(content(&home), text);
     // Without a call nobody knows whether it is the same.
-    let (exit, _, said) = run(&home, &["aws", "import", "--keep", "--no-check"]);
+    let (exit, _, said) = import(&home, &["--keep", "--no-check"]);
     assert_eq!(exit, Some(1), "{said}");
-    assert_eq!(run(&home, &["aws", "import", "--no-check"]).0, Some(2));
-    let (exit, _, said) = run(&home, &["aws", "import"]);
+    assert_eq!(import(&home, &["--no-check"]).0, Some(2));
+    let (exit, _, said) = import(&home, &[]);
     assert_eq!(exit, Some(0), "{said}");
     assert_eq!(content(&home), "[default]\n");
 }
@@ -199,14 +210,14 @@ fn a_secret_that_aws_refuses_stays_where_it_is() {
     let id = &alice().access_key_id;
     let text = format!("[default]\naws_access_key_id = {id}\naws_secret_access_key = {}\n", "w".repeat(40));
     let home = home(&[("credentials", &text)]);
-    let (exit, _, said) = run(&home, &["aws", "import"]);
+    let (exit, _, said) = import(&home, &[]);
     assert_eq!(exit, Some(8));
     assert!(said.contains("is on key soft:demo, but it is not known to work: "), "{said}");
     assert!(said.contains("credentials is as it was") && !said.contains("www"), "{said}");
     assert_eq!(content(&home), text);
     // Nobody answers.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let (exit, _, said) = run(&home, &["aws", "import", "--endpoint", &format!("http://127.0.0.1:{port}")]);
+    let (exit, _, said) = import(&home, &["--endpoint", &format!("http://127.0.0.1:{port}")]);
     assert_eq!(exit, Some(1));
     assert!(said.contains("nothing listens at") && said.contains("as it was"), "{said}");
     assert_eq!(content(&home), text);
@@ -221,7 +232,7 @@ fn the_same_key_in_several_profiles() {
     let config = |home: &Home| fs::read_to_string(home.path().join(".aws/config")).unwrap();
     // Nobody can be asked: they stay, and are named.
     let first = home(&files);
-    let (exit, _, said) = run(&first, &["aws", "import", "--no-touch"]);
+    let (exit, _, said) = import(&first, &["--no-touch"]);
     assert_eq!(exit, Some(0));
     assert!(said.contains("The secret is still in the profile copy: "), "{said}");
     assert!(said.contains("The secret is still in the profile third: "), "{said}");
@@ -232,7 +243,7 @@ fn the_same_key_in_several_profiles() {
     // A person says yes.
     let second = home(&files);
     let mut command = second.keyfob().unwrap();
-    command.args(["aws", "import", "--no-touch"]);
+    command.args(["aws", "import", "--no-touch", "--endpoint", &moto().endpoint()]);
     let session = terminal::run(&command, &[("once it is on the key?", "y")]).unwrap();
     assert!(session.output.status.success(), "{}", session.screen);
     assert!(
@@ -246,7 +257,7 @@ fn the_same_key_in_several_profiles() {
     );
     // A script does.
     let third = home(&files);
-    let (exit, _, said) = run(&third, &["aws", "import", "--no-touch", "--everywhere", "--profile", "third"]);
+    let (exit, _, said) = import(&third, &["--no-touch", "--everywhere", "--profile", "third"]);
     assert_eq!(exit, Some(0), "{said}");
     assert_eq!(
         (content(&third), config(&third)),
@@ -270,7 +281,7 @@ fn what_cannot_be_imported_is_said() {
                 home.write(&format!(".aws/{name}"), text).unwrap();
             }
         }
-        let (code, _, said) = run(home, &["aws", "import", "--profile", profile]);
+        let (code, _, said) = import(home, &["--profile", profile]);
         assert_eq!(code, Some(exit), "{said}");
         assert!(said.contains(says), "{says:?} is not in {said}");
         if !credentials.is_empty() {
@@ -350,14 +361,193 @@ fn between(meanwhile: impl Fn() + Send + 'static) -> String {
     url
 }
 
+/// A server that takes everything for a right signature.
+fn yes_man() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            let mut client = client.unwrap();
+            let (mut request, mut buffer) = (Vec::new(), [0; 8192]);
+            while !request.ends_with(b"Version=2011-06-15") {
+                match client.read(&mut buffer) {
+                    Ok(0) | Err(_) => break,
+                    Ok(read) => request.extend_from_slice(&buffer[..read]),
+                }
+            }
+            let body = "<Account>1</Account><Arn>arn:yes</Arn><UserId>u</UserId>";
+            let head =
+                format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+            let _ = client.write_all((head + body).as_bytes());
+        }
+    });
+    host
+}
+
+#[test]
+fn what_is_not_aws_proves_nothing_unless_a_person_says_so() {
+    let host = yes_man();
+    let endpoint = format!("http://{host}");
+    let text = format!(
+        "[default]\naws_access_key_id = {}\naws_secret_access_key = {}\n",
+        alice().access_key_id,
+        "w".repeat(40)
+    );
+    let config = format!("[default]\nendpoint_url = {endpoint}\n");
+    let refusal =
+        format!("{host} is not AWS's STS: that it takes a signature may prove nothing; nothing was done");
+
+    // By the profile, or by the environment: nobody can be asked.
+    for by_env in [false, true] {
+        let mut home = home(&[("credentials", &text), ("config", if by_env { "" } else { &config })]);
+        home.set("AWS_ENDPOINT_URL_STS", if by_env { &endpoint } else { "" });
+        let (exit, _, said) = run(&home, &["aws", "import", "--no-touch"]);
+        assert_eq!(exit, Some(2), "{said}");
+        assert!(said.contains(&refusal) && said.contains("--endpoint URL"), "{said}");
+        assert_eq!(content(&home), text);
+        assert!(identities(&home, "soft:demo").is_empty());
+        // Nothing is lost by it where nothing is removed, and who said it is named.
+        let (exit, _, said) = run(&home, &["aws", "import", "--no-touch", "--keep"]);
+        assert!(exit == Some(0) && said.contains(&format!("signs for arn:yes, says {host}.")), "{said}");
+        assert_eq!(content(&home), text);
+    }
+
+    // A person is asked.
+    for (answer, code, after) in [("n", 1, text.as_str()), ("y", 0, "[default]\n")] {
+        let mut home = home(&[("credentials", &text), ("config", &config)]);
+        home.set("AWS_ENDPOINT_URL_STS", "");
+        let mut command = home.keyfob().unwrap();
+        command.args(["aws", "import", "--no-touch"]);
+        let session = terminal::run(&command, &[("takes its signature?", answer)]).unwrap();
+        assert_eq!(session.output.status.code(), Some(code), "{}", session.screen);
+        assert!(session.screen.contains(&format!("The settings lead to {host}, which is not AWS's STS.")));
+        assert_eq!(content(&home), after);
+    }
+}
+
+#[test]
+fn a_profile_without_a_name_is_not_the_default_one() {
+    let text = format!("[default]\n{}", lines_of(alice()));
+    #[track_caller]
+    fn check(variable: Option<&str>, text: &str, args: &[&str]) {
+        let mut home = home(&[("credentials", text)]);
+        variable.into_iter().for_each(|variable| home.set(variable, ""));
+        let (exit, _, said) = import(&home, args);
+        assert_eq!(exit, Some(2), "{said}");
+        assert!(said.contains("the profile that is named has no name\n  → give --profile NAME"), "{said}");
+        assert_eq!(content(&home), text);
+        assert!(identities(&home, "soft:demo").is_empty());
+    }
+    check(None, &text, &["--no-touch", "--profile", ""]);
+    check(None, &text, &["--no-touch", "--profile= "]);
+    check(Some("AWS_PROFILE"), &text, &["--no-touch"]);
+    check(Some("AWS_DEFAULT_PROFILE"), &text, &["--no-touch"]);
+}
+
+#[test]
+fn what_cannot_be_removed_is_said_to_be_there() {
+    let text = format!("[default]\n{}", lines_of(alice()));
+    let home = home(&[("credentials", &text)]);
+    let (from, to) = (home.path().join(".aws"), home.path().join("gone"));
+    let endpoint = between({
+        let (from, to) = (from.clone(), to.clone());
+        // Its folder is away just when it is to be written.
+        move || fs::rename(&from, &to).unwrap()
+    });
+    let (exit, _, said) = import(&home, &["--no-touch", "--endpoint", &endpoint]);
+    assert_eq!(exit, Some(1), "{said}");
+    let says =
+        format!("; {} is on key soft:demo, and its secret is in the file still", alice().access_key_id);
+    assert!(said.contains("cannot write into ") && said.contains(&says), "{said}");
+    assert!(
+        said.contains("→ see that you may write the file") && said.contains("then do it again"),
+        "{said}"
+    );
+    assert_eq!(fs::read_to_string(to.join("credentials")).unwrap(), text);
+    // Then it goes on.
+    fs::rename(&to, &from).unwrap();
+    let (exit, _, said) = import(&home, &["--no-touch"]);
+    assert_eq!((exit, content(&home).as_str()), (Some(0), "[default]\n"), "{said}");
+}
+
+#[test]
+fn what_is_no_file_is_said() {
+    let mut home = home(&[]);
+    #[track_caller]
+    fn check(home: &Home, exit: i32, says: &str) {
+        let (code, _, said) = import(home, &["--no-touch"]);
+        assert_eq!(code, Some(exit), "{said}");
+        assert!(said.contains(says), "{says:?} is not in {said}");
+    }
+    home.set("AWS_SHARED_CREDENTIALS_FILE", home.path().to_owned().to_str().unwrap());
+    check(&home, 1, ": it is a folder\n  → AWS_SHARED_CREDENTIALS_FILE and AWS_CONFIG_FILE name the files");
+    let pipe = home.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    home.set("AWS_SHARED_CREDENTIALS_FILE", pipe.to_str().unwrap());
+    check(&home, 1, "pipe: it is no file, but a pipe");
+    home.set("AWS_SHARED_CREDENTIALS_FILE", "/dev/null");
+    check(&home, 7, "there is no profile \"default\" in /dev/null or ");
+}
+
+#[test]
+fn both_signatures_or_none() {
+    const SLOTS: usize = 32;
+    let id = &alice().access_key_id;
+    let both = ["aws", "add", id, "--no-touch", "--signature", "both"];
+    let home = home(&[]);
+    let added = home.run(&both, "secret").unwrap();
+    let said = String::from_utf8(added.stderr).unwrap();
+    assert_eq!(said, format!("Added {id} for SigV4.\nAdded {id} for Signature Version 2.\n"));
+    let out = home.succeed(&[&["--json"], &both[..], &["--force"]].concat(), "secret").unwrap();
+    let out: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&out[0]["signature"], &out[1]["signature"]), (&"SigV4".into(), &"HmacV1".into()), "{out:?}");
+
+    // A key with one place left, which it tells.
+    home.succeed(&["soft", "create", "few", "--firmware", "5.2"], "").unwrap();
+    let few = |args: &[&str]| home.run(&[&["--key", "soft:few"], args].concat(), "GEZDGNBVGY3TQOJQ").unwrap();
+    for i in 1..SLOTS {
+        assert!(few(&["oath", "add", &format!("account {i}")]).status.success());
+    }
+    let refused = |output: Output, says: &str| {
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && said.contains(says), "{said}");
+    };
+    refused(few(&both), "the key has room for 1 more, and these would be 2: nothing was added\n  → delete");
+    assert!(identities(&home, "soft:few").is_empty());
+    // One fits; and what is there already takes no room.
+    assert!(few(&["aws", "add", id, "--no-touch"]).status.success());
+    refused(
+        few(&[&both[..], &["--force"]].concat()),
+        "the key has room for 0 more, and these would be 1: nothing",
+    );
+
+    // One that does not tell: what was done is said. Filled with what is smaller than a secret, so that one fits, but not two.
+    home.succeed(&["soft", "create", "neo", "--firmware", "neo"], "").unwrap();
+    let neo = |args: &[&str]| home.run(&[&["--key", "soft:neo"], args].concat(), "GEZDGNBVGY3TQOJQ").unwrap();
+    for i in 0..20 {
+        assert!(neo(&["oath", "add", &format!("account {i:050}")]).status.success());
+    }
+    let half = (0..200).find_map(|i| {
+        let added = neo(&both);
+        if !added.status.success() {
+            return Some(added);
+        }
+        assert!(neo(&["aws", "delete", "--force", id]).status.success());
+        assert!(neo(&["oath", "add", &format!("a{i}")]).status.success());
+        None
+    });
+    refused(half.unwrap(), "the key is full; the secret for SigV4 is on the key");
+    assert_eq!(identities(&home, "soft:neo"), [id.clone()]);
+}
+
 #[test]
 fn other_names_of_the_file_are_told_of() {
     let home = home(&[("credentials", &format!("[default]\n{}", lines_of(alice())))]);
     let says = "That file has other names (hard links), which keep what was in it: delete them.";
-    let (exit, _, said) = run(&home, &["aws", "import", "--keep"]);
+    let (exit, _, said) = import(&home, &["--keep"]);
     assert!(exit == Some(0) && !said.contains(says), "{said}");
     fs::hard_link(credentials(&home), home.path().join("copy")).unwrap();
-    let (exit, _, said) = run(&home, &["aws", "import"]);
+    let (exit, _, said) = import(&home, &[]);
     assert!(exit == Some(0) && said.contains(says), "{said}");
 }
 
@@ -371,12 +561,12 @@ fn a_file_that_changes_meanwhile_is_left() {
         let (path, changed) = (path.clone(), changed.clone());
         move || fs::write(&path, &changed).unwrap()
     });
-    let (exit, _, said) = run(&home, &["aws", "import", "--no-touch", "--endpoint", &endpoint]);
+    let (exit, _, said) = import(&home, &["--no-touch", "--endpoint", &endpoint]);
     assert_eq!(exit, Some(1));
     assert!(said.contains("credentials has changed meanwhile: nothing was removed from it"), "{said}");
     assert!(said.contains("→ try again"), "{said}");
     assert_eq!(fs::read_to_string(&path).unwrap(), changed);
-    let (exit, _, said) = run(&home, &["aws", "import"]);
+    let (exit, _, said) = import(&home, &[]);
     assert_eq!(exit, Some(0), "{said}");
     assert_eq!(fs::read_to_string(&path).unwrap(), "[default]\n[new]\naws_access_key_id = 1\n");
 }
@@ -389,7 +579,7 @@ fn a_kill_at_any_instant_loses_nothing() {
     // All that holds anything is in the process that is killed.
     home.set("KEYFOB_NO_AGENT", "1");
     let file = credentials(&home);
-    let import = |endpoint: &str| {
+    let start = |endpoint: &str| {
         let mut keyfob = home.keyfob().unwrap();
         keyfob.args(["aws", "import", "--no-touch", "--endpoint", endpoint]);
         keyfob.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -408,7 +598,7 @@ fn a_kill_at_any_instant_loses_nothing() {
             let (exit, out, said) = run(&home, &["aws", "whoami"]);
             assert!(exit == Some(0) && out.contains("user/alice"), "{when}: {said}");
         } else {
-            let (exit, _, said) = run(&home, &["aws", "import", "--no-touch"]);
+            let (exit, _, said) = import(&home, &["--no-touch"]);
             assert_eq!((exit, content(&home).as_str()), (Some(0), after), "{when}: {said}");
         }
         moved
@@ -423,7 +613,7 @@ fn a_kill_at_any_instant_loses_nothing() {
             thread::sleep(Duration::from_millis(300));
         }
     });
-    let mut child = import(&endpoint).spawn().unwrap();
+    let mut child = start(&endpoint).spawn().unwrap();
     poll("the call", || asked.load(Ordering::SeqCst).then_some(())).unwrap();
     child.kill().unwrap();
     child.wait().unwrap();
@@ -432,13 +622,13 @@ fn a_kill_at_any_instant_loses_nothing() {
 
     // At other instants, from the beginning to the end, closest where the end is.
     again();
-    let start = Instant::now();
-    assert!(import(&moto().endpoint()).status().unwrap().success());
-    let whole = start.elapsed();
+    let begin = Instant::now();
+    assert!(start(&moto().endpoint()).status().unwrap().success());
+    let whole = begin.elapsed();
     let (mut moved, mut left) = (0, 0);
     for round in 0..40u32 {
         again();
-        let mut child = import(&moto().endpoint()).spawn().unwrap();
+        let mut child = start(&moto().endpoint()).spawn().unwrap();
         let part = if round % 2 == 0 { f64::from(round) / 40.0 } else { 0.85 + f64::from(round) / 120.0 };
         thread::sleep(whole.mul_f64(part));
         child.kill().unwrap();

@@ -112,6 +112,70 @@ fn without_a_server_or_for_a_wrong_one() {
     assert_eq!(exit, Some(7), "{said}");
 }
 
+#[test]
+fn a_server_is_not_waited_for_longer_than_was_said() {
+    // Connections are taken, and nothing comes of them.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let user = User {
+        name: String::new(),
+        access_key_id: ACCESS_KEY_ID.to_owned(),
+        secret_access_key: "secret".to_owned(),
+    };
+    let home = home(&user, &url);
+    let credentials =
+        format!("[default]\naws_access_key_id = {ACCESS_KEY_ID}\naws_secret_access_key = secret\n");
+    home.write("credentials", &credentials).unwrap();
+    #[track_caller]
+    fn check(home: &Home, url: &str, args: &[&str]) {
+        let (exit, _, said) = run(home, &[&["--timeout", "2s"], args].concat());
+        assert_eq!(exit, Some(1), "{said}");
+        assert!(said.contains(&format!("{url} has not answered in time")), "{said}");
+        assert!(said.contains("--timeout"), "{said}");
+    }
+    let place = ["--endpoint", &url, "--region", "eu-west-1"];
+    check(&home, &url, &["aws", "whoami"]);
+    check(&home, &url, &[&["presign", "s3://test-bucket/a", "--check"][..], &place].concat());
+    check(&home, &url, &[&["presign", "s3://test-bucket/a", "--recursive"][..], &place].concat());
+    check(
+        &home,
+        &url,
+        &["sign", "GET", &format!("{url}/a"), "--service", "s3", "--region", "eu-west-1", "--send"],
+    );
+    let mut home = home;
+    let file = home.path().join("credentials");
+    home.set("AWS_SHARED_CREDENTIALS_FILE", file.to_str().unwrap());
+    check(&home, &url, &["aws", "import", "--endpoint", &url]);
+}
+
+#[test]
+fn what_is_wrong_with_given_credentials_is_said_with_where() {
+    let moto = Moto::start(&[("alice", &["sts:*"])]).unwrap();
+    let home = home(&moto.users()[0], &moto.endpoint());
+    let json = |id: &str, expiration: &str| {
+        format!(
+            "{{\"Version\":1,\"AccessKeyId\":{id:?},\"SecretAccessKey\":\"s\",\"SessionToken\":\"t\",\
+             \"Expiration\":{expiration:?}}}"
+        )
+    };
+    let file = home.write("given.json", &json("ASIAIOSFODNN7EXAMPLE", "soon")).unwrap();
+    let file = file.to_str().unwrap();
+    let (exit, _, said) = run(&home, &["aws", "whoami", "--credentials", file]);
+    assert_eq!(exit, Some(2), "{said}");
+    assert!(
+        said.contains(&format!("keyfob: {file}: the Expiration is no time\n  → give a time as ")),
+        "{said}"
+    );
+    home.write("given.json", "{}").unwrap();
+    let (_, _, said) = run(&home, &["aws", "whoami", "--credentials", file]);
+    assert!(said.contains(&format!("keyfob: {file}: these are no credentials\n")), "{said}");
+    // A session that has ended, and that AWS knows no more.
+    home.write("given.json", &json("ASIAIOSFODNN7EXAMPLE", "2020-01-01T00:00:00Z")).unwrap();
+    let (exit, _, said) = run(&home, &["aws", "whoami", "--credentials", file]);
+    assert_eq!(exit, Some(8), "{said}");
+    assert!(said.contains("get new credentials") && !said.contains("list-access-keys"), "{said}");
+}
+
 /// Nobody is to be asked.
 struct NoKey;
 
@@ -371,7 +435,20 @@ fn by_tls_and_through_a_proxy() {
     home.set("HTTPS_PROXY", "http://person:hunter2@127.0.0.1:1");
     let (exit, _, said) = run(&home, &["aws", "whoami", "--endpoint", &there]);
     assert_eq!(exit, Some(1));
+    let says = "nothing listens at the proxy http://127.0.0.1:1: https://sts.keyfob.invalid";
+    assert!(said.contains(says) && said.contains("see HTTPS_PROXY"), "{said}");
     assert!(!said.contains("hunter2"), "{said}");
+    // What is none is not gone past.
+    home.set("HTTPS_PROXY", "garbage://person:hunter2@127.0.0.1");
+    for endpoint in [&there, &origin] {
+        let (exit, _, said) = run(&home, &["aws", "whoami", "--endpoint", endpoint]);
+        assert_eq!(exit, Some(2), "{said}");
+        assert!(
+            said.contains("what HTTPS_PROXY names is no HTTP proxy") && !said.contains("hunter2"),
+            "{said}"
+        );
+    }
+    home.set("HTTPS_PROXY", "");
 
     home.set("AWS_CA_BUNDLE", "/nowhere.pem");
     let (exit, _, said) = run(&home, &["aws", "whoami"]);

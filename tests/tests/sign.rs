@@ -503,6 +503,12 @@ fn a_pipe_is_left_alone_until_it_can_be_signed() {
         let rest = if code == 0 { "" } else { "what is there only once" };
         assert_eq!(stdout(&output), format!("code {code}\n{rest}"), "{options}");
     }
+    // Whoever waits for the pipe does not wait for a touch.
+    let mut sh = home.command("sh");
+    let sign = "\"$KEYFOB\" --timeout 1s sign PUT https://b.s3.eu-west-1.amazonaws.com/k -T -";
+    sh.args(["-c", &format!("{{ sleep 1.5; echo body; }} | {sign} --identity {ACCESS_KEY_ID}")]);
+    let output = sh.env("KEYFOB", tool("KEYFOB_BIN").unwrap()).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
 }
 
 /// A server that answers with `answer` and then does nothing, or goes.

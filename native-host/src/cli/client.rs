@@ -98,10 +98,15 @@ impl<'a> Client<'a> {
         Ok(client)
     }
 
-    /// Begins the time of `--timeout` anew, after what took its own without a key.
-    pub(super) fn restart(&mut self) {
-        *BEGIN.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    /// Does what is neither the key's nor the network's, and whose time is not that of `--timeout`.
+    pub(super) fn meanwhile<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let done = work();
+        if let Some(begin) = &mut *BEGIN.lock().unwrap_or_else(PoisonError::into_inner) {
+            *begin += start.elapsed();
+        }
         self.deadline = self.global.deadline();
+        done
     }
 
     /// Says something on stderr, unless `--quiet` forbids it.

@@ -168,7 +168,7 @@ pub(super) fn run(global: &Global, args: &Options) -> Result<(), Failure> {
         output::note(global.quiet, "Reading the body from the terminal: Ctrl-D ends it.");
     }
     let hash = chunking.is_none() && !args.unsigned_payload;
-    let mut body = found.read(Use { hash, send: args.send })?;
+    let mut body = client.meanwhile(|| found.read(Use { hash, send: args.send }))?;
     check_length(&typed, body.len())?;
     let announced = args.trailer.map(|algorithm| (algorithm.header(), algorithm.encoded_len()));
     let shape = chunking
@@ -178,7 +178,6 @@ pub(super) fn run(global: &Global, args: &Options) -> Result<(), Failure> {
     let mut headers = with_chunks(typed, shape.as_ref());
 
     // Reading may have taken a while.
-    client.restart();
     let date = time()?;
     credentials.check_expiry(date.unix(), 0)?;
     let payload = match (chunking, body.hash().filter(|_| hash)) {

@@ -165,6 +165,12 @@ fn what_aws_says_is_understood() {
     );
     // A server that knows no ranges.
     check(&home, vec![answer("200 OK", "", "content")], 0, &["works: 7 bytes."]);
+    // One that promises more than it sends.
+    let short = answer("200 OK", "", "content").replace("Length: 7", "Length: 1000");
+    check(&home, vec![short], 1, &["127.0.0.1"]);
+    let short = answer("206 Partial Content", "Content-Range: bytes 0-0/1000\r\n", "")
+        .replace("Length: 0", "Length: 1");
+    check(&home, vec![short], 1, &["127.0.0.1"]);
 
     let redirect = error(
         "PermanentRedirect",

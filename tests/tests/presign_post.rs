@@ -280,6 +280,21 @@ fn every_format_has_the_same_form() {
     sorted.sort();
     assert_eq!(sorted, json.fields);
     assert!(page.starts_with("<!DOCTYPE html>") && page.contains(&format!("<form action=\"{}\"", json.url)));
+    // What a person sees.
+    assert!(
+        page.contains("<title>Upload to test-bucket</title>")
+            && page.contains("<h1>Upload to test-bucket</h1>"),
+        "{page}"
+    );
+    let stored = "A file of at most 9 bytes. It will be stored under its own name behind s3://test-bucket/&lt;a&gt; &amp; &quot;b&quot;/.";
+    assert!(
+        page.contains(&format!("<p>{stored}</p>\n<p>It works until 2026-11-22 05:00:00 UTC.</p>")),
+        "{page}"
+    );
+    assert!(
+        page.contains("<p><label>Type of the file; it begins with image/<br>\n<input name=\"Content-Type\""),
+        "{page}"
+    );
     assert_eq!(json.field("key"), "<a> & \"b\"/${filename}");
     let tags = "<Tagging><TagSet><Tag><Key>who</Key><Value>&lt;me&gt;</Value></Tag><Tag><Key>b</Key><Value>c</Value></Tag>\
                 </TagSet></Tagging>";
@@ -414,11 +429,19 @@ fn what_cannot_be_a_form_is_refused_with_its_reason() {
     check(&home, object, &["--min-bytes", "2", "--max-bytes", "1"], "2 bytes or more");
     check(&home, object, &["--max-bytes", "many"], "--max-bytes");
     check(&home, object, &["--field", "acl"], "NAME=VALUE");
-    check(&home, object, &["--field", "key=other"], "reserved");
+    check(&home, object, &["--field", "key=other"], "the form has one of this name itself");
     check(&home, object, &["--field", "acl=a", "--acl", "b"], "given twice");
-    check(&home, object, &["--field", "policy=x"], "reserved");
+    check(&home, object, &["--field", "policy=x"], "the form has one of this name itself");
     check(&home, object, &["--starts-with", "acl=a", "--acl", "b"], "given twice");
-    check(&home, object, &["--field", "a=b\r\nc"], "control characters");
+    check(&home, object, &["--field", "a=b\r\nc"], "control characters in its value");
+    for name in ["a\"b", "a\u{e4}", "a b"] {
+        check(&home, object, &["--field", &format!("{name}=x")], "its name is to be of ASCII letters");
+    }
+    for name in ["success_action_redirect", "Redirect"] {
+        let part = format!("{name}: ");
+        check(&home, object, &["--field", &format!("{name}=javascript:alert(1)")], &part);
+    }
+    check(&home, object, &["--file", "f"], "add --format curl");
     check(&home, object, &["--redirect", "javascript:alert(1)"], "--redirect");
     check(&home, object, &["--redirect", "https://a.test", "--status", "200"], "cannot be used with");
     check(&home, object, &["--status", "404"], "404");
@@ -441,6 +464,16 @@ fn what_cannot_be_a_form_is_refused_with_its_reason() {
     let output = home.run(&["presign-post", "s3://test-bucket/a\nb", "--region", "eu-west-1"], "").unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("browsers change the line breaks"));
+    // Before a touch, and before anything is said of a form.
+    for (file, part) in
+        [("-", "cannot upload its stdin"), ("/dev/stdin", "its stdin"), ("a\nb", "line breaks")]
+    {
+        let post = ["presign-post", object, "--region", "eu-west-1", "--format", "curl", "--file", file];
+        let output = home.run(&post, "").unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && output.stdout.is_empty(), "{file:?}: {said}");
+        assert!(said.contains(part) && !said.contains("It works until") && !said.contains("Touch"), "{said}");
+    }
 
     // A session, which signs by Version 4 alone, and no longer than it lasts.
     let session = format!(

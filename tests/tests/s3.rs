@@ -315,6 +315,31 @@ fn keys_are_kept_as_they_are() {
     }
 }
 
+/// As curl does unless it is told not to, and every browser.
+#[test]
+fn paths_that_programs_change_are_told_once() {
+    let fixture = Fixture::new();
+    let check = |key: &str, options: &[&str], expected: usize| {
+        let object = format!("s3://{BUCKET}/{key}");
+        let endpoint = fixture.server.endpoint();
+        let args = [&["presign", &object, "--endpoint", &endpoint], options].concat();
+        let output = fixture.home.run(&args, "").unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{said}");
+        assert_eq!(said.matches("a . or .. between the slashes").count(), expected, "{key}: {said}");
+        assert_eq!(said.matches("--path-as-is").count(), expected, "{key}: {said}");
+    };
+    for key in ["a/../b", "..", "./a", "a/."] {
+        check(key, &[], 1);
+    }
+    check("a/../b", &["--json"], 1);
+    check("a/../b", &["-q"], 0);
+    check("a/../b/", &["--list"], 0);
+    for key in ["a", ".a/b.", "a/.../b", "..a"] {
+        check(key, &[], 0);
+    }
+}
+
 /// Temporary credentials from wherever they come sign no longer than they last.
 #[test]
 fn sessions_sign_links_that_end_with_them() {
@@ -384,6 +409,42 @@ fn sessions_sign_links_that_end_with_them() {
 }
 
 #[test]
+fn variables_that_choose_an_endpoint_are_named() {
+    #[track_caller]
+    fn check(name: &str, value: &str, options: &[&str], expected: Result<&str, &[&str]>) {
+        let mut home = Home::with_software_key().unwrap();
+        home.succeed(&["aws", "add", ACCESS_KEY_ID], SECRET_ACCESS_KEY).unwrap();
+        home.set(name, value);
+        let args = [&["presign", "s3://test-bucket/a", "--region", "eu-west-1"], options].concat();
+        let output = home.run(&args, "").unwrap();
+        let (out, said) =
+            (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        match expected {
+            Ok(start) => assert!(output.status.success() && out.starts_with(start), "{out}{said}"),
+            Err(parts) => {
+                assert_eq!((output.status.code(), out.as_str()), (Some(2), ""), "{said}");
+                assert!(parts.iter().all(|part| said.contains(part)), "{said}");
+            }
+        }
+    }
+    let dual_stack = "AWS_USE_DUALSTACK_ENDPOINT";
+    let fips = "AWS_USE_FIPS_ENDPOINT";
+    let server = ["--endpoint", "http://127.0.0.1:9"];
+    check(dual_stack, "True", &[], Ok("https://test-bucket.s3.dualstack.eu-west-1.amazonaws.com/a?"));
+    check(fips, "true", &[], Ok("https://test-bucket.s3-fips.eu-west-1.amazonaws.com/a?"));
+    for value in ["", "false", "FALSE"] {
+        check(fips, value, &server, Ok("http://127.0.0.1:9/test-bucket/a?"));
+    }
+    let said = [&format!("{dual_stack} is set, and ")[..], &format!("unset {dual_stack}")];
+    check(dual_stack, "true", &server, Err(&said));
+    check(fips, "true", &["--accelerate"], Err(&["AWS_USE_FIPS_ENDPOINT is set, and Transfer Acceleration"]));
+    for value in ["nonsense", "1", "yes"] {
+        let said = format!("{fips} is {value:?}");
+        check(fips, value, &[], Err(&[&said, "set it to true or false"]));
+    }
+}
+
+#[test]
 fn what_cannot_be_signed_is_refused_with_its_reason() {
     let fixture = Fixture::new();
     #[track_caller]
@@ -444,7 +505,46 @@ fn what_cannot_be_signed_is_refused_with_its_reason() {
     // Another operation than the one that is said.
     check(&fixture, &[object, "--query", "acl="], "invalid-input", "acl");
     check(&fixture, &[object, "--query", "prefix=a"], "invalid-input", "prefix");
-    check(&fixture, &[object, "--list", "-X", "DELETE"], "invalid-input", "empty");
+    for method in ["PUT", "DELETE"] {
+        check(&fixture, &[object, "--list", "-X", method], "invalid-input", "a list is read");
+    }
+    check(&fixture, &["s3://test-bucket/"], "invalid-input", "or --list, for the list of the bucket");
+    for (parameter, part) in
+        [("response-foo=a", "response-content-disposition"), ("response-x=1", "partNumber, uploadId")]
+    {
+        check(&fixture, &[object, "--query", parameter], "invalid-input", part);
+    }
+    check(&fixture, &[object, "--response", "foo=a"], "invalid-input", "response-expires");
+    // What can be signed, and what S3 refuses whoever uses it.
+    for (options, part) in [
+        (&["--checksum", "sha256=abc"][..], "x-amz-checksum-sha256 is 32 bytes in base64"),
+        (&["--checksum", "sha256="], "x-amz-checksum-sha256 is 32 bytes in base64"),
+        (&["--checksum", "sha256=!!"], "x-amz-checksum-sha256 is 32 bytes in base64"),
+        (&["--checksum", "sha256=AAAAAA=="], "x-amz-checksum-sha256 is 32 bytes in base64"),
+        (&["--checksum", "crc32=AAAAAA"], "x-amz-checksum-crc32 is 4 bytes in base64"),
+        (&["--header", "X-Amz-Checksum-Crc64nvme=AAAAAA=="], "x-amz-checksum-crc64nvme is 8 bytes"),
+        (&["--part-number", "5"], "give its id too"),
+        (&["--query", "partNumber=5"], "give its id too"),
+        (&["--upload-id", ""], "the upload id is empty"),
+        (&["--version-id", ""], "the version id is empty"),
+        (&["--query", "versionId="], "the version id is empty"),
+        (&["--content-type", ""], "the content type is empty"),
+        (&["--sse", "AES256", "--sse-kms-key-id", "k"], "encryption without KMS"),
+        (&["--at", "9999-12-31T23:59:59Z", "--expires", "7d"], "beyond the year 9999"),
+    ] {
+        check(&fixture, &[&[object, "-X", "PUT"], options].concat(), "invalid-input", part);
+    }
+    for options in [
+        &["-X", "PUT", "--checksum", "crc32=AAAAAA=="][..],
+        &["-X", "PUT", "--checksum", "crc64nvme=AAAAAAAAAAA="],
+        &["-X", "PUT", "--upload-id", "u", "--part-number", "5"],
+        &["-X", "PUT", "--sse", "aws:kms", "--sse-kms-key-id", "k"],
+        // That of an object of two parts.
+        &["-X", "POST", "--upload-id", "u", "--header", "x-amz-checksum-crc32=AAAAAA==-2"],
+        &["--part-number", "5", "--at", "9999-12-31T23:59:58Z", "--expires", "1s"],
+    ] {
+        fixture.home.succeed(&[&["presign", "--region", "eu-west-1", object], options].concat(), "").unwrap();
+    }
     check(
         &fixture,
         &[object, "-X", "PUT", "--header", "x-amz-copy-source=b/c"],

@@ -269,9 +269,9 @@ fn curl_file(file: &Path) -> Result<&str, Failure> {
     match file.to_str() {
         // The command's own stdin has the form, and stdin would be uploaded empty.
         Some("-" | "/dev/stdin") => refused("the command cannot upload its stdin", "name a file"),
-        Some(name) if !name.is_empty() && !name.contains(['\r', '\n']) => Ok(name),
+        Some(name) if !name.contains(['\r', '\n']) => Ok(name),
         _ => refused(
-            "the file's name is empty, is no text, or has line breaks in it",
+            "the file's name has line breaks in it, or is no text",
             "name another file, or leave --file out",
         ),
     }

@@ -107,8 +107,8 @@ pub(super) struct Options {
     /// that in Base64
     #[arg(long, help_heading = RESULT)]
     send: bool,
-    /// Write the answer into a file, which is replaced once all of it is there, and only if the server does not refuse. - is
-    /// stdout, even a terminal that gets what is no text
+    /// Write the answer into a file, which is replaced once all of it is there; what a server says that refuses goes to stdout.
+    /// - is stdout too, even if that is a terminal and the answer is no text
     #[arg(short, long, value_name = "FILE", requires = "send", add = complete::files(), help_heading = RESULT)]
     output: Option<PathBuf>,
     /// Put the answer's status and headers before it

@@ -194,7 +194,7 @@ pub(super) fn run(global: &Global, args: &Options) -> Result<(), Failure> {
             let mut notes = vec![what(args, &args.url)];
             notes.extend(until);
             output::raw(
-                form.to_html(&format!("Upload to {}", shown(&policy.bucket)), &notes, "Upload").as_bytes(),
+                form.to_html(&format!("Upload to {}", shown(policy.bucket)), &notes, "Upload").as_bytes(),
             )
         }
         Format::Json => output::line(&form.to_json()),

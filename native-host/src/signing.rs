@@ -90,14 +90,7 @@ impl Session {
                     "give the JSON of a credential_process, or of `aws sts assume-role` and the like",
                 )
             })?;
-        let expires_at = printed
-            .expiration
-            .as_deref()
-            .map(|text| {
-                crate::cli::time::parse(text)
-                    .map_err(|hint| failure(ErrorCode::InvalidInput, "the Expiration is no time", hint))
-            })
-            .transpose()?;
+        let expires_at = printed.expiration.as_deref().map(|text| end("Expiration", text)).transpose()?;
         let secret = |text: &Password| Secret::from(text.0.clone());
         Self {
             secret_access_key: secret(&printed.secret_access_key),
@@ -122,8 +115,8 @@ impl Session {
                 "set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or sign with the key",
             ));
         };
-        let expires_at =
-            env("AWS_CREDENTIAL_EXPIRATION").and_then(|text| crate::cli::time::parse(&text).ok());
+        const EXPIRATION: &str = "AWS_CREDENTIAL_EXPIRATION";
+        let expires_at = env(EXPIRATION).map(|text| end(EXPIRATION, &text)).transpose()?;
         let session_token = env("AWS_SESSION_TOKEN").map(Secret::from);
         Self { access_key_id, secret_access_key: Secret::from(secret), session_token, expires_at }.checked()
     }
@@ -158,6 +151,12 @@ pub struct Request<'a> {
     pub service: &'a str,
     /// The body where it is at hand, for the prompt.
     pub body: Option<&'a [u8]>,
+}
+
+/// When a session ends, as `field` has it. One that is not understood is not left out: links would promise too much.
+fn end(field: &str, text: &str) -> Result<u64, Failure> {
+    crate::cli::time::parse(text)
+        .map_err(|hint| failure(ErrorCode::InvalidInput, format!("the {field} is no time"), hint))
 }
 
 fn invalid(error: impl std::fmt::Display) -> Failure {

@@ -537,7 +537,7 @@ fn both_signatures_or_none() {
         None
     });
     refused(half.unwrap(), "the key is full; the secret for SigV4 is on the key");
-    assert_eq!(identities(&home, "soft:neo"), [id.clone()]);
+    assert_eq!(identities(&home, "soft:neo"), std::slice::from_ref(id));
 }
 
 #[test]

@@ -174,6 +174,18 @@ fn what_is_wrong_with_given_credentials_is_said_with_where() {
     let (exit, _, said) = run(&home, &["aws", "whoami", "--credentials", file]);
     assert_eq!(exit, Some(8), "{said}");
     assert!(said.contains("get new credentials") && !said.contains("list-access-keys"), "{said}");
+
+    let mut home = home;
+    for (name, value) in [
+        ("ACCESS_KEY_ID", "ASIAIOSFODNN7EXAMPLE"),
+        ("SECRET_ACCESS_KEY", "s"),
+        ("CREDENTIAL_EXPIRATION", "soon"),
+    ] {
+        home.set(&format!("AWS_{name}"), value);
+    }
+    let (exit, _, said) = run(&home, &["aws", "whoami", "--credentials", "env"]);
+    assert_eq!(exit, Some(2), "{said}");
+    assert!(said.contains("the AWS_CREDENTIAL_EXPIRATION is no time\n  → give a time as "), "{said}");
 }
 
 /// Nobody is to be asked.

@@ -268,12 +268,7 @@ fn the_same_key_in_several_profiles() {
 #[test]
 fn what_cannot_be_imported_is_said() {
     #[track_caller]
-    fn check(credentials: &str, config: &str, profile: &str, exit: i32, says: &str) {
-        static HOME: OnceLock<Home> = OnceLock::new();
-        let home = HOME.get_or_init(|| home(&[]));
-        // Tables share it, one after another.
-        static BUSY: std::sync::Mutex<()> = std::sync::Mutex::new(());
-        let _busy = BUSY.lock().unwrap();
+    fn check(home: &Home, credentials: &str, config: &str, profile: &str, exit: i32, says: &str) {
         for (name, text) in [("credentials", credentials), ("config", config)] {
             let path = home.path().join(".aws").join(name);
             let _ = fs::remove_file(&path);
@@ -289,47 +284,79 @@ fn what_cannot_be_imported_is_said() {
         }
         assert!(identities(home, "soft:demo").is_empty());
     }
+    let home = &home(&[]);
     let key = lines_of(alice());
     let (id, secret) = (&alice().access_key_id, &alice().secret_access_key);
-    check("", "", "default", 7, "there is no profile \"default\" in ");
-    check(&format!("[a]\n{key}"), "", "b", 7, "there is no profile \"b\"");
-    check(&format!("[a]\n{key}"), "", "b", 7, "\n  a\n  → name one that has an access key: --profile");
-    check("", "[profile a]\nsso_session = x\n", "a", 7, "has its credentials by sso_session");
-    check("[a]\nregion = x\n", "[profile a]\ncredential_process = /x\n", "a", 7, "by credential_process");
-    check("", "[profile a]\nrole_arn = x\nsource_profile = b\n", "a", 7, "by role_arn");
-    check(&format!("[a]\n{key}aws_session_token = x\n"), "", "a", 2, "are temporary");
-    check(&format!("[a]\n{}", key.replace("AKIA", "ASIA")), "", "a", 2, "belongs to temporary credentials");
+    check(home, "", "", "default", 7, "there is no profile \"default\" in ");
+    check(home, &format!("[a]\n{key}"), "", "b", 7, "there is no profile \"b\"");
+    check(home, &format!("[a]\n{key}"), "", "b", 7, "\n  a\n  → name one that has an access key: --profile");
+    check(home, "", "[profile a]\nsso_session = x\n", "a", 7, "has its credentials by sso_session");
     check(
+        home,
+        "[a]\nregion = x\n",
+        "[profile a]\ncredential_process = /x\n",
+        "a",
+        7,
+        "by credential_process",
+    );
+    check(home, "", "[profile a]\nrole_arn = x\nsource_profile = b\n", "a", 7, "by role_arn");
+    check(home, &format!("[a]\n{key}aws_session_token = x\n"), "", "a", 2, "are temporary");
+    check(
+        home,
+        &format!("[a]\n{}", key.replace("AKIA", "ASIA")),
+        "",
+        "a",
+        2,
+        "belongs to temporary credentials",
+    );
+    check(
+        home,
         &format!("[a]\naws_access_key_id = {id}\n"),
         "",
         "a",
         2,
         "credentials:2: the profile \"a\" has an access key id without its secret",
     );
-    check(&format!("[a]\n{}", key.replace('\n', " # mine\n")), "", "a", 2, "is none");
+    check(home, &format!("[a]\n{}", key.replace('\n', " # mine\n")), "", "a", 2, "is none");
     let comment = format!("[a]\naws_access_key_id = {id}\naws_secret_access_key = {secret} # mine\n");
-    check(&comment, "", "a", 2, "credentials:3: that is no secret access key");
-    check(&comment, "", "a", 2, "a comment too: correct the line");
+    check(home, &comment, "", "a", 2, "credentials:3: that is no secret access key");
+    check(home, &comment, "", "a", 2, "a comment too: correct the line");
     // In the wrong order, and not shown for that.
     check(
+        home,
         &format!("[a]\naws_access_key_id = {secret}\naws_secret_access_key = {id}\n"),
         "",
         "a",
         2,
         "credentials:2: what the profile has for an access key id is none",
     );
-    check(&format!("[a]\n{key}[a]\n"), "", "a", 2, "credentials:4: there is a section [a] already");
+    check(home, &format!("[a]\n{key}[a]\n"), "", "a", 2, "credentials:4: there is a section [a] already");
     check(
+        home,
         &format!("[a]\n{key}aws_access_key_id = 2\n"),
         "",
         "a",
         2,
         "credentials:4: [a] has aws_access_key_id already",
     );
-    check(&format!("{key}[a]\n"), "", "a", 2, "credentials:1: the first section must begin before that");
-    check(&format!("[DEFAULT]\n{key}[a]\n"), "", "a", 2, "every profile inherits");
+    check(
+        home,
+        &format!("{key}[a]\n"),
+        "",
+        "a",
+        2,
+        "credentials:1: the first section must begin before that",
+    );
+    check(home, &format!("[DEFAULT]\n{key}[a]\n"), "", "a", 2, "every profile inherits");
     let on = format!("[a]\naws_access_key_id = {id}\naws_secret_access_key =\n  {secret}\n");
-    check(&on, "", "a", 2, "credentials:3: what aws_secret_access_key goes on with is not NAME = VALUE");
+    check(
+        home,
+        &on,
+        "",
+        "a",
+        2,
+        "credentials:3: what aws_secret_access_key goes on with is not NAME = VALUE",
+    );
 }
 
 /// Stands between the client and the server; `meanwhile` is called with every request that has come, before it goes on.

@@ -176,7 +176,7 @@ fn what_is_said_and_how_it_ends() {
         SECRET_ACCESS_KEY,
         0,
         "",
-        &format!("Added {ACCESS_KEY_ID}.\n"),
+        &format!("Added {ACCESS_KEY_ID} for SigV4.\n"),
     );
 
     let presign = |args: &[&str], message: &str| {

@@ -6,6 +6,7 @@ use keyfob_core::message::Failure;
 
 use crate::aws_call;
 use crate::http::{Body, Http, Response};
+use crate::prompt::grouped;
 
 /// What is behind a link that works.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -75,19 +76,6 @@ impl std::fmt::Display for Found {
             None => Ok(()),
         }
     }
-}
-
-/// A number with its thousands apart.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]

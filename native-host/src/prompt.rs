@@ -292,6 +292,20 @@ pub fn shown(text: &str) -> String {
     clean
 }
 
+/// `1234567` as `1,234,567`.
+#[must_use]
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// Text from outside as one word of a prompt: what could be taken for another part of it is in quotes, and what is too long
 /// is cut in the middle, for its end may matter as much as its beginning.
 #[must_use]

@@ -269,7 +269,7 @@ fn every_format_has_the_same_form() {
     let fixed =
         ["presign-post", &object, "--prefix", "--region", "eu-west-1", "--at", "2026-11-22T04:00:00Z"];
     let fields =
-        ["--starts-with", "Content-Type=image/", "--tag", "who=<me>", "--tag", "b=c", "--max-bytes", "9"];
+        ["--starts-with", "Content-Type=image/", "--tag", "who=<me>", "--tag", "b=c", "--max-bytes", "9000"];
     let make = |options: &[&str]| home.run(&[&fixed[..], &fields, options].concat(), "").unwrap();
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
 
@@ -286,9 +286,9 @@ fn every_format_has_the_same_form() {
             && page.contains("<h1>Upload to test-bucket</h1>"),
         "{page}"
     );
-    let stored = "A file of at most 9 bytes. It will be stored under its own name behind s3://test-bucket/&lt;a&gt; &amp; &quot;b&quot;/.";
+    let stored = "A file of at most 9,000 bytes. It will be stored under its own name behind s3://test-bucket/&lt;a&gt; &amp; &quot;b&quot;/.";
     assert!(
-        page.contains(&format!("<p>{stored}</p>\n<p>It works until 2026-11-22 05:00:00 UTC.</p>")),
+        page.contains(&format!("<p>{stored}</p>\n<p>This form works until 2026-11-22 05:00:00 UTC.</p>")),
         "{page}"
     );
     assert!(

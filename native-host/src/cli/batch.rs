@@ -24,7 +24,7 @@ use crate::error::failure;
 use crate::exit::Exit;
 use crate::front;
 use crate::http::Http;
-use crate::prompt::shown;
+use crate::prompt::{grouped, shown};
 use crate::s3_list::List;
 use crate::service::{self, duration};
 use crate::signing::Credentials;
@@ -837,19 +837,6 @@ impl Progress {
             output::note(false, &format!("… and {more} more; -v shows all of them."));
         }
     }
-}
-
-/// `1234567` as `1,234,567`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// `1 link`, `2 links`.

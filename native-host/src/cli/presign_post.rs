@@ -15,7 +15,7 @@ use super::presign::{invalid, pairs, refuse_secrets, spelled};
 use super::upload::{self, given};
 use super::{complete, credentials, output, place, time};
 use crate::error::failure;
-use crate::prompt::shown;
+use crate::prompt::{grouped, shown};
 use crate::service;
 use crate::signing::V2;
 
@@ -185,14 +185,14 @@ pub(super) fn run(global: &Global, args: &Options) -> Result<(), Failure> {
         };
         note(&format!("Whoever uploads must give the field {name}: {what}."));
     }
-    let until = AmzDate::from_unix(expires_at).map(|date| format!("It works until {}.", spelled(&date)));
+    let until = AmzDate::from_unix(expires_at).map(|date| spelled(&date));
     if let Ok(until) = &until {
-        note(until);
+        note(&format!("It works until {until}."));
     }
     match format {
         Format::Html => {
             let mut notes = vec![what(args, &args.url)];
-            notes.extend(until);
+            notes.extend(until.map(|until| format!("This form works until {until}.")));
             output::raw(
                 form.to_html(&format!("Upload to {}", shown(policy.bucket)), &notes, "Upload").as_bytes(),
             )
@@ -255,9 +255,9 @@ fn tagging(tags: &[(String, String)]) -> String {
 fn what(args: &Options, url: &str) -> String {
     let length = match (args.min_bytes, args.max_bytes) {
         (None, None) => "any length".to_owned(),
-        (None | Some(0), Some(most)) => format!("at most {most} bytes"),
-        (Some(least), None) => format!("at least {least} bytes"),
-        (Some(least), Some(most)) => format!("{least} to {most} bytes"),
+        (None | Some(0), Some(most)) => format!("at most {} bytes", grouped(most)),
+        (Some(least), None) => format!("at least {} bytes", grouped(least)),
+        (Some(least), Some(most)) => format!("{} to {} bytes", grouped(least), grouped(most)),
     };
     let place = if args.prefix { "under its own name behind" } else { "as" };
     format!("A file of {length}. It will be stored {place} {}.", shown(url))

@@ -117,7 +117,14 @@ impl CredentialId {
     /// # Errors
     /// [`IdError::Empty`], [`IdError::ColonInIssuer`], [`IdError::ZeroPeriod`].
     pub fn new(kind: Kind, period: u32, issuer: Option<&str>, account: &str) -> Result<Self, IdError> {
-        if account.is_empty() {
+        // By itself "Steam:" would be an issuer and nothing after it, wherever it is read.
+        let ends_in_colon = |account: &str| {
+            account
+                .split_once(':')
+                .is_some_and(|(issuer, rest)| !issuer.trim().is_empty() && rest.trim().is_empty())
+        };
+        let has_issuer = issuer.is_some_and(|issuer| !issuer.is_empty());
+        if account.is_empty() || !has_issuer && ends_in_colon(account) {
             return Err(IdError::Empty);
         }
         match issuer {
@@ -280,6 +287,8 @@ mod tests {
     #[test]
     fn what_cannot_be_an_id_is_refused() {
         assert_eq!(CredentialId::new(Kind::Totp, 30, None, ""), Err(IdError::Empty));
+        assert_eq!(CredentialId::new(Kind::Totp, 30, None, "Steam: "), Err(IdError::Empty));
+        assert!(CredentialId::new(Kind::Totp, 30, None, ":x").is_ok());
         assert_eq!(CredentialId::new(Kind::Totp, 0, None, "x"), Err(IdError::ZeroPeriod));
         assert_eq!(CredentialId::new(Kind::Totp, 30, Some("a:b"), "x"), Err(IdError::ColonInIssuer));
         assert_eq!(CredentialId::from_bytes(&[b'x'; 65]), Err(IdError::TooLong(65)));

@@ -600,7 +600,7 @@ impl Service {
             )?;
             touch(entry, events, || format!("{} asks for an HMAC by {}", client.asker, shown(&entry.name())));
             let response = key.call(CalculateFull { id: entry.id.clone(), challenge })?;
-            let response = response.expose().iter().map(|byte| format!("{byte:02x}")).collect();
+            let response = data_encoding::HEXLOWER.encode(response.expose());
             Ok(Answer::Hmac { response: Password(response) })
         })
     }

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use data_encoding::{BASE64, HEXLOWER};
 use keyfob_core::message::{Op, Password, Scheme, SignatureVersion};
 use keyfob_core::s3::{self, EndpointKind, MAX_EXPIRES, ParsedPresign};
 use keyfob_core::sigv4::{AmzDate, ParsedRequest, Scope, UNSIGNED_PAYLOAD};
@@ -261,7 +262,7 @@ fn asks(request: &ParsedRequest, body: Option<&Password>) -> Result<Vec<String>,
         request.payload_hash() != UNSIGNED_PAYLOAD && !request.payload_hash().starts_with("STREAMING-");
     let body = body.filter(|_| is_hashed).map(|Password(body)| body.as_str());
     if let Some(body) = body {
-        let hash: String = Sha256::digest(body.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = HEXLOWER.encode(&Sha256::digest(body.as_bytes()));
         if !bool::from(hash.as_bytes().ct_eq(request.payload_hash().as_bytes())) {
             return Err(invalid("the body is not the one whose hash is to be signed"));
         }
@@ -404,7 +405,7 @@ fn read_policy(policy: &str, access_key_id: &str) -> Result<Form, Refusal> {
     if policy.len() > MAX_POLICY {
         return Err(broken());
     }
-    let json = data_encoding::BASE64.decode(policy.as_bytes()).map_err(|_| broken())?;
+    let json = BASE64.decode(policy.as_bytes()).map_err(|_| broken())?;
     let Policy { expiration, conditions } = serde_json::from_slice(&json).map_err(|_| broken())?;
     let end = crate::cli::time::parse(&expiration).ok().and_then(|end| AmzDate::from_unix(end).ok());
     let end = end.filter(|end| end.to_iso8601() == expiration).ok_or_else(broken)?;
@@ -508,6 +509,8 @@ fn read_v2(string_to_sign: &str) -> Option<(String, Vec<String>)> {
 
 #[cfg(test)]
 mod tests {
+    use keyfob_core::sigv4::{Payload, Query, SignableRequest, Signer};
+
     use super::*;
 
     #[test]
@@ -610,26 +613,19 @@ mod tests {
         );
     }
 
-    /// A body that is sent along, and not signed.
-    fn unsigned_op(body: &str) -> Op {
-        use keyfob_core::sigv4::{Payload, Query, SignableRequest, Signer};
+    /// A request of IAM that is to be signed, and a body that may be sent along.
+    fn op(query: &str, headers: &[(&str, &str)], payload: Payload<'_>, body: Option<&str>) -> Op {
         let date = AmzDate::from_unix(1_369_353_600).unwrap();
         let scope = Scope::new(&date, "us-east-1", "iam").unwrap();
-        let request = SignableRequest {
-            method: "PUT",
-            host: "iam.amazonaws.com",
-            path: "/",
-            query: Query::Sent(""),
-            headers: &[("content-type", "application/x-www-form-urlencoded")],
-            payload: Payload::Unsigned,
-        };
+        let (host, query) = ("iam.amazonaws.com", Query::Sent(query));
+        let request = SignableRequest { method: "POST", host, path: "/", query, headers, payload };
         let prepared = Signer::new("AKIA", None, "iam").prepare(&request, &date, &scope).unwrap();
         Op::Sign {
             access_key_id: "AKIA".to_owned(),
             region: "us-east-1".to_owned(),
             service: "iam".to_owned(),
             canonical_request: Password(prepared.canonical_request().to_owned()),
-            body: Some(Password(body.to_owned())),
+            body: body.map(|body| Password(body.to_owned())),
         }
     }
 
@@ -644,25 +640,7 @@ mod tests {
             sent: bool,
             expected: Result<&str, &str>,
         ) {
-            use keyfob_core::sigv4::{Payload, Query, SignableRequest, Signer};
-            let date = AmzDate::from_unix(1_369_353_600).unwrap();
-            let scope = Scope::new(&date, "us-east-1", "iam").unwrap();
-            let request = SignableRequest {
-                method: "POST",
-                host: "iam.amazonaws.com",
-                path: "/",
-                query: Query::Sent(query),
-                headers,
-                payload: Payload::Bytes(body.as_bytes()),
-            };
-            let prepared = Signer::new("AKIA", None, "iam").prepare(&request, &date, &scope).unwrap();
-            let op = Op::Sign {
-                access_key_id: "AKIA".to_owned(),
-                region: "us-east-1".to_owned(),
-                service: "iam".to_owned(),
-                canonical_request: Password(prepared.canonical_request().to_owned()),
-                body: sent.then(|| Password(body.to_owned())),
-            };
+            let op = op(query, headers, Payload::Bytes(body.as_bytes()), sent.then_some(body));
             match (describe(&op, 1_369_353_600), expected) {
                 (Ok(text), Ok(expected)) => {
                     let (_, asks) = text.split_once("as AKIA (iam in us-east-1)").unwrap();
@@ -674,7 +652,7 @@ mod tests {
         }
         let form = [("content-type", "application/x-www-form-urlencoded")];
         let body = "Action=CreateAccessKey&UserName=admin";
-        let unsigned = describe(&unsigned_op(body), 1_369_353_600).unwrap();
+        let unsigned = describe(&op("", &form, Payload::Unsigned, Some(body)), 1_369_353_600).unwrap();
         assert!(unsigned.ends_with("(iam in us-east-1), with whatever body"), "{unsigned}");
         check("", &form, body, true, Ok(", Action=CreateAccessKey"));
         check("", &form, body, false, Ok(", with a body that is not shown"));
@@ -766,7 +744,7 @@ mod tests {
     fn policies_are_read() {
         #[track_caller]
         fn check(json: &str, expected: Result<(&str, Option<&str>), &str>) {
-            match (read_policy(&data_encoding::BASE64.encode(json.as_bytes()), "AKIA"), expected) {
+            match (read_policy(&BASE64.encode(json.as_bytes()), "AKIA"), expected) {
                 (Ok(form), Ok((expected, expected_scope))) => {
                     let text = [vec![form.text], form.more].concat().join(", ");
                     assert_eq!(

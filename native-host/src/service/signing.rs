@@ -7,6 +7,7 @@
 
 use std::time::{Duration, Instant};
 
+use data_encoding::HEXLOWER;
 use keyfob_core::identity::IdentityName;
 use keyfob_core::message::{Answer, ErrorCode, MAX_SCOPES, Op, Password, SignatureVersion};
 use keyfob_core::oath::CalculateFull;
@@ -79,7 +80,6 @@ impl Service {
         let identity = super::identity(&access_key_id, signature)?;
         let described = work.describe(&access_key_id, now)?;
         let prompt = |kept: &str| format!("{} asks to sign {described}{kept}", client.asker);
-        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let (scope, date) = match &work {
             Work::Presign(request, _) => (request.scope(), request.date()),
             Work::Sign { request, scope, .. } => (scope, request.date()),
@@ -88,7 +88,7 @@ impl Service {
                 let Password(text) = text;
                 sigv2::check_challenge(&identity.id()?, text).map_err(invalid)?;
                 let mac = self.calculate(choice, &identity, text.as_bytes(), events, || prompt(""))?;
-                return Ok(Answer::Signed { signature: hex(&mac) });
+                return Ok(Answer::Signed { signature: HEXLOWER.encode(&mac) });
             }
         };
         let scopes = [(scope.region(), scope.service())];
@@ -134,7 +134,7 @@ impl Service {
         let described = reading::describe_keys(access_key_id, &date, &scopes, purpose, self.now(None))?;
         let prompt = |kept: &str| format!("{} asks to sign {described}{kept}", client.asker);
         let keys = self.scope_keys(client, choice, &identity, &date, &scopes, true, events, &prompt)?;
-        let hex = |key: KeyBytes| Password(key.iter().map(|byte| format!("{byte:02x}")).collect());
+        let hex = |key: KeyBytes| Password(HEXLOWER.encode(&*key));
         Ok(Answer::SigningKeys { keys: keys.into_iter().map(hex).collect() })
     }
 

@@ -122,6 +122,20 @@ pub enum Op {
         #[cfg_attr(test, ts(optional, as = "Option<bool>"))]
         virtual_hosted: bool,
     },
+    /// The signatures of several presigned S3 requests, with one touch. [`Answer::PresignedMany`].
+    PresignMany {
+        /// As [`Op::Presign`] has one; at most [`MAX_LINKS`]. They differ in the object's key and version alone: identity,
+        /// method, endpoint, bucket, date and expiry are one for all, for the prompt says them once.
+        canonical_requests: Vec<Password>,
+        /// `https` (default) or `http`, for servers that are not AWS.
+        #[serde(default)]
+        scheme: Scheme,
+    },
+    /// Whether a presigned link works: its first byte is fetched, from here. [`Answer::LinkChecked`].
+    CheckLink {
+        /// A link to fetch an object, signed by query parameters; of a browser one that it could have had signed.
+        url: Password,
+    },
     /// The signature of a request that carries it in its header Authorization. [`Answer::Signed`]. Not for browsers.
     Sign {
         /// `AKIA…`.
@@ -179,9 +193,21 @@ pub enum Op {
         uri: Password,
         /// Whether every code wants a touch.
         touch: bool,
-        /// Whether an account of the same name may be replaced.
+        /// Whether an account of the same name may be replaced. Not for browsers.
         #[serde(default)]
         overwrite: bool,
+        /// Under which full name, if not the URI's: for a second account of the same name.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional))]
+        account: Option<String>,
+    },
+    /// Whether the key calculates for a time-based account what its secret gives, as an enrolment needs to know before AWS
+    /// is told the codes. One touch, where one is wanted. [`Answer::Confirmed`].
+    ConfirmAccount {
+        /// Full name of the account.
+        account: String,
+        /// `otpauth://` URI, with the secret and all that codes depend on; its name does not matter.
+        uri: Password,
     },
     /// Put an AWS access key's secret on the key. [`Answer::Written`].
     AddIdentity {
@@ -199,7 +225,8 @@ pub enum Op {
         #[serde(default)]
         overwrite: bool,
     },
-    /// Remove an account from the key. [`Answer::Deleted`].
+    /// Remove an account from the key. [`Answer::Deleted`]. A browser has to have it touched first, where its codes want a
+    /// touch.
     DeleteAccount {
         /// Full name of the account.
         account: String,
@@ -252,6 +279,9 @@ pub enum Op {
     /// Erase the OATH applet: accounts, identities, password. [`Answer::Reset`].
     Reset {},
 }
+
+/// Most links that are signed with one touch for a front end that asks for each of them.
+pub const MAX_LINKS: usize = 100;
 
 /// Most scopes that one operation may declare.
 pub const MAX_SCOPES: usize = 128;
@@ -415,6 +445,32 @@ pub enum Answer {
         /// When it stops working, Unix time in seconds.
         #[cfg_attr(test, ts(type = "number"))]
         expires_at: u64,
+    },
+    /// To [`Op::PresignMany`].
+    PresignedMany {
+        /// The whole links, in the order of the requests.
+        urls: Vec<Password>,
+        /// When they stop working, Unix time in seconds.
+        #[cfg_attr(test, ts(type = "number"))]
+        expires_at: u64,
+    },
+    /// To [`Op::CheckLink`]: it works. One that does not is a failure that says why.
+    LinkChecked {
+        /// 200, or 206 from a server that sends parts.
+        status: u16,
+        /// How long the object is in bytes, if the server says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional, type = "number"))]
+        bytes: Option<u64>,
+        /// `text/plain`, if the server says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional))]
+        content_type: Option<String>,
+    },
+    /// To [`Op::ConfirmAccount`]: the key calculates what it should. (Another code is a failure, `bad-answer`.)
+    Confirmed {
+        /// The previous code, the current one and the next, by the host's own calculation.
+        codes: Vec<Code>,
     },
     /// To [`Op::Sign`], [`Op::SignPolicy`] and [`Op::SignV2`].
     Signed {

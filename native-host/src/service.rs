@@ -252,8 +252,8 @@ impl Service {
             }
             Op::SigningKeys { .. } => self.signing_keys(client, choice, op, events)?,
             Op::Unlock { password } => self.unlock(choice, &Secret::from(password.0.clone()))?,
-            Op::AddAccount { uri, touch, overwrite } => {
-                self.add_account(choice, &uri.0, *touch, *overwrite)?
+            Op::AddAccount { uri, touch, overwrite, account } => {
+                self.add_account(choice, &uri.0, account.as_deref(), *touch, *overwrite)?
             }
             Op::AddIdentity { access_key_id, signature, secret_access_key, touch, overwrite } => {
                 let secret = Secret::from(secret_access_key.0.clone());
@@ -759,10 +759,17 @@ impl Service {
         &mut self,
         choice: Option<&str>,
         uri: &str,
+        name: Option<&str>,
         touch: bool,
         overwrite: bool,
     ) -> Result<Answer, Refusal> {
-        let account = OtpAuth::parse(uri)?;
+        let mut account = OtpAuth::parse(uri)?;
+        if let Some(name) = name {
+            (account.issuer, account.account) = match name.split_once(':') {
+                Some((issuer, account)) => (Some(issuer.to_owned()), account.to_owned()),
+                None => (None, name.to_owned()),
+            };
+        }
         let id = account.id()?;
         check_account_name(&id)?;
         let instruction = account.put(touch)?;

@@ -83,7 +83,20 @@ scheme: Scheme,
  * Whether a server that is not AWS has the bucket before its host's name: the bytes do not say. Not for
  * browsers.
  */
-virtual_hosted?: boolean, } | { "name": "sign", 
+virtual_hosted?: boolean, } | { "name": "presign-many", 
+/**
+ * As [`Op::Presign`] has one; at most [`MAX_LINKS`]. They differ in the object's key and version alone: identity,
+ * method, endpoint, bucket, date and expiry are one for all, for the prompt says them once.
+ */
+canonical_requests: Array<Password>, 
+/**
+ * `https` (default) or `http`, for servers that are not AWS.
+ */
+scheme: Scheme, } | { "name": "check-link", 
+/**
+ * A link to fetch an object, signed by query parameters; of a browser one that it could have had signed.
+ */
+url: Password, } | { "name": "sign", 
 /**
  * `AKIA…`.
  */
@@ -157,9 +170,21 @@ uri: Password,
  */
 touch: boolean, 
 /**
- * Whether an account of the same name may be replaced.
+ * Whether an account of the same name may be replaced. Not for browsers.
  */
-overwrite: boolean, } | { "name": "add-identity", 
+overwrite: boolean, 
+/**
+ * Under which full name, if not the URI's: for a second account of the same name.
+ */
+account?: string, } | { "name": "confirm-account", 
+/**
+ * Full name of the account.
+ */
+account: string, 
+/**
+ * `otpauth://` URI, with the secret and all that codes depend on; its name does not matter.
+ */
+uri: Password, } | { "name": "add-identity", 
 /**
  * `AKIA…`.
  */
@@ -326,7 +351,31 @@ url: Password,
 /**
  * When it stops working, Unix time in seconds.
  */
-expires_at: number, } | { "name": "signed", 
+expires_at: number, } | { "name": "presigned-many", 
+/**
+ * The whole links, in the order of the requests.
+ */
+urls: Array<Password>, 
+/**
+ * When they stop working, Unix time in seconds.
+ */
+expires_at: number, } | { "name": "link-checked", 
+/**
+ * 200, or 206 from a server that sends parts.
+ */
+status: number, 
+/**
+ * How long the object is in bytes, if the server says so.
+ */
+bytes?: number, 
+/**
+ * `text/plain`, if the server says so.
+ */
+content_type?: string, } | { "name": "confirmed", 
+/**
+ * The previous code, the current one and the next, by the host's own calculation.
+ */
+codes: Array<Code>, } | { "name": "signed", 
 /**
  * 32 bytes in hexadecimal digits; of Signature Version 2 20 bytes.
  */

@@ -363,7 +363,7 @@ fn oath_add(global: &Global, add: &args::Add) -> Result<(), Failure> {
 
 fn add_account(global: &Global, uri: Zeroizing<String>, write: &args::Write) -> Result<(), Failure> {
     let uri = Password(uri.as_str().to_owned());
-    let op = Op::AddAccount { uri, touch: write.touch, overwrite: write.force };
+    let op = Op::AddAccount { uri, touch: write.touch, overwrite: write.force, account: None };
     copies::to_each(global, write.copies.number, |client, key| {
         written(client, global, key, "Added", op.clone())
     })
@@ -447,7 +447,8 @@ fn import_to(
         // One key for all of them, whatever is plugged in meanwhile.
         for (done, imported) in accounts.iter().enumerate() {
             let uri = Password(imported.account.to_uri().as_str().to_owned());
-            let op = Op::AddAccount { uri, touch: args.write.touch, overwrite: args.write.force };
+            let op =
+                Op::AddAccount { uri, touch: args.write.touch, overwrite: args.write.force, account: None };
             client.ask_key(Some(key.id.clone()), op).map_err(|failure| Failure {
                 message: format!(
                     "{}; {done} of {} accounts were added before that",
@@ -589,8 +590,8 @@ fn written(
 /// The same, with what is there replaced; none where that was asked for already, or cannot be.
 fn replacing(op: Op) -> Option<Op> {
     match op {
-        Op::AddAccount { uri, touch, overwrite: false } => {
-            Some(Op::AddAccount { uri, touch, overwrite: true })
+        Op::AddAccount { uri, touch, overwrite: false, account } => {
+            Some(Op::AddAccount { uri, touch, overwrite: true, account })
         }
         Op::AddIdentity { access_key_id, signature, secret_access_key, touch, overwrite: false } => {
             Some(Op::AddIdentity { access_key_id, signature, secret_access_key, touch, overwrite: true })

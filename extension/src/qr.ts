@@ -1,0 +1,9 @@
+// The wasm that reads and draws QR codes and otpauth URIs: loaded only where one is needed. Pictures of pages are read in a
+// worker, by `readQr` of scan.ts.
+
+import init from "./keyfob_qr.js";
+
+export * from "./keyfob_qr.js";
+
+/** Once this has resolved, the functions of the wasm can be called. */
+export const ready = () => init({ module_or_path: chrome.runtime.getURL("keyfob_qr_bg.wasm") });

@@ -2,6 +2,7 @@
 
 mod bench;
 mod demo;
+mod dist;
 mod extension;
 mod fuzz;
 mod generate;
@@ -23,6 +24,7 @@ usage: cargo xtask COMMAND
   fuzz [TARGET…] [--seconds N] [--keep]
                       hostile bytes for every parser; see fuzz/README.md
   bench               speed and size, side by side with peers
+  dist [--check]      the stores' packages in target/dist; --check: another checkout gives the same bytes
   generate            rewrite the files that are generated from Rust (a test fails when they are stale)
 
 Each installs what it needs first, says what and why, and does nothing twice.";
@@ -49,6 +51,8 @@ fn dispatch(args: &[&str]) -> Result<()> {
         ["test"] => test::run(),
         ["fuzz", args @ ..] => fuzz::run(args),
         ["bench"] => bench::run(),
+        ["dist"] => dist::run(false),
+        ["dist", "--check"] => dist::run(true),
         ["generate"] => generate::run(),
         [] | ["help" | "--help" | "-h"] => {
             println!("{USAGE}");

@@ -13,14 +13,25 @@ use anyhow::{Context as _, Result, bail};
 use crate::run::{self, command, find, target};
 use crate::wasm;
 
-/// Which commands need a thing: each needs what the ones before it need.
+/// Which commands need a thing: each needs what the ones before it need, but packing needs of those building alone.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum For {
     Build,
     Fuzz,
     Demo,
+    Dist,
     Test,
     Bench,
+}
+
+impl For {
+    /// Whether this command needs what `other` needs.
+    fn needs(self, other: Self) -> bool {
+        match self {
+            Self::Dist => matches!(other, Self::Build | Self::Dist),
+            _ => other <= self,
+        }
+    }
 }
 
 /// Something of the operating system's, with the Debian packages (12 and newer) that bring it.
@@ -74,6 +85,13 @@ const SYSTEM: &[System] = &[
         why: "makes the certificate of the test sign-in page",
         packages: "openssl",
         have: || find("openssl").is_some(),
+    },
+    System {
+        needed: For::Dist,
+        what: "zip",
+        why: "packs the extension for the stores",
+        packages: "zip",
+        have: || find("zip").is_some(),
     },
     System {
         needed: For::Test,
@@ -187,6 +205,14 @@ const LOCAL: &[Local] = &[
         install: install_s3s_fs,
     },
     Local {
+        needed: For::Dist,
+        name: "npm-lint",
+        why: "web-ext, Mozilla's linter of extensions",
+        version: || lock_file("tests/lint/package-lock.json"),
+        proof: "tests/lint/node_modules",
+        install: || npm_ci("tests/lint"),
+    },
+    Local {
         needed: For::Test,
         name: "python",
         why: "ykman, botocore and moto, in target/venv",
@@ -209,9 +235,9 @@ pub(crate) fn ensure(command: For) -> Result<()> {
     if wasm::toolchain().is_none() {
         wasm::add_rustup_target();
     }
-    let system: Vec<&System> = SYSTEM.iter().filter(|s| s.needed <= command && !(s.have)()).collect();
+    let system: Vec<&System> = SYSTEM.iter().filter(|s| command.needs(s.needed) && !(s.have)()).collect();
     let mut local = Vec::new();
-    for item in LOCAL.iter().filter(|l| l.needed <= command) {
+    for item in LOCAL.iter().filter(|l| command.needs(l.needed)) {
         let version = (item.version)()?;
         let stamp = fs::read_to_string(stamp(item.name)).unwrap_or_default();
         if stamp != version || !Path::new(item.proof).exists() {

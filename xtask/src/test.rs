@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use crate::run::{self, command, find, target};
 use crate::setup::{self, For};
 use crate::wasm::{self, Flavour};
-use crate::{extension, fuzz};
+use crate::{dist, extension, fuzz};
 
 /// `cargo xtask test`.
 pub(crate) fn run() -> Result<()> {
@@ -30,9 +30,11 @@ pub(crate) fn run() -> Result<()> {
             failed.push(*what);
         }
     }
-    if let Err(error) = fuzz::run(&[]) {
-        eprintln!("{error:#}");
-        failed.push("Fuzzing");
+    for (what, step) in [("Packages", dist::check as fn() -> Result<()>), ("Fuzzing", || fuzz::run(&[]))] {
+        if let Err(error) = step() {
+            eprintln!("{error:#}");
+            failed.push(what);
+        }
     }
     if !failed.is_empty() {
         bail!("these failed: {}", failed.join("; "));

@@ -94,8 +94,7 @@ pub(crate) fn build(flavour: Flavour) -> Result<()> {
     cargo
         .args(["build", "--package", "keyfob-core", "--profile", "wasm", "--target", TRIPLE, "--target-dir"])
         .arg(&build)
-        // Every browser that has MV3 has SIMD.
-        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", "-C target-feature=+simd128")
+        .env("CARGO_ENCODED_RUSTFLAGS", flags()?.join("\x1f"))
         .env_remove("RUSTFLAGS");
     if matches!(toolchain(), Some(Toolchain::Debian)) {
         cargo.arg("-Zbuild-std=std,panic_abort");
@@ -117,6 +116,32 @@ pub(crate) fn build(flavour: Flavour) -> Result<()> {
     // Last: what is finished is recognised by it.
     fs::copy(&compiled, &source)?;
     Ok(())
+}
+
+/// Flags for rustc. Panics name the file they come from: without this machine's folders, so that every checkout gives the
+/// same bytes.
+fn flags() -> Result<Vec<String>> {
+    // Every browser that has MV3 has SIMD.
+    let mut flags = vec!["-Ctarget-feature=+simd128".to_owned()];
+    let home = |variable: &str, folder: &str| {
+        let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(folder));
+        std::env::var_os(variable).map(PathBuf::from).or_else(home)
+    };
+    let sysroot = run::output(&mut command("/usr/bin/rustc --print sysroot")).map(PathBuf::from);
+    let folders = [
+        (Some(std::env::current_dir()?), "."),
+        (home("CARGO_HOME", ".cargo").map(|home| home.join("registry/src")), "registry"),
+        (sysroot.map(|root| root.join("lib/rustlib/src/rust")), "rust"),
+    ];
+    for (folder, name) in folders {
+        let Some(folder) = folder else { continue };
+        // As it is named, and as it is called where links are followed.
+        let real = folder.canonicalize().unwrap_or_else(|_| folder.clone());
+        for folder in [Some(&folder), (real != folder).then_some(&real)].into_iter().flatten() {
+            flags.push(format!("--remap-path-prefix={}={name}", folder.display()));
+        }
+    }
+    Ok(flags)
 }
 
 const FEATURES: [&str; 7] = [

@@ -176,12 +176,11 @@ fn compare(made: &Path) -> Result<()> {
     }
     run::visible(command("git clone --quiet --no-local .").arg(&elsewhere))?;
     // Its own everything, but what was only downloaded, and the tools.
-    for folder in ["extension/node_modules", "tests/node_modules", "tests/lint/node_modules", "target/setup"] {
+    for folder in ["extension/node_modules", "tests/node_modules", "tests/lint/node_modules", "target/setup"]
+    {
         copy_folder(Path::new(folder), &elsewhere.join(folder))?;
     }
-    run::visible(
-        command("cargo xtask dist").current_dir(&elsewhere).env("CARGO_TARGET_DIR", target()),
-    )?;
+    run::visible(command("cargo xtask dist").current_dir(&elsewhere).env("CARGO_TARGET_DIR", target()))?;
     let theirs = fs::read_to_string(elsewhere.join("target/dist/SHA256SUMS"))?;
     if theirs != fs::read_to_string(made)? {
         bail!("another checkout gives other packages:\n{theirs}\n(see {})", elsewhere.display());

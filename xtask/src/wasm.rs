@@ -128,11 +128,15 @@ fn flags() -> Result<Vec<String>> {
         std::env::var_os(variable).map(PathBuf::from).or_else(home)
     };
     let sysroot = run::output(&mut command("/usr/bin/rustc --print sysroot")).map(PathBuf::from);
-    let folders = [
+    let mut folders = vec![
         (Some(std::env::current_dir()?), "."),
-        (home("CARGO_HOME", ".cargo").map(|home| home.join("registry/src")), "registry"),
         (sysroot.map(|root| root.join("lib/rustlib/src/rust")), "rust"),
     ];
+    // Which registry they come from is in a folder's name.
+    let registries =
+        home("CARGO_HOME", ".cargo").and_then(|home| fs::read_dir(home.join("registry/src")).ok());
+    folders
+        .extend(registries.into_iter().flatten().flatten().map(|folder| (Some(folder.path()), "registry")));
     for (folder, name) in folders {
         let Some(folder) = folder else { continue };
         // As it is named, and as it is called where links are followed.

@@ -144,15 +144,21 @@ impl Entry {
                 key.call(calculate).map_err(|error| self.named(error))?
             }
         };
+        Ok(self.spelled(&truncated, now))
+    }
+
+    /// What was calculated for a time, as a person types it.
+    pub(crate) fn spelled(&self, truncated: &Truncated, now: u64) -> Code {
+        let parts = self.id.parts(self.kind);
         let valid_from = self.valid_from(now);
         // A counter of theirs is one like any other.
         let is_steam = self.kind == Kind::Totp && parts.issuer.as_deref() == Some("Steam");
-        Ok(Code {
+        Code {
             value: if is_steam { steam_code(truncated.value) } else { truncated.code() },
             valid_from,
-            valid_until: valid_from.map(|from| from + u64::from(period)),
+            valid_until: valid_from.map(|from| from + u64::from(parts.period.max(1))),
             submitted: false,
-        })
+        }
     }
 }
 

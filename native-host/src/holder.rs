@@ -158,6 +158,8 @@ pub(crate) fn is_shared(op: &Op) -> bool {
             | Op::Code { .. }
             | Op::Identities {}
             | Op::Presign { .. }
+            | Op::PresignMany { .. }
+            | Op::ConfirmAccount { .. }
             | Op::Sign { .. }
             | Op::SignPolicy { .. }
             | Op::SignV2 { .. }

@@ -3,7 +3,8 @@
 //! The extension's code is checked by its store and updated without us; pages attack it all day. So this file,
 //! not the extension, decides: a browser sees AWS accounts (and others that the user has named in the
 //! configuration), has no clock of its own, learns of identities by their access key id alone, gets S3 object
-//! links signed and nothing else, and changes nothing on the key.
+//! links signed and nothing else, and changes accounts only: it adds those that are time-based and replaces none, and
+//! deletes and renames what it sees, with a touch where the account wants one.
 
 use keyfob_core::aws;
 use keyfob_core::message::{Account, AccountKind, ErrorCode, Failure, Op, Scheme};
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::client::Client;
 use crate::error::failure;
+use crate::prompt::printable;
 
 /// How far a browser's `X-Amz-Date` may be from the host's clock, in seconds.
 pub const CLOCK_TOLERANCE: u64 = 300;
@@ -56,7 +58,17 @@ pub fn check(client: &Client, op: &Op) -> Result<(), Failure> {
         return Ok(());
     }
     match op {
-        Op::Hello {} | Op::Keys {} | Op::Identities {} | Op::Presign { .. } | Op::Unlock { .. } => Ok(()),
+        Op::Hello {} | Op::Keys {} | Op::Identities {} | Op::Unlock { .. } => Ok(()),
+        // What of it may be signed, or fetched, `check_presign` says.
+        Op::Presign { .. } | Op::PresignMany { .. } | Op::CheckLink { .. } => Ok(()),
+        // Of which accounts, `may_see`.
+        Op::ConfirmAccount { .. } | Op::DeleteAccount { .. } | Op::RenameAccount { .. } => Ok(()),
+        // Of which kind, `check_added`.
+        Op::AddAccount { overwrite: false, .. } => Ok(()),
+        Op::AddAccount { .. } => Err(forbidden(
+            "a browser may not replace an account",
+            "give it another name, or delete the old one first",
+        )),
         Op::Cancel { .. } | Op::Lock {} => Ok(()),
         Op::Submitted { account, .. } if is_for_browsers(client, account, aws::login(account).is_some()) => {
             Ok(())
@@ -71,7 +83,7 @@ pub fn check(client: &Client, op: &Op) -> Result<(), Failure> {
             "use `keyfob code --at` for another time",
         )),
         _ => Err(forbidden(
-            "a browser may neither change what is on the key nor have it calculate anything but codes and links",
+            "a browser may change nothing on the key but accounts, nor have it calculate anything but codes and links",
             "use the command line: `keyfob --help`",
         )),
     }
@@ -105,6 +117,45 @@ pub fn may_see(client: &Client, account: &Account) -> bool {
 #[must_use]
 pub fn may_see_named(client: &Client, is_totp: bool, name: &str) -> bool {
     !client.caller.is_browser() || is_totp && is_for_browsers(client, name, aws::login(name).is_some())
+}
+
+/// Refuses an account that the caller may not put on a key: counter-based codes are not for browsers, and a page may not
+/// give a name that reads as another one.
+///
+/// # Errors
+/// [`ErrorCode::Forbidden`].
+pub fn check_added(client: &Client, is_totp: bool, name: &str) -> Result<(), Failure> {
+    if !client.caller.is_browser() {
+        return Ok(());
+    }
+    if !is_totp {
+        return Err(forbidden(
+            "a browser may add accounts that are time-based, and no others",
+            "`keyfob oath uri` adds this one",
+        ));
+    }
+    if printable(name) != name {
+        return Err(forbidden(
+            "the account's name has characters in it that do not show",
+            "give it another name",
+        ));
+    }
+    Ok(())
+}
+
+/// Refuses a new name under which the caller could not see an account that it sees now.
+///
+/// # Errors
+/// [`ErrorCode::Forbidden`].
+pub fn check_renamed(client: &Client, is_totp: bool, name: &str) -> Result<(), Failure> {
+    check_added(client, is_totp, name)?;
+    if may_see_named(client, is_totp, name) {
+        return Ok(());
+    }
+    Err(forbidden(
+        "a browser may give names of AWS accounts, and no others",
+        "use `keyfob oath rename`, or allow the name in config.toml: [browser] allow_accounts = [\"…\"]",
+    ))
 }
 
 fn is_for_browsers(client: &Client, name: &str, is_aws: bool) -> bool {

@@ -17,7 +17,7 @@ use keyfob_core::message::{
 };
 use keyfob_core::oath::{
     AccessKey, CalculateFull, CredentialId, Delete, Kind, List, ListEntry, OathError, OtpAuth, Put, Rename,
-    Reset, SetCode,
+    Reset, SetCode, Truncated, hotp,
 };
 use keyfob_core::secret::Secret;
 use subtle::ConstantTimeEq as _;
@@ -247,21 +247,32 @@ impl Service {
                 return self.code(client, choice, account, op, events);
             }
             Op::Identities {} => self.identities(client, choice)?,
-            Op::Presign { .. } | Op::Sign { .. } | Op::SignPolicy { .. } | Op::SignV2 { .. } => {
-                self.sign(client, choice, op, events)?
+            Op::Presign { .. }
+            | Op::PresignMany { .. }
+            | Op::Sign { .. }
+            | Op::SignPolicy { .. }
+            | Op::SignV2 { .. } => self.sign(client, choice, op, events)?,
+            // The front end does it: whoever holds the key reaches no server.
+            Op::CheckLink { .. } => {
+                let text = "whoever holds the key tries no links";
+                let hint = "the program that a browser starts does; restart the browser";
+                return Err(failure(ErrorCode::BadRequest, text, hint).into());
             }
             Op::SigningKeys { .. } => self.signing_keys(client, choice, op, events)?,
             Op::Unlock { password } => self.unlock(choice, &Secret::from(password.0.clone()))?,
             Op::AddAccount { uri, touch, overwrite, account } => {
-                self.add_account(choice, &uri.0, account.as_deref(), *touch, *overwrite)?
+                self.add_account(client, choice, &uri.0, account.as_deref(), *touch, *overwrite)?
+            }
+            Op::ConfirmAccount { account, uri } => {
+                self.confirm_account(client, choice, account, &uri.0, events)?
             }
             Op::AddIdentity { access_key_id, signature, secret_access_key, touch, overwrite } => {
                 let secret = Secret::from(secret_access_key.0.clone());
                 self.add_identity(choice, &identity(access_key_id, *signature)?, &secret, *touch, *overwrite)?
             }
-            Op::DeleteAccount { account } => self.delete_account(choice, account)?,
+            Op::DeleteAccount { account } => self.delete_account(client, choice, account, events)?,
             Op::DeleteIdentity { access_key_id } => self.delete_identity(choice, access_key_id)?,
-            Op::RenameAccount { account, to } => self.rename(choice, account, to)?,
+            Op::RenameAccount { account, to } => self.rename(client, choice, account, to, events)?,
             Op::ChangePassword { new } => {
                 let new = new.as_ref().map(|new| Secret::from(new.0.clone()));
                 self.change_password(choice, new.as_ref())?
@@ -558,17 +569,31 @@ impl Service {
         Ok(Answer::PasswordForgotten { was_remembered })
     }
 
-    fn rename(&mut self, choice: Option<&str>, account: &str, to: &str) -> Result<Answer, Refusal> {
+    fn rename(
+        &mut self,
+        client: &Client,
+        choice: Option<&str>,
+        account: &str,
+        to: &str,
+        events: Events<'_>,
+    ) -> Result<Answer, Refusal> {
+        let now = self.now(None);
         self.open(choice, true, |key| {
             let entries = key.call(List)?;
-            let from = only(&entries, account)?;
+            let from = only(&visible(&entries, client), account)?.clone();
             let id = CredentialId::for_name(from.kind, from.id.parts(from.kind).period.max(1), to)?;
             check_account_name(&id)?;
+            policy::check_renamed(client, from.kind == Kind::Totp, &id.name(from.kind))?;
             if entries.iter().any(|entry| entry.id == id) {
                 let hint = "choose another name, or delete that account first";
                 return Err(failure(ErrorCode::Exists, OathError::Exists, hint).into());
             }
             refuse_twin(&entries, &id, from.kind)?;
+            let prompt = || {
+                let (from, to) = (from.id.name(from.kind), id.name(from.kind));
+                format!("{} asks to rename {} to {}", client.asker, shown(&from), shown(&to))
+            };
+            touched(key, client, &from.id, now, events, prompt)?;
             key.call(Rename { from: from.id.clone(), to: id.clone() })?;
             Ok(Answer::Written { written: id.name(from.kind), replaced: false })
         })
@@ -757,6 +782,7 @@ impl Service {
 
     fn add_account(
         &mut self,
+        client: &Client,
         choice: Option<&str>,
         uri: &str,
         name: Option<&str>,
@@ -772,6 +798,7 @@ impl Service {
         }
         let id = account.id()?;
         check_account_name(&id)?;
+        policy::check_added(client, account.kind == Kind::Totp, &id.name(account.kind))?;
         let instruction = account.put(touch)?;
         let now = self.now(None);
         self.open(choice, true, |key| {
@@ -817,12 +844,77 @@ impl Service {
         })
     }
 
-    fn delete_account(&mut self, choice: Option<&str>, account: &str) -> Result<Answer, Refusal> {
+    /// Whether the key calculates what the secret in `uri` gives, and the codes that it gives around now.
+    fn confirm_account(
+        &mut self,
+        client: &Client,
+        choice: Option<&str>,
+        account: &str,
+        uri: &str,
+        events: Events<'_>,
+    ) -> Result<Answer, Refusal> {
+        let secret = OtpAuth::parse(uri)?;
+        let (now, clock) = (self.now(None), self.clock);
+        let submitted = self.submitted.clone();
         self.open(choice, true, |key| {
-            let entries = key.call(List)?;
+            let entries: Vec<_> = stored(key, now)?
+                .into_iter()
+                .filter(|entry| entry.account().is_some_and(|account| policy::may_see(client, &account)))
+                .collect();
+            let entry = find(&entries, account, &client.caller)?;
+            let name = entry.name();
+            let moved =
+                "a counter-based account cannot be confirmed: asking for its code would move the counter";
+            refuse_counter(entry, moved, "")?;
+            let expected = |now: u64| {
+                let step = now / u64::from(secret.period.max(1));
+                let value = hotp(secret.algorithm, secret.secret.expose(), step);
+                entry.spelled(&Truncated { digits: secret.digits, value }, now)
+            };
+            let period = entry.id.parts(entry.kind).period;
+            let other = |what: &str| {
+                let text = format!("{} on the key is not this account: {what}", shown(&name));
+                let hint = "delete it from the key and save it again; do not use its codes";
+                failure(ErrorCode::BadAnswer, text, hint)
+            };
+            if secret.kind != Kind::Totp || secret.period != period {
+                return Err(other("its codes last another time").into());
+            }
+            touch(entry, events, || {
+                format!("{} asks to confirm {} for its enrolment", client.asker, shown(&name))
+            });
+            let calculated = entry.code(key, now)?;
+            if !bool::from(calculated.value.as_bytes().ct_eq(expected(now).value.as_bytes())) {
+                return Err(other("the key calculates another code than the secret gives").into());
+            }
+            // A step may have ended while the touch was waited for.
+            let (now, period) = (clock(), u64::from(period));
+            let times = [now.saturating_sub(period), now, now.saturating_add(period)];
+            let code = |at| {
+                let mut code = expected(at);
+                code.submitted = code.valid_from <= submitted.get(&name).copied();
+                code
+            };
+            Ok(Answer::Confirmed { codes: times.into_iter().map(code).collect() })
+        })
+    }
+
+    fn delete_account(
+        &mut self,
+        client: &Client,
+        choice: Option<&str>,
+        account: &str,
+        events: Events<'_>,
+    ) -> Result<Answer, Refusal> {
+        let now = self.now(None);
+        self.open(choice, true, |key| {
+            let entries = visible(&key.call(List)?, client);
             let entry = only(&entries, account)?;
+            let name = entry.id.name(entry.kind);
+            let prompt = || format!("{} asks to delete {} from the key", client.asker, shown(&name));
+            touched(key, client, &entry.id, now, events, prompt)?;
             key.call(Delete { id: entry.id.clone() })?;
-            Ok(Answer::Deleted { deleted: entry.id.name(entry.kind) })
+            Ok(Answer::Deleted { deleted: name })
         })
     }
 
@@ -881,7 +973,9 @@ impl<'a> Wanted<'a> {
             Op::Code { account, .. } | Op::Verify { account, .. } | Op::Hmac { account, .. } => {
                 Some(Self::Account(account))
             }
-            Op::DeleteAccount { account } | Op::RenameAccount { account, .. } => Some(Self::Exactly(account)),
+            Op::DeleteAccount { account }
+            | Op::RenameAccount { account, .. }
+            | Op::ConfirmAccount { account, .. } => Some(Self::Exactly(account)),
             Op::DeleteIdentity { access_key_id } => Some(Self::Identity(access_key_id.clone(), None)),
             op => reading::identity(op)?.map(|(id, signature)| Self::Identity(id, Some(signature))),
         })
@@ -946,6 +1040,36 @@ fn touch(entry: &Entry, events: Events<'_>, prompt: impl FnOnce() -> String) {
         Some(false) => {}
         touch => events(Event::TouchRequired { prompt: prompt(), maybe: touch.is_none() }),
     }
+}
+
+/// The credentials that the client may see, identities besides.
+fn visible(entries: &[ListEntry], client: &Client) -> Vec<ListEntry> {
+    let may_see = |entry: &&ListEntry| {
+        policy::may_see_named(client, entry.kind == Kind::Totp, &entry.id.name(entry.kind))
+    };
+    entries.iter().filter(may_see).cloned().collect()
+}
+
+/// Has an account touched, where it wants that, before a browser changes it: by a calculation whose result is erased. What a
+/// person at the command line types is consent enough.
+fn touched(
+    key: &mut Conversation<'_>,
+    client: &Client,
+    id: &CredentialId,
+    now: u64,
+    events: Events<'_>,
+    prompt: impl FnOnce() -> String,
+) -> Result<(), Refusal> {
+    if !client.caller.is_browser() {
+        return Ok(());
+    }
+    let entries = stored(key, now)?;
+    let entry = entries.iter().find(|entry| entry.id == *id).ok_or(OathError::NoSuchCredential)?;
+    if entry.touch() != Some(false) {
+        touch(entry, events, prompt);
+        entry.code(key, now)?;
+    }
+    Ok(())
 }
 
 fn access_key(password: &Secret, salt: &[u8]) -> Result<AccessKey, Refusal> {

@@ -22,15 +22,15 @@ use zeroize::Zeroizing;
 
 use crate::holder::Desk;
 
-/// Largest request that is read, in bytes. The longest that makes sense, a presign with a session token and
-/// an object key of 1,024 bytes, is under 16 KiB.
+/// Largest request that is read, in bytes. The longest that makes sense, a hundred links to object keys of 1,024 bytes that
+/// are all encoded, is under 512 KiB.
 const MAX_REQUEST: u32 = 1 << 20;
 
 /// Largest message a browser sends, in bytes. A greater length is none: the stream is not in frames.
 const MAX_FRAME: u32 = 64 << 20;
 
 /// Largest reply a browser takes, in bytes; it closes the port at a larger one.
-const MAX_REPLY: usize = 1 << 20;
+pub(crate) const MAX_REPLY: usize = 1 << 20;
 
 /// How much of a message is read at once, in bytes: more than nearly all have.
 const CHUNK: usize = 16 << 10;

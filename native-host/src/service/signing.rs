@@ -11,6 +11,7 @@ use data_encoding::HEXLOWER;
 use keyfob_core::identity::IdentityName;
 use keyfob_core::message::{Answer, ErrorCode, MAX_SCOPES, Op, Password, SignatureVersion};
 use keyfob_core::oath::CalculateFull;
+use keyfob_core::s3::ParsedPresign;
 use keyfob_core::sigv2;
 use keyfob_core::sigv4::{AmzDate, DateKey, Scope, Signature, SigningKey, string_to_sign};
 use zeroize::Zeroizing;
@@ -71,8 +72,14 @@ impl Service {
     ) -> Result<Answer, Refusal> {
         let work = Work::of(op)?;
         let now = self.now(None);
-        if let Work::Presign(request, scheme) = &work {
-            policy::check_presign(client, request, *scheme, now)?;
+        match &work {
+            Work::Presign(request, scheme) => policy::check_presign(client, request, *scheme, now)?,
+            Work::Links(links) => {
+                for request in links.requests() {
+                    policy::check_presign(client, request, links.scheme(), now)?;
+                }
+            }
+            _ => {}
         }
         let Some((access_key_id, signature)) = reading::identity(op)? else {
             return Err(invalid("nobody is named to sign"));
@@ -82,6 +89,7 @@ impl Service {
         let prompt = |kept: &str| format!("{} asks to sign {described}{kept}", client.asker);
         let (scope, date) = match &work {
             Work::Presign(request, _) => (request.scope(), request.date()),
+            Work::Links(links) => (links.first().scope(), links.first().date()),
             Work::Sign { request, scope, .. } => (scope, request.date()),
             Work::Policy { scope, .. } => (scope, &day_of(scope)?),
             Work::PolicyV2 { policy: text, .. } | Work::V2 { string_to_sign: text, .. } => {
@@ -99,6 +107,11 @@ impl Service {
             Work::Presign(request, scheme) => {
                 let url = request.sign(&key, *scheme).map_err(invalid)?;
                 Answer::Presigned { url: Password(url), expires_at: request.expires_at() }
+            }
+            Work::Links(links) => {
+                let sign = |request: &ParsedPresign| request.sign(&key, links.scheme()).map(Password);
+                let urls = links.requests().map(sign).collect::<Result<_, _>>().map_err(invalid)?;
+                Answer::PresignedMany { urls, expires_at: links.first().expires_at() }
             }
             Work::Sign { request, .. } => {
                 let canonical = request.canonical_request();

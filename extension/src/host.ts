@@ -1,7 +1,8 @@
 // The one port to the native host. Requests are matched to replies by a random id; whatever else arrives is dropped.
 
-import { VERSION, type Answer, type Event, type Op, type Reply } from "./generated/message.js";
+import { VERSION, type Answer, type Event, type Failure, type Op, type Reply } from "./generated/message.js";
 import type { Trouble } from "./internal.js";
+import { local, TroubleError } from "./trouble.js";
 
 const HOST_NAME = "dev.keyfob.host";
 
@@ -18,43 +19,86 @@ const IDLE = 5 * 60_000;
 /** So long, in ms, an answer may take before a touch that is only perhaps waited for is worth showing. */
 const MAYBE = 700;
 
+/** Longer texts, in characters, and longer lists are no answer: a link has a few thousand, a key has 64 accounts. */
+const MAX_TEXT = 32_768;
+const MAX_ITEMS = 1_000;
+
 type Unknown = Record<string, unknown>;
+type Fits = (value: unknown) => boolean;
 const isObject = (value: unknown): value is Unknown => typeof value === "object" && value !== null;
-const isText = (value: unknown) => typeof value === "string";
-const isList = (value: unknown, each: (item: unknown) => boolean) => Array.isArray(value) && value.every(each);
-const isKey = (value: unknown) => isObject(value) && isText(value["id"]) && isText(value["label"]);
-const isCode = (value: unknown) => isObject(value) && /^[0-9]{5,8}$/.test(String(value["value"]));
+const isText = (value: unknown): value is string => typeof value === "string" && value.length <= MAX_TEXT;
+const isNumber = (value: unknown) => typeof value === "number" && Number.isFinite(value);
+const isFlag = (value: unknown) => typeof value === "boolean";
+const isList = (value: unknown, each: Fits) =>
+  Array.isArray(value) && value.length <= MAX_ITEMS && value.every(each);
+const maybe = (value: unknown, fits: Fits) => value === undefined || fits(value);
+const isKey = (value: unknown) =>
+  isObject(value) && isText(value["id"]) && isText(value["label"]) && isText(value["kind"]) && isFlag(value["locked"]);
+const isCode = (value: unknown) =>
+  isObject(value) && isText(value["value"]) && /^[0-9]{5,8}$/.test(value["value"]) &&
+  maybe(value["valid_from"], isNumber) && maybe(value["valid_until"], isNumber) && maybe(value["submitted"], isFlag);
+const isLogin = (value: unknown) => isObject(value) && isText(value["device"]) && maybe(value["account"], isText);
 const isAccount = (value: unknown) =>
-  isObject(value) && isText(value["name"]) && (value["code"] === undefined || isCode(value["code"]));
+  isObject(value) && isText(value["name"]) && isNumber(value["period"]) && maybe(value["issuer"], isText) &&
+  maybe(value["touch"], isFlag) && maybe(value["aws"], isLogin) && maybe(value["code"], isCode);
 const isIdentity = (value: unknown) => isObject(value) && isText(value["access_key_id"]);
 
-/** The answer to each operation: its name, and whether it has what is going to be used. */
-const ANSWERS = {
-  hello: { name: "hello", fits: ({ version, protocol }) => isText(version) && typeof protocol === "number" },
-  keys: { name: "keys", fits: ({ keys }) => isList(keys, isKey) },
-  accounts: { name: "accounts", fits: ({ key, accounts }) => isKey(key) && isList(accounts, isAccount) },
-  code: { name: "code", fits: ({ code }) => isCode(code) },
-  identities: { name: "identities", fits: ({ key, identities }) => isKey(key) && isList(identities, isIdentity) },
-  presign: { name: "presigned", fits: ({ url, expires_at }) => isText(url) && typeof expires_at === "number" },
-  unlock: { name: "unlocked", fits: () => true },
-  lock: { name: "locked", fits: () => true },
-  submitted: { name: "noted", fits: () => true },
-} as const satisfies Partial<Record<Op["name"], { name: Answer["name"]; fits: (answer: Unknown) => boolean }>>;
+/**
+ * The operations that the extension uses: the name of the answer, and whether it has what is going to be used; whether the
+ * key may want a touch; whether it may be asked again when its answer was lost.
+ */
+const OPS = {
+  hello: { answer: "hello", fits: ({ version, protocol }) => isText(version) && isNumber(protocol), again: true },
+  keys: { answer: "keys", fits: ({ keys }) => isList(keys, isKey), again: true },
+  accounts: { answer: "accounts", fits: ({ key, accounts }) => isKey(key) && isList(accounts, isAccount), again: true },
+  code: { answer: "code", fits: ({ code }) => isCode(code), touch: true, again: true },
+  identities: {
+    answer: "identities",
+    fits: ({ key, identities }) => isKey(key) && isList(identities, isIdentity),
+    again: true,
+  },
+  presign: {
+    answer: "presigned",
+    fits: ({ url, expires_at }) => isText(url) && isNumber(expires_at),
+    touch: true,
+    again: true,
+  },
+  "presign-many": {
+    answer: "presigned-many",
+    fits: ({ urls, expires_at }) => isList(urls, isText) && isNumber(expires_at),
+    touch: true,
+    again: true,
+  },
+  "check-link": {
+    answer: "link-checked",
+    fits: ({ status, bytes, content_type: type }) => isNumber(status) && maybe(bytes, isNumber) && maybe(type, isText),
+    again: true,
+  },
+  "add-account": { answer: "written", fits: ({ written, replaced }) => isText(written) && isFlag(replaced) },
+  "confirm-account": { answer: "confirmed", fits: ({ codes }) => isList(codes, isCode), touch: true, again: true },
+  "delete-account": { answer: "deleted", fits: ({ deleted }) => isText(deleted), touch: true },
+  "rename-account": { answer: "written", fits: ({ written }) => isText(written), touch: true },
+  unlock: { answer: "unlocked", fits: () => true, again: true },
+  lock: { answer: "locked", fits: () => true, again: true },
+  submitted: { answer: "noted", fits: () => true, again: true },
+} as const satisfies Partial<Record<Op["name"], Rules>>;
+
+interface Rules {
+  answer: Answer["name"];
+  fits: (answer: Unknown) => boolean;
+  touch?: true;
+  again?: true;
+}
 
 /** The operations that the extension uses. */
-export type Asked = keyof typeof ANSWERS;
+export type Asked = keyof typeof OPS;
 
 type OpNamed<N extends Asked> = Extract<Op, { name: N }>;
 
 /** The answer to an operation. */
-export type AnswerTo<N extends Asked> = Extract<Answer, { name: (typeof ANSWERS)[N]["name"] }>;
+export type AnswerTo<N extends Asked> = Extract<Answer, { name: (typeof OPS)[N]["answer"] }>;
 
-/** A failure on its way to the person. */
-export class TroubleError extends Error {
-  constructor(readonly trouble: Trouble) {
-    super(trouble.message);
-  }
-}
+export { TroubleError };
 
 interface Pending {
   name: Asked;
@@ -75,11 +119,34 @@ export interface AskOptions {
 export class Host {
   #port: chrome.runtime.Port | undefined;
   #greeting: Promise<unknown> | undefined;
+  /** The host's, once it has said. */
+  #version = "?";
   readonly #pending = new Map<string, Pending>();
   #idle: ReturnType<typeof setTimeout> | undefined;
 
-  /** Asks, starting the host where none runs. Throws `TroubleError` and nothing else. */
+  /**
+   * Asks, starting the host where none runs, and once more where a running one has gone away and no harm can come of it.
+   * Throws `TroubleError` and nothing else.
+   */
   async ask<N extends Asked>(op: OpNamed<N>, options: AskOptions = {}): Promise<AnswerTo<N>> {
+    const ran = this.#port !== undefined;
+    let told = false;
+    const onEvent = (event: Event) => {
+      told = true;
+      options.onEvent?.(event);
+    };
+    const rules: Rules = OPS[(op as OpNamed<Asked>).name];
+    try {
+      return await this.#askOnce(op, { ...options, onEvent });
+    } catch (error) {
+      const lost = error instanceof TroubleError && error.trouble.code === "host-crashed";
+      // What the person has seen the key wait for does not begin anew by itself.
+      if (!lost || !ran || told || !rules.again || options.signal?.aborted) throw error;
+      return await this.#askOnce(op, options);
+    }
+  }
+
+  async #askOnce<N extends Asked>(op: OpNamed<N>, options: AskOptions): Promise<AnswerTo<N>> {
     const port = this.#connect();
     await this.#greeting;
     if (options.signal?.aborted) throw new TroubleError(withdrawn());
@@ -89,18 +156,16 @@ export class Host {
   #connect(): chrome.runtime.Port {
     clearTimeout(this.#idle);
     if (this.#port) return this.#port;
-    const port = chrome.runtime.connectNative(HOST_NAME);
+    const port = open();
     this.#port = port;
+    this.#version = "?";
     port.onMessage.addListener((message: unknown) => this.#receive(message));
     port.onDisconnect.addListener(() => this.#lost(port));
     this.#greeting = this.#send(port, { name: "hello" }).then((answer) => {
       if (answer.name !== "hello") throw new TroubleError(nonsense());
+      this.#version = answer.version.slice(0, 32);
       if (answer.protocol === VERSION) return;
-      const trouble: Trouble = {
-        code: "host-version",
-        message: `The Keyfob program (${answer.version}) and the extension do not speak the same version`,
-        hint: "Update both, then reload the extension.",
-      };
+      const trouble = local(answer.protocol < VERSION ? "host-old" : "extension-old", this.#version);
       this.#close(trouble);
       throw new TroubleError(trouble);
     });
@@ -119,7 +184,7 @@ export class Host {
       const id = crypto.randomUUID();
       const limit =
         op.name === "hello" ? TIMEOUT.hello
-        : op.name === "code" || op.name === "presign" ? TIMEOUT.touch
+        : "touch" in OPS[op.name] ? TIMEOUT.touch
         : TIMEOUT.default;
       let timer: ReturnType<typeof setTimeout>;
       const pending: Pending = {
@@ -178,7 +243,7 @@ export class Host {
       // A request that could not even be read has no id: it is the only one waiting, or the timeout tells.
       const [id, ...others] = this.#pending.keys();
       if (message.type === "failed" && message.id === "" && id !== undefined && others.length === 0) {
-        this.#take(id)?.reject(new TroubleError(message.error));
+        this.#take(id)?.reject(new TroubleError(this.#failure(message.error)));
       }
       return;
     }
@@ -198,17 +263,25 @@ export class Host {
         break;
       case "failed":
         this.#take(message.id);
-        pending.reject(new TroubleError(message.error));
+        pending.reject(new TroubleError(this.#failure(message.error)));
         break;
     }
   }
 
+  /** A failure of the host's, without what it must not have. What it does not understand, it is too old for. */
+  #failure({ code, message, hint, candidates, wants }: Failure): Trouble {
+    if (code === "bad-request") return local("host-old", this.#version);
+    return {
+      code,
+      message,
+      ...(isText(hint) ? { hint } : {}),
+      ...(isList(candidates, isText) ? { candidates } : {}),
+      ...(isObject(wants) && isText(wants.key) && isText(wants.what) ? { wants: { key: wants.key, what: wants.what } } : {}),
+    };
+  }
+
   #timedOut(id: string, name: Asked): void {
-    this.#withdraw(id, {
-      code: "host-timeout",
-      message: "The Keyfob program did not answer in time",
-      hint: "Try again. If it goes on, run `keyfob browser status` in a terminal.",
-    });
+    this.#withdraw(id, local("host-timeout"));
     // A host that does not even greet is not one: the next request starts another.
     if (name === "hello") this.#close(crashed());
   }
@@ -232,9 +305,18 @@ export class Host {
   }
 }
 
+/** Starts the host. Where the extension may not, the browser throws. */
+function open(): chrome.runtime.Port {
+  try {
+    return chrome.runtime.connectNative(HOST_NAME);
+  } catch {
+    throw new TroubleError(local("host-forbidden"));
+  }
+}
+
 function isAnswer(answer: Answer, to: Asked): boolean {
-  const { name, fits }: { name: string; fits: (answer: Unknown) => boolean } = ANSWERS[to];
-  return answer.name === name && fits(answer as Unknown);
+  const { answer: name, fits }: Rules = OPS[to];
+  return answer.name === name && fits(answer as unknown as Unknown);
 }
 
 function isReply(message: unknown): message is Reply {
@@ -252,42 +334,25 @@ function isReply(message: unknown): message is Reply {
   }
 }
 
-/** Browsers tell why a port closed in words of their own only. */
+/**
+ * Browsers tell why a port closed in words of their own only, which they do not translate: Chromium's in
+ * `native_message_process_host.cc`, Firefox's in `NativeMessaging.sys.mjs`. Both say that there is no host where the manifest
+ * is there and its program is not.
+ */
+const DISCONNECTED = [
+  [/not found|no such native application/i, "no-host"],
+  [/forbidden|not allowed|permission/i, "host-forbidden"],
+  [/failed to start|does not exist|not executable/i, "host-stale"],
+] as const;
+
 function disconnected(reason: string): Trouble {
-  if (/not found|no such native application/i.test(reason)) {
-    return {
-      code: "no-host",
-      message: "The Keyfob program is not installed for this browser",
-      hint: "Install keyfob, run `keyfob browser install` in a terminal, and try again.",
-    };
-  }
-  if (/forbidden|not allowed/i.test(reason)) {
-    return {
-      code: "no-host",
-      message: "The Keyfob program is installed for another extension",
-      hint: "Run `keyfob browser install` in a terminal (with `--dev` for a development build), and try again.",
-    };
-  }
-  return crashed();
+  return local(DISCONNECTED.find(([words]) => words.test(reason))?.[1] ?? "host-crashed");
 }
 
-function crashed(): Trouble {
-  return {
-    code: "host-crashed",
-    message: "The Keyfob program ended unexpectedly",
-    hint: "Try again. If it goes on, run `keyfob browser status` in a terminal.",
-  };
-}
+const crashed = () => local("host-crashed");
 
 /** Nobody sees it: whoever asked has gone. */
-function withdrawn(): Trouble {
-  return { code: "cancelled", message: "Nobody waits for that answer any more" };
-}
+const withdrawn = (): Trouble => ({ code: "cancelled", message: "nobody waits for that answer any more" });
 
-export function nonsense(): Trouble {
-  return {
-    code: "bad-answer",
-    message: "The Keyfob program answered something else than was asked",
-    hint: "Update keyfob and the extension to one version.",
-  };
-}
+/** An answer that is none to the question. */
+export const nonsense = () => local("bad-answer");

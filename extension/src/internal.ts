@@ -3,7 +3,16 @@
 import type { Answer, ErrorCode, Event, Failure, Op } from "./generated/message.js";
 
 /** Failures that the host cannot report: it is the one that is missing, or they are only seen here. */
-export type LocalCode = "no-host" | "host-crashed" | "host-timeout" | "host-version" | "bad-page" | "code-expired";
+export type LocalCode =
+  | "no-host"
+  | "host-forbidden"
+  | "host-stale"
+  | "host-crashed"
+  | "host-timeout"
+  | "host-old"
+  | "extension-old"
+  | "bad-page"
+  | "code-expired";
 
 /** A failure as people see it: from the host, or about it. */
 export type Trouble = Omit<Failure, "code"> & { code: ErrorCode | LocalCode };
@@ -34,6 +43,53 @@ export interface Found {
 export interface Look {
   /** The visible field with the best evidence. */
   found: Found | undefined;
+}
+
+/** How the chip looks. */
+export type ChipState = "idle" | "choose" | "busy" | "touch" | "done" | "trouble";
+
+/** What the chip shows. Commands stand in backticks. */
+export interface ChipView {
+  state: ChipState;
+  text: string;
+  detail?: string | undefined;
+  /** What the person's click on it does. Without, it only tells something. */
+  act?: ((event: MouseEvent) => void) | undefined;
+  /** What stands below: a list, inputs, more buttons (`Chip.button`). */
+  body?: HTMLElement[] | undefined;
+}
+
+export interface ChipOptions {
+  /** The person has closed it. Whoever made the chip removes it. */
+  dismissed(): void;
+  /** A click did not count, for this reason (in the person's language): the chip was covered. */
+  refused?: (because: string) => void;
+}
+
+/** The chip in a page (chip.ts). */
+export interface Chip {
+  readonly host: HTMLElement;
+  show(view: ChipView): void;
+  /** Beside the anchor, where it fits; again and again, for pages move. Without one, beside the last. */
+  place(anchor?: Element): void;
+  remove(): void;
+  /** Whether the person sees it, there (in the window's CSS pixels) or in its middle, and has for a while. */
+  isSeen(at?: { x: number; y: number }): boolean;
+  /** Calls `act` on the person's click on a chip that is seen, and on no other. The focus stays where it is. */
+  button(name: string, text: string, act: (event: MouseEvent) => void): HTMLButtonElement;
+  /** Gives its first button the keyboard's focus. */
+  focus(): void;
+}
+
+/** What chip.ts has for the scripts that use it. */
+export interface ChipKit {
+  create(options: ChipOptions): Chip;
+  element<K extends keyof HTMLElementTagNameMap>(tag: K, text?: string, name?: string): HTMLElementTagNameMap[K];
+  prose(tag: "b" | "small", text: string): HTMLElement;
+  /** A text of `_locales`. */
+  t(key: string, ...args: (string | number)[]): string;
+  /** Least opacity of what a person can be said to see. */
+  readonly MIN_OPACITY: number;
 }
 
 /** From a content script that has found a field: the chip's script is wanted in its frame. */

@@ -285,7 +285,7 @@ describe("popup on another host", { timeout: 120_000 }, () => {
       { greets: true },
     );
     await open();
-    await trouble("host-version", /9\.9\.9/, /Update/);
+    await trouble("extension-old", /9\.9\.9/, /Update/);
   });
 
   test("that never answers", async () => {

@@ -5,6 +5,7 @@ extern crate alloc;
 pub mod apdu;
 pub mod aws;
 pub mod aws_host;
+pub mod curl;
 pub mod identity;
 pub mod management;
 pub mod message;

@@ -9,7 +9,9 @@
 
 mod arn;
 mod console;
+mod content;
 mod endpoint;
+mod key_list;
 mod name;
 mod parse;
 mod post_policy;
@@ -19,7 +21,9 @@ mod presigner;
 
 pub use arn::{AccessPointArn, ArnError, split_location};
 pub use console::{ConsoleError, ConsoleKind, ConsoleLocation};
+pub use content::{ContentError, attachment, attachment_name, check_media_type};
 pub use endpoint::{Addressing, Endpoint, EndpointError, EndpointKind, Target, Variant};
+pub use key_list::{KeyList, KeyListError};
 pub use name::{BucketError, KeyError, MAX_KEY, check_bucket, check_key, directory_zone, has_dot_segments};
 pub use parse::{ParseError, ParsedPresign, is_secret_header};
 pub use post_policy::{

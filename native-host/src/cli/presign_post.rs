@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
+use keyfob_core::curl::value_of_config;
 use keyfob_core::message::{ErrorCode, Failure, Scheme, SignatureVersion};
 use keyfob_core::s3::{self, Condition, PostForm, PostKey, PostPolicy, PostPolicyError, Target, escape_html};
 use keyfob_core::sigv4::{AmzDate, Url};
@@ -280,7 +281,7 @@ fn curl_file(file: &Path) -> Result<&str, Failure> {
 /// A command that a shell runs as it is, and that has nothing of the form among its arguments, which other users could read.
 fn curl(form: &PostForm, file: &str) -> String {
     let mut out = String::from("curl --fail-with-body --globoff --config - <<'END'\n");
-    let mut option = |name: &str, value: &str| out += &format!("{name} = {}\n", quoted(value));
+    let mut option = |name: &str, value: &str| out += &format!("{name} = {}\n", value_of_config(value));
     option("url", form.url());
     // Fields have values as they are: `@` and `;` have a meaning for curl's `form` only.
     for (name, value) in form.fields().iter().chain(form.open_fields()) {
@@ -288,22 +289,6 @@ fn curl(form: &PostForm, file: &str) -> String {
     }
     option("form", &format!("file=@\"{}\"", file.replace('\\', "\\\\").replace('"', "\\\"")));
     out + "END\n"
-}
-
-/// A value as curl's configuration has it: in one line.
-fn quoted(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            '\n' => out += "\\n",
-            '\r' => out += "\\r",
-            '\t' => out += "\\t",
-            '\u{b}' => out += "\\v",
-            c => out.push(c),
-        }
-    }
-    out + "\""
 }
 
 #[cfg(test)]
@@ -322,16 +307,5 @@ mod tests {
             &[("<a>", "&\"'"), ("c", "")],
             "<Tag><Key>&lt;a&gt;</Key><Value>&amp;&quot;&#39;</Value></Tag><Tag><Key>c</Key><Value></Value></Tag>",
         );
-    }
-
-    #[test]
-    fn values_are_quoted_for_curl() {
-        #[track_caller]
-        fn check(text: &str, expected: &str) {
-            assert_eq!(quoted(text), expected);
-        }
-        check("a b", r#""a b""#);
-        check("END\n$(x) `y` \"z\" \\", r#""END\n$(x) `y` \"z\" \\""#);
-        check("\r\t\u{b}ü", r#""\r\t\vü""#);
     }
 }

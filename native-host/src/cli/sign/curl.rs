@@ -3,6 +3,8 @@
 //! Its headers come by a here-document: what stands in a program's arguments, every user of the computer can read, and a
 //! signature works for some minutes.
 
+use keyfob_core::curl::{path, word};
+
 /// What curl sends.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Data<'a> {
@@ -18,8 +20,8 @@ pub(super) enum Data<'a> {
 pub(super) fn command(method: &str, url: &str, headers: &[(String, String)], data: Data<'_>) -> String {
     // As the URL is signed: no dot segments resolved, no brackets expanded.
     let mut words = vec!["curl".to_owned(), "--path-as-is".to_owned(), "--globoff".to_owned()];
-    let mut option = |name: &str, value: &str| words.extend([name.to_owned(), quoted(value)]);
-    let path = url.split('?').next().unwrap_or_default();
+    let mut option = |name: &str, value: &str| words.extend([name.to_owned(), word(value)]);
+    let is_folder = url.split('?').next().unwrap_or_default().ends_with('/');
     // It sends nothing by itself that tells the server that no body comes.
     let wants_length = matches!(method, "POST" | "PUT" | "PATCH");
     match (method, data) {
@@ -27,15 +29,15 @@ pub(super) fn command(method: &str, url: &str, headers: &[(String, String)], dat
         ("HEAD", Data::Nothing) => words.push("--head".to_owned()),
         _ => option("--request", method),
     }
-    let mut option = |name: &str, value: &str| words.extend([name.to_owned(), quoted(value)]);
+    let mut option = |name: &str, value: &str| words.extend([name.to_owned(), word(value)]);
     match data {
         Data::Nothing if wants_length => option("--data-raw", ""),
         Data::Nothing => {}
         Data::Text(text) => option("--data-raw", text),
         // It would put the file's name behind such a URL.
-        Data::File(file) if path.ends_with('/') => option("--data-binary", &format!("@{}", plain(file))),
+        Data::File(file) if is_folder => option("--data-binary", &format!("@{}", path(file))),
         // That does not lie in its memory as a whole.
-        Data::File(file) => option("--upload-file", &plain(file)),
+        Data::File(file) => option("--upload-file", &path(file)),
     }
     option("--header", "@-");
     option("--url", url);
@@ -52,20 +54,6 @@ pub(super) fn command(method: &str, url: &str, headers: &[(String, String)], dat
     }
     text.push_str("HEADERS\n");
     text
-}
-
-/// A file's name that is neither stdin nor an option.
-fn plain(file: &str) -> String {
-    if file.starts_with(['/', '.']) && file != "." { file.to_owned() } else { format!("./{file}") }
-}
-
-/// As the shell takes it for one word, whatever is in it.
-fn quoted(text: &str) -> String {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_./:@%+=,".contains(&b);
-    if !text.is_empty() && text.bytes().all(plain) {
-        return text.to_owned();
-    }
-    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]

@@ -20,5 +20,5 @@ mod sorted;
 pub mod tlv;
 #[cfg(test)]
 mod typescript;
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(target_arch = "wasm32", feature = "wasm"))]
 pub mod wasm;

@@ -17,10 +17,12 @@ pub(crate) fn run() -> Result<()> {
     run::visible(&mut command("cargo bench --package keyfob-tests --no-run"))?;
 
     run::say("Sizes");
-    for (what, flavour) in
-        [("the extension's wasm", Flavour::Extension), ("with signer and software key", Flavour::Signer)]
-    {
-        let wasm = flavour.folder().join("keyfob_core_bg.wasm");
+    for (what, flavour) in [
+        ("the extension's wasm", Flavour::Extension),
+        ("QR codes", Flavour::Qr),
+        ("with signer and software key", Flavour::Signer),
+    ] {
+        let wasm = flavour.module();
         let (raw, gzipped) = (std::fs::metadata(&wasm)?.len(), wasm::gzipped(&wasm)?);
         println!("  {what:<30}{raw:>8} bytes, {gzipped:>6} gzipped");
     }

@@ -25,7 +25,10 @@ pub(crate) fn host(profile: &str) -> Result<()> {
 
 /// Compiles the wasm and the TypeScript, and puts them beside the static files.
 pub(crate) fn assemble() -> Result<()> {
-    wasm::build(Flavour::Extension)?;
+    let modules = [Flavour::Extension, Flavour::Qr];
+    for module in modules {
+        wasm::build(module)?;
+    }
     run::say("The extension");
     let folder = target().join("extension");
     // Nothing stale may be loaded by a browser.
@@ -33,8 +36,8 @@ pub(crate) fn assemble() -> Result<()> {
         fs::remove_dir_all(&folder)?;
     }
     fs::create_dir_all(&folder)?;
-    for name in ["keyfob_core.js", "keyfob_core_bg.wasm"] {
-        fs::copy(Flavour::Extension.folder().join(name), folder.join(name))?;
+    for file in modules.iter().flat_map(|module| [module.script(), module.module()]) {
+        fs::copy(&file, folder.join(file.file_name().unwrap_or_default()))?;
     }
     copy_folder("extension/static".as_ref(), &folder)?;
     run::visible(

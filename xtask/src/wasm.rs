@@ -1,4 +1,4 @@
-//! The core as wasm: compiled, given its JavaScript glue, optimised, measured.
+//! The core and the reader of QR codes as wasm: compiled, given their JavaScript glue, optimised, measured.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -45,11 +45,13 @@ pub(crate) fn add_rustup_target() {
     }
 }
 
-/// What the wasm is for.
+/// What a wasm is for.
 #[derive(Clone, Copy)]
 pub(crate) enum Flavour {
     /// The extension: without anything that takes a key.
     Extension,
+    /// The extension, where an account is put on a key: QR codes and what they say.
+    Qr,
     /// Tests and benchmarks: with the signer and the software key too.
     Signer,
 }
@@ -58,25 +60,66 @@ impl Flavour {
     fn name(self) -> &'static str {
         match self {
             Self::Extension => "extension",
+            Self::Qr => "qr",
             Self::Signer => "signer",
         }
     }
 
-    /// Folder with `keyfob_core.js`, `keyfob_core.d.ts` and `keyfob_core_bg.wasm`.
+    fn purpose(self) -> &'static str {
+        match self {
+            Self::Extension => "The core as wasm, for the extension",
+            Self::Qr => "QR codes as wasm, for the extension",
+            Self::Signer => "The core as wasm, for tests and benchmarks",
+        }
+    }
+
+    fn package(self) -> &'static str {
+        match self {
+            Self::Extension | Self::Signer => "keyfob-core",
+            Self::Qr => "keyfob-qr",
+        }
+    }
+
+    fn features(self) -> &'static str {
+        match self {
+            Self::Extension => "wasm",
+            Self::Qr => "",
+            Self::Signer => "signer",
+        }
+    }
+
+    /// The profile of Cargo: the extension's modules are downloaded with it, hashing is measured in the other.
+    fn profile(self) -> &'static str {
+        match self {
+            Self::Extension | Self::Qr => "wasm-small",
+            Self::Signer => "wasm",
+        }
+    }
+
+    /// The module's name, without its endings.
+    fn stem(self) -> String {
+        self.package().replace('-', "_")
+    }
+
+    /// Folder with the module and its glue.
     pub(crate) fn folder(self) -> PathBuf {
         target().join("wasm").join(self.name())
+    }
+
+    /// The glue's file.
+    pub(crate) fn script(self) -> PathBuf {
+        self.folder().join(self.stem() + ".js")
+    }
+
+    /// The module's file.
+    pub(crate) fn module(self) -> PathBuf {
+        self.folder().join(self.stem() + "_bg.wasm")
     }
 }
 
 /// Builds one flavour and says how large it is.
 pub(crate) fn build(flavour: Flavour) -> Result<()> {
-    run::say(&format!(
-        "The core as wasm, for {}",
-        match flavour {
-            Flavour::Extension => "the extension",
-            Flavour::Signer => "tests and benchmarks",
-        }
-    ));
+    run::say(flavour.purpose());
     let (mut cargo, build) = match toolchain().context("no Rust compiler for wasm32 is installed")? {
         Toolchain::Rustup => (command("cargo"), target().join("wasm/build")),
         Toolchain::Debian => {
@@ -92,27 +135,25 @@ pub(crate) fn build(flavour: Flavour) -> Result<()> {
         }
     };
     cargo
-        .args(["build", "--package", "keyfob-core", "--profile", "wasm", "--target", TRIPLE, "--target-dir"])
+        .args(["build", "--package", flavour.package(), "--profile", flavour.profile(), "--target", TRIPLE])
+        .args(["--features", flavour.features(), "--target-dir"])
         .arg(&build)
         .env("CARGO_ENCODED_RUSTFLAGS", flags()?.join("\x1f"))
         .env_remove("RUSTFLAGS");
     if matches!(toolchain(), Some(Toolchain::Debian)) {
         cargo.arg("-Zbuild-std=std,panic_abort");
     }
-    if matches!(flavour, Flavour::Signer) {
-        cargo.args(["--features", "signer"]);
-    }
     run::visible(&mut cargo)?;
 
-    let compiled = build.join(TRIPLE).join("wasm/keyfob_core.wasm");
+    let compiled = build.join(TRIPLE).join(flavour.profile()).join(flavour.stem() + ".wasm");
     let folder = flavour.folder();
     fs::create_dir_all(&folder)?;
     let source = folder.join("compiled.wasm");
-    if same(&compiled, &source) && folder.join("keyfob_core_bg.wasm").exists() {
+    if same(&compiled, &source) && flavour.module().exists() {
         return Ok(());
     }
     run::visible(command("cargo run --quiet --package bindgen --").arg(&compiled).arg(&folder))?;
-    optimise(&folder.join("keyfob_core_bg.wasm"))?;
+    optimise(&flavour.module())?;
     // Last: what is finished is recognised by it.
     fs::copy(&compiled, &source)?;
     Ok(())

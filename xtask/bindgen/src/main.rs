@@ -1,4 +1,4 @@
-//! `bindgen IN.wasm OUT_DIR`: writes `keyfob_core.js`, `keyfob_core.d.ts` and `keyfob_core_bg.wasm`.
+//! `bindgen NAME.wasm OUT_DIR`: writes `NAME.js`, `NAME.d.ts` and `NAME_bg.wasm`.
 //!
 //! The library in place of the `wasm-bindgen` program: the glue must be of exactly the version of the
 //! `wasm-bindgen` crate, and here one lock file holds both. A package of its own, so that `cargo xtask`
@@ -11,11 +11,12 @@ use anyhow::Context as _;
 fn main() -> anyhow::Result<()> {
     let mut args = std::env::args_os().skip(1).map(PathBuf::from);
     let (Some(wasm), Some(out), None) = (args.next(), args.next(), args.next()) else {
-        anyhow::bail!("usage: bindgen IN.wasm OUT_DIR");
+        anyhow::bail!("usage: bindgen NAME.wasm OUT_DIR");
     };
+    let name = wasm.file_stem().and_then(|name| name.to_str()).context("the wasm has no name")?;
     wasm_bindgen_cli_support::Bindgen::new()
         .input_path(&wasm)
-        .out_name("keyfob_core")
+        .out_name(name)
         .web(true)?
         .typescript(true)
         // The extension and the tests say themselves where the wasm lies.

@@ -73,6 +73,11 @@ pub enum ConsoleError {
 }
 
 impl ConsoleLocation {
+    /// Match patterns of extensions for the pages of the S3 console, in every partition that has a public one.
+    pub fn match_patterns() -> impl Iterator<Item = String> {
+        PARTITIONS.iter().filter_map(|partition| Some(["https://*.", partition.console?, "/s3/*"].concat()))
+    }
+
     /// Reads the address of a page.
     ///
     /// # Errors
@@ -442,6 +447,20 @@ mod tests {
         check(
             &format!("{C}/s3/object/b--usw2-az1--x-s3?prefix=k"),
             ConsoleError::Bucket(BucketError::Directory("b--usw2-az1--x-s3".into())),
+        );
+    }
+
+    #[test]
+    fn pages_have_match_patterns() {
+        let patterns: Vec<String> = ConsoleLocation::match_patterns().collect();
+        assert_eq!(
+            patterns,
+            [
+                "https://*.console.amazonaws.cn/s3/*",
+                "https://*.console.amazonaws-us-gov.com/s3/*",
+                "https://*.console.amazonaws-eusc.eu/s3/*",
+                "https://*.console.aws.amazon.com/s3/*",
+            ]
         );
     }
 

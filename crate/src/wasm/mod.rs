@@ -4,6 +4,7 @@
 //! error is an `Error` with a `code`, one of [`ErrorCode`]'s. Without the feature `signer` nothing here takes a
 //! key or a secret.
 
+pub mod links;
 #[cfg(feature = "signer")]
 mod oath;
 #[cfg(feature = "signer")]
@@ -18,8 +19,7 @@ use serde::Serialize;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 
 use crate::aws;
-use crate::message::{Account, AccountKind, ErrorCode, Scheme};
-use crate::s3::{ConsoleLocation, Endpoint, ParsedPresign, PresignRequest};
+use crate::message::{Account, AccountKind, ErrorCode};
 
 #[wasm_bindgen(start)]
 fn start() {
@@ -123,72 +123,4 @@ pub fn choose_accounts(accounts: &Array, url: &str) -> Result<Array, JsValue> {
         fitting.iter().any(|fitting| fitting.name == name)
     };
     Ok(accounts.iter().filter(fits).collect())
-}
-
-/// [`ConsoleLocation::parse`].
-///
-/// # Errors
-/// `invalid-input` if the address is not one of the S3 console, or names no bucket.
-#[wasm_bindgen]
-pub fn parse_console_url(url: &str) -> Result<JsValue, JsValue> {
-    to_js(&ConsoleLocation::parse(url).map_err(invalid)?)
-}
-
-/// What will be signed, as the host will read it.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PresignPreview<'a> {
-    canonical_request: &'a str,
-    scheme: Scheme,
-    method: &'a str,
-    host: &'a str,
-    bucket: &'a str,
-    key: &'a str,
-    /// Unix time in seconds.
-    expires_at: u64,
-}
-
-/// The canonical request of a presigned link, and what it says: read back from it by the same parser as the
-/// host's, so that what is shown is what will be signed.
-///
-/// `params` has `method`, `bucket`, `key`, `region`, `accessKeyId`, `expires` (seconds), `at` (Unix time in
-/// seconds), and where it applies `versionId` and the `endpoint` of a server that is not AWS.
-///
-/// # Errors
-/// `invalid-input` for a bucket, key, region, expiry or endpoint that cannot be; `bad-request` for `params`
-/// of another shape.
-#[wasm_bindgen]
-pub fn presign_preview(params: &JsValue) -> Result<JsValue, JsValue> {
-    let optional = |name| field(params, name).map(|_| text(params, name)).transpose();
-    let region = text(params, "region")?;
-    let endpoint = match optional("endpoint")? {
-        Some(url) => Endpoint::custom(&url, &region),
-        None => Endpoint::aws(&region),
-    }
-    .map_err(invalid)?;
-    let version_id = optional("versionId")?;
-    let request = PresignRequest {
-        method: &text(params, "method")?,
-        endpoint: &endpoint,
-        bucket: &text(params, "bucket")?,
-        key: &text(params, "key")?,
-        access_key_id: &text(params, "accessKeyId")?,
-        time: number(params, "at")?,
-        expires: number(params, "expires")?,
-        session_token: None,
-        version_id: version_id.as_deref(),
-        query: &[],
-        headers: &[],
-    };
-    let canonical_request = request.canonical_request().map_err(invalid)?;
-    let parsed = ParsedPresign::parse(&canonical_request).map_err(invalid)?;
-    to_js(&PresignPreview {
-        canonical_request: &canonical_request,
-        scheme: endpoint.scheme(),
-        method: parsed.method(),
-        host: parsed.host(),
-        bucket: parsed.bucket(),
-        key: parsed.key(),
-        expires_at: parsed.expires_at(),
-    })
 }

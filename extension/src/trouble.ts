@@ -72,9 +72,15 @@ const key = (code: string, part: "title" | "fix"): TextKey =>
 /** The host's sentences begin small. */
 const sentence = (text = "") => text.charAt(0).toUpperCase() + text.slice(1);
 
+/** The command that tells browsers where the program is. An extension that was not built for a store has its id by its key. */
+export const REGISTER = `keyfob browser install${chrome.runtime.getManifest().key === undefined ? "" : " --dev"}`;
+
+/** What to do, by our own table. */
+const fixOf = (code: string) => t(key(code, "fix"), REGISTER);
+
 /** A failure that is found here; `args` are for its title. */
 export function local(code: LocalCode | "bad-answer" | "internal", ...args: string[]): Trouble {
-  return { code, message: t(key(code, "title"), ...args), hint: t(key(code, "fix")) };
+  return { code, message: t(key(code, "title"), ...args), hint: fixOf(code) };
 }
 
 /** What to show of a failure. */
@@ -82,7 +88,7 @@ export function explain({ code, message, hint, candidates, wants }: Trouble): Ex
   const words = better(code);
   const own = words === "local" || language().startsWith("en") ? words : "nothing";
   const title = own === "nothing" ? t(key(code, "title")) : sentence(message);
-  const fix = (own === "both" || own === "local") && hint ? sentence(hint) : t(key(code, "fix"));
+  const fix = (own === "both" || own === "local") && hint ? sentence(hint) : fixOf(code);
   const rest = [message, words === "both" ? hint : "", wants?.what, candidates?.join(", ")].map(sentence);
   return { title, detail: rest.filter((each) => each && each !== title && each !== fix).join(". "), fix };
 }

@@ -1,283 +1,28 @@
-// The chip beside the field for the MFA code, and the filling. A classic script, which the background puts into a frame
-// of a sign-in page once watch.ts has found a field there.
+// The chip: what Keyfob shows in a page, beside a field. A classic script, put into a frame by the background before the
+// script that uses it (fill.ts, enrol.ts); it bears being put there twice.
 //
-// The page is hostile: the chip is in a closed shadow root, only trusted events count, and what is filled is looked at
-// again in the moment of filling. All rules about hosts are the background's (in the wasm); this knows fields only.
+// The page is hostile: the chip is in a closed shadow root in the top layer, only trusted events count, and a click counts
+// only where the person has seen the chip for a while. Keyfob's own content scripts share no JavaScript with the page, so
+// nothing that it does to prototypes is met here; what is shared is the document.
 
-(() => {
-  type Candidate = import("./internal.js").Candidate;
-  type FieldAsk = import("./internal.js").FieldAsk;
-  type FieldTell = import("./internal.js").FieldTell;
-  type FillCommand = import("./internal.js").FillCommand;
-  type Trouble = import("./internal.js").Trouble;
-  type State = "idle" | "choose" | "busy" | "touch" | "done" | "trouble";
+var KEYFOB_CHIP: import("./internal.js").ChipKit = (globalThis as { KEYFOB_CHIP?: typeof KEYFOB_CHIP }).KEYFOB_CHIP ?? (() => {
+  type Chip = import("./internal.js").Chip;
+  type ChipOptions = import("./internal.js").ChipOptions;
+  type ChipView = import("./internal.js").ChipView;
+  type Point = { x: number; y: number };
 
-  // Without the watcher there is nothing to do, and a second time there is nothing more.
-  if (!KEYFOB_WATCH || KEYFOB_WATCH.look) return;
-  const watch = KEYFOB_WATCH;
-
-  // ---- the field
-
-  /** Why the field cannot be reached by a person's pointer right now, if so. */
-  function coveredBecause(field: HTMLInputElement): string | undefined {
-    const { left, top, width, height } = field.getBoundingClientRect();
-    for (const [x, y] of [[0.5, 0.5], [0.2, 0.5], [0.8, 0.5]] as const) {
-      const at = [left + width * x, top + height * y] as const;
-      if (at[0] < 0 || at[1] < 0 || at[0] >= innerWidth || at[1] >= innerHeight) return "the field is out of view";
-      const hit = document.elementsFromPoint(...at).find((element) => element !== chip?.host);
-      const own = hit === field || (hit instanceof HTMLLabelElement && hit.control === field);
-      if (!own) return "something covers the field";
-    }
-    return undefined;
-  }
-
-  // ---- what is going on
-
-  let field: HTMLInputElement | undefined;
-  let certain = false;
-  /** What fits the page; undefined until the key was asked. */
-  let candidates: Candidate[] | undefined;
-  /** When the person last did something here, and when the key was last asked by itself: once for each. */
-  let lastAct = 0;
-  let lastArmed = -1;
-  /** The shortcut was pressed before it was known what fits. */
-  let fillWhenKnown = false;
-  /** The question that is open; answers to others are late. */
-  let asked: { n: number; ask: FieldAsk["ask"] } | undefined;
-  let lastNumber = 0;
-  /** How the page was when the code was asked for. */
-  let before: { field: HTMLInputElement; value: string; page: string } | undefined;
-
-  /** The page is what the person looks at and types into. */
-  const attended = () => document.visibilityState === "visible" && document.hasFocus();
-  const page = () => location.origin + location.pathname + location.search;
-
-  /** Origins of the frames around this one; "null", which nobody accepts, where the browser will not say. */
-  function ancestors(): string[] {
-    if (window.parent === window) return [];
-    if (location.ancestorOrigins) return [...location.ancestorOrigins];
-    const origins: string[] = [];
-    try {
-      for (let frame: Window = window; frame.parent !== frame; ) {
-        frame = frame.parent;
-        origins.push(frame.location.origin);
-      }
-    } catch {
-      return ["null"];
-    }
-    return origins;
-  }
-
-  // ---- talking to the background
-
-  let port: chrome.runtime.Port | undefined;
-
-  /** Says something that gets no answer. */
-  function say(message: FieldAsk): void {
-    try {
-      port?.postMessage(message);
-    } catch {
-      // The extension was updated: nobody is there.
-    }
-  }
-
-  function ask(message: { ask: "candidates" } | { ask: "code"; account: string; waited: boolean }): void {
-    asked = { n: ++lastNumber, ask: message.ask };
-    try {
-      if (!port) {
-        port = chrome.runtime.connect({ name: "field" });
-        port.onMessage.addListener(receive);
-        port.onDisconnect.addListener(() => {
-          void chrome.runtime.lastError;
-          port = undefined;
-          // The background was restarted: what fits is no longer known there.
-          candidates = undefined;
-          if (asked) failed({ code: "host-crashed", message: "Keyfob was interrupted", hint: "Click to try again." });
-        });
-      }
-      port.postMessage({ n: asked.n, ancestors: ancestors(), ...message } satisfies FieldAsk);
-    } catch {
-      failed({ code: "host-crashed", message: "Keyfob was updated", hint: "Reload this page." });
-    }
-  }
-
-  function receive(tell: FieldTell): void {
-    if (!field || tell.n !== asked?.n) return;
-    switch (tell.tell) {
-      case "candidates":
-        asked = undefined;
-        candidates = tell.candidates;
-        software = tell.software;
-        if (fillWhenKnown) fillByPerson();
-        else offer();
-        break;
-      case "touch":
-      case "waiting":
-        if (!stillWanted()) break;
-        if (tell.tell === "touch") show("touch", "Touch your key", choice);
-        else show("busy", "Waiting…", sentence(tell.why));
-        break;
-      case "next-step":
-        show("busy", "Waiting for the next code…", choice);
-        setTimeout(() => askAgain(tell.n), tell.seconds * 1000);
-        break;
-      case "code":
-        asked = undefined;
-        if (fill(tell.value)) say({ n: tell.n, ask: "filled" });
-        break;
-      case "trouble":
-        failed(tell.trouble);
-        break;
-    }
-  }
-
-  // ---- a person's intent
-
-  /** Looks whether the key may be asked: first what fits, which makes nothing blink, then perhaps the code. */
-  function consider(): void {
-    if (!field || asked || !attended()) return;
-    if (!candidates) {
-      if (state !== "trouble") ask({ ask: "candidates" });
-      return;
-    }
-    const [only, ...others] = candidates;
-    // The key blinks by itself only for the one account there is, in a page that the person has already used.
-    const intended = only?.touch && others.length === 0 && certain && field.value === "";
-    if (state === "idle" && intended && lastAct > lastArmed && navigator.userActivation?.hasBeenActive) {
-      lastArmed = performance.now();
-      request(only);
-    }
-  }
-
-  /** Shows what could be filled, and asks for it where no click is needed. */
-  function offer(): void {
-    const [first, ...others] = candidates ?? [];
-    fillWhenKnown = false;
-    if (!first) {
-      show("trouble", "No code for this page on the key", "Add the account with `keyfob oath uri`.");
-    } else if (others.length > 0) {
-      show("idle", "Fill code", joined([`${others.length + 1} accounts fit`, keyKind()]));
-    } else {
-      show("idle", first.touch ? "Use key" : "Fill code", named(first));
-      consider();
-    }
-  }
-
-  /** The person clicked, or pressed the shortcut. */
-  function fillByPerson(): void {
-    if (!field || asked?.ask === "code") return;
-    const [first, ...others] = candidates ?? [];
-    if (!first) {
-      // Nothing is known, or nothing fitted: the key may be another by now.
-      fillWhenKnown = candidates === undefined;
-      candidates = undefined;
-      show("busy", "Asking the key…");
-      ask({ ask: "candidates" });
-    } else if (others.length > 0) {
-      fillWhenKnown = false;
-      show("choose", "Which account?", keyKind());
-    } else {
-      request(first);
-    }
-  }
-
-  /** The account that was asked for last, by its full name, and what is shown of it. */
-  let account = "";
-  let choice = "";
-  let software = false;
-  const keyKind = () => (software ? "software key" : "");
-  const joined = (parts: string[]) => parts.filter(Boolean).join(" · ");
-  const named = ({ label, detail }: Candidate) => joined([label, detail, keyKind()]);
-
-  function request(candidate: Candidate): void {
-    if (!field) return;
-    fillWhenKnown = false;
-    before = { field, value: field.value, page: page() };
-    choice = named(candidate);
-    account = candidate.name;
-    show("busy", "Asking the key…", choice);
-    ask({ ask: "code", account, waited: false });
-  }
-
-  /** The step that question `n` had to wait for has begun. The key blinks only if the code is still wanted. */
-  function askAgain(n: number): void {
-    if (n !== asked?.n) return;
-    if (!stillWanted()) return;
-    show("busy", "Asking the key…", choice);
-    ask({ ask: "code", account, waited: true });
-  }
-
-  /** Whether the code that was asked for may still be filled; if not, the question is taken back. */
-  function stillWanted(): boolean {
-    const because = changedBecause();
-    if (because !== undefined) notFilled(because);
-    return because === undefined;
-  }
-
-  /** What to do, for a person who sees the chip: the host's hints are for a terminal, or longer than there is room for. */
-  const HINTS: Partial<Record<Trouble["code"], string>> = {
-    "no-key": "Plug it in, then click to try again.",
-    "no-pcsc": "Open Keyfob from the toolbar to see what to do.",
-    locked: "Open Keyfob from the toolbar and enter the password.",
-    ambiguous: "Open Keyfob from the toolbar and choose one.",
-    cancelled: "Click to try again.",
-  };
-
-  /** The host's sentences begin small. */
-  const sentence = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
-
-  function failed({ code, message, hint }: Trouble): void {
-    asked = undefined;
-    fillWhenKnown = false;
-    show("trouble", sentence(message), sentence(HINTS[code] ?? hint ?? "Click to try again."));
-  }
-
-  // ---- filling
-
-  /** Why the page is not any more what it was when the code was asked for. */
-  function changedBecause(): string | undefined {
-    if (!field || before?.field !== field || !field.isConnected) return "the field was replaced";
-    if (before.page !== page()) return "the page changed";
-    if (before.value !== field.value) return "you typed meanwhile";
-    if (!attended()) return "the page lost the focus";
-    const active = document.activeElement;
-    const types = active !== field && active instanceof HTMLElement;
-    if (types && (active.isContentEditable || active.matches("input, textarea, select, iframe"))) {
-      return "the focus moved";
-    }
-    return undefined;
-  }
-
-  function notFilled(because: string): void {
-    if (asked) say({ n: asked.n, ask: "stop" });
-    asked = undefined;
-    show("trouble", "Not filled", `${sentence(because)}. Click to try again.`);
-  }
-
-  /** Whether the code is in the field now. */
-  function fill(code: string): boolean {
-    const because = changedBecause() ?? (field && (watch.hiddenBecause(field) ?? coveredBecause(field)));
-    if (because !== undefined || !field) {
-      notFilled(because ?? "the field is gone");
-      return false;
-    }
-    // React tracks `value` on the element itself: only the prototype's setter makes it notice.
-    Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value")?.set?.call(field, code);
-    field.dispatchEvent(new Event("input", { bubbles: true }));
-    field.dispatchEvent(new Event("change", { bubbles: true }));
-    show("done", "Code filled");
-    return true;
-  }
-
-  // ---- the chip
-
-  interface Chip {
-    host: HTMLElement;
-    root: ShadowRoot;
-  }
-
-  let chip: Chip | undefined;
-  let state: State = "idle";
+  /** In CSS pixels: what is left free along the window's edges and beside the field, and the chip's greatest width. */
+  const EDGE = 8;
+  const GAP = 10;
+  const MAX_WIDTH = 300;
+  /** With as much room as this beside the field, the chip rather becomes narrower than that it covers something else. */
+  const MIN_WIDTH = 220;
+  /** How long, in ms, the chip was where it is clicked before that click counts. */
+  const SEEN_FOR = 300;
+  /** Least opacity of what a person can be said to see. */
+  const MIN_OPACITY = 0.7;
+  /** Of a page so many elements are looked at for what may lie over the chip. */
+  const MAX_READ = 20_000;
 
   const STYLE = `
     :host { all: initial !important; display: block !important; position: fixed !important;
@@ -288,32 +33,40 @@
     :host(:not(:popover-open)) { display: none !important; }
     .chip { --ink: #14231f; --soft: #55655f; --paper: #fff; --line: #d5dedb; --accent: #0b7a65; --bad: #b3261e;
       display: grid; grid-template-columns: 1fr auto; box-sizing: border-box; max-width: var(--room); overflow: hidden;
-      font: 500 13px/1.35 system-ui, sans-serif; color: var(--ink); background: var(--paper);
+      font: 500 13px/1.35 system-ui, sans-serif; color: var(--ink); background: var(--paper); cursor: default;
       border: 1px solid var(--line); border-radius: 12px; box-shadow: 0 1px 2px #0002, 0 6px 20px #0003; }
     button { all: unset; cursor: pointer; box-sizing: border-box; }
     button:focus-visible { outline: 2px solid var(--accent); outline-offset: -2px; border-radius: 11px; }
     button:hover { background: color-mix(in srgb, var(--accent) 9%, transparent); }
-    .main { display: flex; gap: 9px; align-items: center; min-height: 38px; padding: 5px 6px 5px 11px; }
+    .main { display: flex; gap: 9px; align-items: center; min-height: 38px; padding: 5px 6px; padding-inline-start: 11px; }
+    .main > span { min-width: 0; }
     .close { padding: 0 11px; color: var(--soft); font-size: 16px; }
     svg { flex: none; width: 18px; height: 18px; color: var(--accent); }
     b, small { display: block; font-weight: inherit; overflow-wrap: anywhere; }
     code { font: 500 .95em ui-monospace, "SF Mono", "Cascadia Mono", "DejaVu Sans Mono", monospace; }
     small { color: var(--soft); font-size: 11.5px; font-weight: 400; }
-    ul { grid-column: 1 / -1; margin: 0; padding: 4px; list-style: none; border-top: 1px solid var(--line);
-      max-height: 220px; overflow: auto; }
+    .body { grid-column: 1 / -1; padding: 4px; border-top: 1px solid var(--line); max-height: 260px; overflow: auto; }
+    ul { margin: 0; padding: 0; list-style: none; }
     ul button { display: block; width: 100%; padding: 6px 8px; border-radius: 8px; }
+    .link { display: block; width: 100%; padding: 6px 8px; border-radius: 8px; color: var(--soft); font-size: 12px; }
+    .status { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
     .trouble svg { color: var(--bad); }
-    .busy .main, .touch .main, .done .main { cursor: default; background: none; }
     .busy svg { opacity: .5; }
     .touch { border-color: var(--accent); }
     .touch svg { border-radius: 50%; animation: pulse 1.4s ease-out infinite; }
     @keyframes pulse { from { box-shadow: 0 0 0 0 color-mix(in srgb, var(--accent) 55%, transparent); }
       to { box-shadow: 0 0 0 10px transparent; } }
     @media (prefers-reduced-motion: reduce) { .touch svg { animation: none; } }
+    @media (prefers-contrast: more) { .chip { --soft: var(--ink); --line: var(--ink); } }
+    @media (forced-colors: active) { .chip { --soft: CanvasText; --accent: Highlight; --bad: CanvasText; }
+      button:hover { outline: 1px solid Highlight; outline-offset: -3px; } }
     @media (prefers-color-scheme: dark) { .chip { --ink: #eef4f2; --soft: #a3b3ad; --paper: #1b2522;
       --line: #33423d; --accent: #4fd1b3; --bad: #ff8a80; } }`;
 
   const KEY_ICON = "M14.5 2a7.5 7.5 0 0 0-7.2 9.6L2 16.9V22h5.1v-2.6h2.6v-2.6h1.6l1.1-1.1A7.5 7.5 0 1 0 14.5 2Zm2 7.5a2 2 0 1 1 0-4 2 2 0 0 1 0 4Z";
+
+  /** A text of `_locales`, in the browser's language. */
+  const t = (key: string, ...args: (string | number)[]): string => chrome.i18n.getMessage(key, args.map(String)) || key;
 
   function element<K extends keyof HTMLElementTagNameMap>(tag: K, text = "", name = ""): HTMLElementTagNameMap[K] {
     const made = document.createElement(tag);
@@ -329,71 +82,6 @@
     return made;
   }
 
-  /** Calls `act` on a person's click, and on no other. */
-  function button(name: string, act: () => void): HTMLButtonElement {
-    const made = element("button", "", name);
-    made.type = "button";
-    // The focus stays in the field.
-    made.addEventListener("mousedown", (event) => event.preventDefault());
-    made.addEventListener("click", (event) => {
-      event.stopPropagation();
-      if (event.isTrusted && chipIsSeen()) act();
-    });
-    return made;
-  }
-
-  /** The chip's own styles cannot be overruled by the page, but what is around it can be made transparent. */
-  function chipIsSeen(): boolean {
-    const around = chip?.host.parentElement;
-    return chip?.host.isConnected === true && (!around || Number(getComputedStyle(around).opacity) >= watch.MIN_OPACITY);
-  }
-
-  function makeChip(): Chip {
-    const host = document.createElement("div");
-    host.popover = "manual";
-    const root = host.attachShadow({ mode: "closed" });
-    try {
-      const sheet = new CSSStyleSheet();
-      sheet.replaceSync(STYLE);
-      root.adoptedStyleSheets = [sheet];
-    } catch {
-      // Firefox does not let content scripts adopt sheets.
-      root.append(element("style", STYLE));
-    }
-    root.append(element("div"));
-    return { host, root };
-  }
-
-  function show(next: State, text: string, detail = ""): void {
-    state = next;
-    chip ??= makeChip();
-    const main = button("main", () => {
-      if (state === "idle" || state === "trouble") fillByPerson();
-    });
-    main.append(icon(), element("span"));
-    main.lastElementChild?.append(prose("b", text), ...(detail ? [prose("small", detail)] : []));
-    main.setAttribute("aria-live", "polite");
-    const close = button("close", dismiss);
-    close.textContent = "×";
-    close.setAttribute("aria-label", "Hide Keyfob");
-    const body = element("div", "", `chip ${next}`);
-    body.setAttribute("role", "group");
-    body.setAttribute("aria-label", "Keyfob");
-    body.append(main, close);
-    if (next === "choose") {
-      const list = element("ul");
-      for (const candidate of candidates ?? []) {
-        const item = button("", () => request(candidate));
-        item.append(element("b", candidate.label), element("small", candidate.detail));
-        list.append(element("li"));
-        list.lastElementChild?.append(item);
-      }
-      body.append(list);
-    }
-    chip.root.lastElementChild?.replaceWith(body);
-    place();
-  }
-
   function icon(): SVGElement {
     const space = "http://www.w3.org/2000/svg";
     const svg = document.createElementNS(space, "svg");
@@ -406,118 +94,209 @@
     return svg;
   }
 
-  /** In CSS pixels: what is left free along the window's edges and beside the field, and the chip's greatest width. */
-  const EDGE = 8;
-  const GAP = 10;
-  const MAX_WIDTH = 300;
-  /** With as much room as this beside the field, the chip rather becomes narrower than that it covers something else. */
-  const MIN_WIDTH = 220;
-
-  /** Beside the field, below it or above it: where it fits, and covers nothing that can be pressed. */
-  function place(): void {
-    if (!chip || !field) return;
-    const { host } = chip;
-    if (!host.isConnected) document.documentElement.append(host);
-    if (!host.matches(":popover-open")) host.showPopover();
-    const box = field.getBoundingClientRect();
-    const beside = innerWidth - EDGE - (box.right + GAP);
-    const room = beside < MIN_WIDTH ? innerWidth - 2 * EDGE : beside;
-    host.style.setProperty("--room", `${Math.floor(Math.min(room, MAX_WIDTH))}px`);
-    const { width, height } = host.getBoundingClientRect();
-    const left = Math.max(EDGE, Math.min(box.left, innerWidth - width - EDGE));
-    const places = [
-      [box.right + GAP, box.top + Math.min(0, (box.height - height) / 2)],
-      [left, box.bottom + 6],
-      [left, box.top - height - 6],
-    ] as const;
-    const fits = places.filter(
-      ([x, y]) => x + width <= innerWidth - EDGE && y >= EDGE && y + height <= innerHeight - EDGE,
-    );
-    const free = ([x, y]: readonly [number, number]) =>
-      [0.05, 0.5, 0.95].every((part) =>
-        [0.1, 0.5, 0.9].every((down) => {
-          const under = document.elementsFromPoint(x + width * part, y + height * down).find((e) => e !== host);
-          return !under?.closest("a, button, input, select, textarea, [role=button]");
-        }),
-      );
-    const [x, y] = fits.find(free) ?? fits[0] ?? places[1];
-    host.style.setProperty("--x", `${Math.round(x)}px`);
-    host.style.setProperty("--y", `${Math.round(Math.max(EDGE, y))}px`);
-  }
-
-  function dismiss(): void {
-    if (field) watch.dismissed.add(field);
-    leave();
-  }
-
-  // ---- watching the page
-
-  function leave(): void {
-    field = undefined;
-    candidates = undefined;
-    asked = undefined;
-    before = undefined;
-    fillWhenKnown = false;
-    state = "idle";
-    chip?.host.remove();
-    chip = undefined;
-    // Nobody waits for an answer any more.
-    port?.disconnect();
-    port = undefined;
-  }
-
-  function look({ found }: import("./internal.js").Look): void {
-    if (found?.field !== field) {
-      leave();
-      if (found) {
-        ({ field, certain } = found);
-        show("idle", "Fill code");
-        consider();
+  /** What lies in the top layer besides `chip`: nothing else can be above it. Of closed shadow roots too. */
+  function* topLayer(chip: HTMLElement): Generator<Element> {
+    const ON_TOP = ":popover-open, :modal, :fullscreen";
+    const roots: (Document | ShadowRoot)[] = [document];
+    let read = 0;
+    for (let root = roots.pop(); root; root = roots.pop()) {
+      for (const each of root.querySelectorAll(ON_TOP)) {
+        if (!each.contains(chip)) yield each;
       }
-    } else if (field && state === "done" && field.value === "") {
-      // The page wants another code, for the last one was refused: that is for a click.
-      lastArmed = Infinity;
-      offer();
-    } else {
-      place();
+      for (const each of root.querySelectorAll("*")) {
+        if (++read > MAX_READ) return;
+        const inner = each !== chip && each instanceof HTMLElement && shadowOf(each);
+        if (inner) roots.push(inner);
+      }
     }
   }
 
-  /** The person came back: a key may have been inserted or unlocked. What failed at a touch waits for a click. */
-  function returned(): void {
-    if (state === "trouble" && candidates === undefined && !asked && attended()) state = "idle";
-    consider();
+  /** Chromium and Firefox each have their own way for extensions to look into closed roots. */
+  function shadowOf(each: HTMLElement): ShadowRoot | null {
+    const { openOrClosedShadowRoot } = each as HTMLElement & { openOrClosedShadowRoot?: ShadowRoot | null };
+    return openOrClosedShadowRoot ?? each.shadowRoot ?? chrome.dom?.openOrClosedShadowRoot(each) ?? null;
   }
 
-  /**
-   * The person left the field, or wrote into it: nobody waits for a touch. While it blinks, a window that only is no longer in
-   * front may be so again in time; but the key never begins to blink for one.
-   */
-  function left({ type }: Event): void {
-    if (asked?.ask === "code" && (type !== "blur" || state === "busy")) stillWanted();
+  /** Whether what is around makes an element something that a person does not see. */
+  function isFaint(from: Element | null): boolean {
+    let opacity = 1;
+    for (let at = from; at; at = at.parentElement) {
+      const style = getComputedStyle(at);
+      opacity *= Number(style.opacity);
+      if (/opacity\(|blur\(|url\(/.test(style.filter)) return true;
+      if (style.clipPath !== "none" || style.maskImage !== "none") return true;
+    }
+    return opacity < MIN_OPACITY;
   }
-  for (const type of ["focusin", "input", "visibilitychange"]) document.addEventListener(type, left, { capture: true });
-  addEventListener("blur", (event) => setTimeout(left, 0, event));
-  addEventListener("keydown", (event) => {
-    if (event.isTrusted && event.key === "Escape" && asked?.ask === "code") notFilled("you pressed Escape");
-  }, { capture: true, passive: true });
 
-  addEventListener("scroll", () => field && watch.soon(), { capture: true, passive: true });
-  addEventListener("resize", () => field && watch.soon(), { passive: true });
-  addEventListener("focus", returned);
-  document.addEventListener("visibilitychange", returned);
-  for (const type of ["keydown", "pointerdown", "pointerup"] as const) {
-    const acted = (event: Event) => {
-      if (!event.isTrusted) return;
-      // Letting go belongs to the same act; by touch screen it is what activates the page.
-      if (type !== "pointerup") lastAct = event.timeStamp;
-      if (field) setTimeout(consider);
+  function create({ dismissed, refused }: ChipOptions): Chip {
+    const host = document.createElement("div");
+    host.popover = "manual";
+    const root = host.attachShadow({ mode: "closed" });
+    try {
+      const sheet = new CSSStyleSheet();
+      sheet.replaceSync(STYLE);
+      root.adoptedStyleSheets = [sheet];
+    } catch {
+      // Firefox does not let content scripts adopt sheets.
+      root.append(element("style", STYLE));
+    }
+    const status = element("div", "", "status");
+    status.setAttribute("role", "status");
+    let body = element("div");
+    root.append(status, body);
+
+    let anchor: Element | undefined;
+    /** Where it was put, and where it was found when: the later, the further behind. */
+    let put: Point = { x: 0, y: 0 };
+    let seen: { at: number; box: DOMRect }[] = [];
+    /** What the browser itself says of whether a person can see it; only Chromium says anything. */
+    let covered = false;
+    const observer = new IntersectionObserver(
+      (entries) => {
+        const last = entries.at(-1) as (IntersectionObserverEntry & { isVisible?: boolean }) | undefined;
+        covered = last?.isVisible === false && last.isIntersecting;
+      },
+      { threshold: [0, 0.5, 1], trackVisibility: true, delay: 100 } as IntersectionObserverInit,
+    );
+    observer.observe(host);
+
+    function note(): void {
+      const box = host.getBoundingClientRect();
+      const last = seen.at(-1)?.box;
+      const same = last && (["left", "top", "width", "height"] as const).every((side) => last[side] === box[side]);
+      if (!same) seen = [...seen.slice(-20), { at: performance.now(), box }];
+    }
+
+    /** Why a click there does not count, if so. */
+    function unseenBecause({ x, y }: Point): "chip_covered" | "chip_moved" | undefined {
+      note();
+      const box = host.getBoundingClientRect();
+      if (!host.isConnected || !host.matches(":popover-open") || document.visibilityState !== "visible") return "chip_moved";
+      if (Math.abs(box.left - put.x) > 1 || Math.abs(box.top - put.y) > 1) return "chip_moved";
+      // Everywhere where it was meanwhile, it was there too.
+      const before = performance.now() - SEEN_FOR;
+      const begun = seen.findLastIndex(({ at }) => at <= before);
+      const inside = ({ left, top, right, bottom }: DOMRect) => x >= left && x <= right && y >= top && y <= bottom;
+      if (begun < 0 || !seen.slice(begun).every(({ box }) => inside(box))) return "chip_moved";
+      const around = host.getRootNode() as Document | ShadowRoot;
+      if (covered || around.elementFromPoint(x, y) !== host || isFaint(host.parentElement)) return "chip_covered";
+      // What lets clicks through is not found at the point.
+      for (const each of topLayer(host)) {
+        const other = each.getBoundingClientRect();
+        const apart =
+          other.right <= box.left || other.left >= box.right || other.bottom <= box.top || other.top >= box.bottom;
+        // A backdrop is as large as the window.
+        const { backgroundColor, backgroundImage } = getComputedStyle(each, "::backdrop");
+        const clear = backgroundColor === "rgba(0, 0, 0, 0)" && backgroundImage === "none";
+        if (!apart || !clear) return "chip_covered";
+      }
+      return undefined;
+    }
+
+    function isSeen(at?: Point): boolean {
+      const { left, top, width, height } = host.getBoundingClientRect();
+      const because = unseenBecause(at ?? { x: left + width / 2, y: top + Math.min(19, height / 2) });
+      if (because === undefined) return true;
+      if (because === "chip_covered") {
+        // Above whatever it was, for the next click.
+        if (host.isConnected) host.hidePopover();
+        refused?.(t(because));
+        place();
+      }
+      return false;
+    }
+
+    function button(name: string, text: string, act: (event: MouseEvent) => void): HTMLButtonElement {
+      const made = element("button", text, name);
+      made.type = "button";
+      // The focus stays in the field.
+      made.addEventListener("mousedown", (event) => event.preventDefault());
+      made.addEventListener("click", (event) => {
+        event.stopPropagation();
+        // A press of a key has no point of its own.
+        const { left, top, width, height } = made.getBoundingClientRect();
+        const at = event.detail > 0 ? { x: event.clientX, y: event.clientY } : { x: left + width / 2, y: top + height / 2 };
+        if (event.isTrusted && isSeen(at)) act(event);
+      });
+      return made;
+    }
+
+    function show({ state, text, detail, act, body: below }: ChipView): void {
+      const focused = root.activeElement;
+      const main = act ? button("main", "", act) : element("div", "", "main");
+      main.append(icon(), element("span"));
+      main.lastElementChild?.append(prose("b", text), ...(detail ? [prose("small", detail)] : []));
+      const close = button("close", "×", () => dismissed());
+      close.setAttribute("aria-label", t("chip_close"));
+      const made = element("div", "", `chip ${state}`);
+      made.setAttribute("role", "group");
+      made.setAttribute("aria-label", "Keyfob");
+      made.lang = chrome.i18n.getUILanguage();
+      made.dir = chrome.i18n.getMessage("@@bidi_dir");
+      made.append(main, close);
+      if (below?.length) {
+        made.append(element("div", "", "body"));
+        made.lastElementChild?.append(...below);
+      }
+      body.replaceWith(made);
+      body = made;
+      // Told once, and not for what only looks different.
+      const said = [text, detail].filter(Boolean).join(". ").replaceAll("`", "");
+      if (status.textContent !== said) status.textContent = said;
+      if (focused) (below?.[0]?.querySelector("button") ?? (act ? main : close)).focus();
+      place();
+    }
+
+    const variable = (name: string, value: string) => {
+      if (host.style.getPropertyValue(name) !== value) host.style.setProperty(name, value);
     };
-    addEventListener(type, acted, { capture: true, passive: true });
+
+    /** Beside the anchor, below it or above it: where it fits, and covers nothing that can be pressed. */
+    function place(beside: Element | undefined = anchor): void {
+      anchor = beside;
+      if (!anchor?.isConnected) return;
+      // What is outside a modal dialog cannot be clicked while that is open.
+      const home = anchor.closest("dialog:modal") ?? document.documentElement;
+      if (host.parentElement !== home) home.append(host);
+      if (!host.matches(":popover-open")) host.showPopover();
+      const box = anchor.getBoundingClientRect();
+      const toLeft = getComputedStyle(anchor).direction === "rtl";
+      const space = (toLeft ? box.left : innerWidth - box.right) - EDGE - GAP;
+      const room = space < MIN_WIDTH ? innerWidth - 2 * EDGE : space;
+      variable("--room", `${Math.floor(Math.min(room, MAX_WIDTH))}px`);
+      const { width, height } = host.getBoundingClientRect();
+      const inline = toLeft ? box.right - width : box.left;
+      const left = Math.max(EDGE, Math.min(inline, innerWidth - width - EDGE));
+      const places = [
+        [toLeft ? box.left - GAP - width : box.right + GAP, box.top + Math.min(0, (box.height - height) / 2)],
+        [left, box.bottom + 6],
+        [left, box.top - height - 6],
+      ] as const;
+      const fits = places.filter(
+        ([x, y]) => x >= EDGE && x + width <= innerWidth - EDGE && y >= EDGE && y + height <= innerHeight - EDGE,
+      );
+      const free = ([x, y]: readonly [number, number]) =>
+        [0.05, 0.5, 0.95].every((part) =>
+          [0.1, 0.5, 0.9].every((down) => {
+            const under = document.elementsFromPoint(x + width * part, y + height * down).find((e) => e !== host);
+            return !under?.closest("a, button, input, select, textarea, [role=button]");
+          }),
+        );
+      const [x, y] = fits.find(free) ?? fits[0] ?? places[1];
+      put = { x: Math.round(x), y: Math.round(Math.max(EDGE, y)) };
+      variable("--x", `${put.x}px`);
+      variable("--y", `${put.y}px`);
+      note();
+    }
+
+    function remove(): void {
+      observer.disconnect();
+      host.remove();
+    }
+
+    return { host, show, place, remove, isSeen, button, focus: () => body.querySelector("button")?.focus() };
   }
-  chrome.runtime.onMessage.addListener((message: FillCommand, sender) => {
-    if (sender.id === chrome.runtime.id && message.command === "fill" && attended()) fillByPerson();
-  });
-  watch.look = look;
-  watch.scan();
+
+  return { create, element, prose, t, MIN_OPACITY };
 })();

@@ -1,6 +1,8 @@
 // What the extension's own parts say to each other, over ports of `chrome.runtime`. Types only.
 
 import type { Answer, ErrorCode, Event, Failure, Op } from "./generated/message.js";
+import type { Setup } from "./keyfob_qr.js";
+import type { KeyChoice, Part } from "./save.js";
 
 /** Failures that the host cannot report: it is the one that is missing, or they are only seen here. */
 export type LocalCode =
@@ -92,10 +94,70 @@ export interface ChipKit {
   readonly MIN_OPACITY: number;
 }
 
-/** From a content script that has found a field: the chip's script is wanted in its frame. */
+/** From a content script that has found a field, or an enrolment: the scripts for that are wanted in its frame. */
 export interface ChipAsk {
-  ask: "chip";
+  ask: "chip" | "enrol";
 }
+
+/** The set-up of an authenticator app, as a page shows it (watch_enrol.ts). */
+export interface Enrolment {
+  /** One field for a code, or two. */
+  codes: HTMLInputElement[];
+  /** The field for the device's name, if it is on the page. */
+  device: HTMLInputElement | undefined;
+  /** What the chip stands beside: the QR code, the secret, what shows them, or a field. */
+  anchor: Element;
+}
+
+/** A picture in shades of grey. */
+export interface Picture {
+  width: number;
+  height: number;
+  /** One byte a pixel, row by row; base64. */
+  luma: string;
+}
+
+/** What a page shows that may be a set-up, and that may name it. */
+export interface Shown {
+  pictures: Picture[];
+  /** Texts that have the shape of a secret. */
+  secrets: string[];
+  /** What is in the field for the device's name. */
+  device: string;
+  /** Texts in which the console names the account. */
+  accounts: string[];
+}
+
+/**
+ * From enrol.ts. `n` is the asker's own number, repeated in every answer; a later question takes an earlier one back. The page holds
+ * what it needs to go on: the background may have been ended between two questions.
+ */
+export type EnrolAsk =
+  | { n: number; ask: "read"; shown: Shown; names?: EnrolNames; ancestors: string[] }
+  | { n: number; ask: "save"; setup: Setup; parts: Part[]; taken: string[]; touch: boolean; ancestors: string[] }
+  | { n: number; ask: "stop" };
+
+/** What an account is named by, where the page shows a secret without it. */
+export interface EnrolNames {
+  /** The device; of Identity Center the user. */
+  device: string;
+  /** The account's id or alias. Identity Center needs none. */
+  account: string;
+}
+
+/** Why what a page shows cannot be saved. */
+export type EnrolRefusal = "none" | "unreadable" | "several" | "hotp" | "migration" | "not_aws" | "odd_name" | "names";
+
+/** To enrol.ts. */
+export type EnrolTell =
+  /** The names are wanted; these are as good as known. `wants` says whether an account is. */
+  | { n: number; tell: "names"; names: EnrolNames; wants: { account: boolean } }
+  /** What it is, the keys that are there, and a free name for it on all of them. */
+  | { n: number; tell: "setup"; setup: Setup; name: string; choices: KeyChoice[]; taken: string[] }
+  | { n: number; tell: "refused"; because: EnrolRefusal; issuer?: string }
+  | { n: number; tell: "part"; part: Part }
+  | { n: number; tell: "saved"; parts: Part[] }
+  | { n: number; tell: "trouble"; trouble: Trouble };
 
 /**
  * From a content script. `n` is the asker's own number, repeated in every answer. Whatever it says takes an earlier
@@ -126,18 +188,21 @@ export interface FillCommand {
   command: "fill";
 }
 
-/** What the popup may ask the host. */
+/** What the extension's pages may ask the host. */
 export type PopupOp = Extract<
   Op,
-  { name: "hello" | "keys" | "accounts" | "code" | "identities" | "presign" | "unlock" | "lock" }
+  {
+    name:
+      | "hello" | "keys" | "accounts" | "code" | "identities" | "presign" | "presign-many" | "check-link"
+      | "add-account" | "confirm-account" | "rename-account" | "delete-account" | "unlock" | "lock";
+  }
 >;
 
-/** From the popup. */
-export interface PopupAsk {
-  n: number;
-  op: PopupOp;
-  key?: string;
-}
+/** From the popup and the other pages. */
+export type PopupAsk =
+  | { n: number; op: PopupOp; key?: string }
+  /** Nobody waits for the answer to question `n` any more. */
+  | { n: number; stop: true };
 
 /** To the popup. */
 export type PopupTell =

@@ -1,0 +1,152 @@
+// The background's side of sign-in pages: pages are hostile until shown to be AWS's; the accounts that fit them, and their
+// codes.
+
+import { choose_accounts, ready, signin_flow } from "./core.js";
+import type { Account, Op } from "./generated/message.js";
+import { nonsense, TroubleError, type Host } from "./host.js";
+import type { Candidate, FieldAsk, FieldTell, FillCommand } from "./internal.js";
+import { troubleOf } from "./pages.js";
+import { settings } from "./settings.js";
+import { delayForNext, hasRunOut, unixNow } from "./step.js";
+import { local } from "./trouble.js";
+
+/** A frame of a tab, to put scripts into. */
+export interface Frame {
+  tabId: number;
+  frameIds: number[];
+}
+
+/** The frame behind a message, if it is one of AWS's sign-in pages by its own origin. Its ancestors are not looked at. */
+export async function checkSender({ url, origin, tab, frameId }: chrome.runtime.MessageSender): Promise<Frame | undefined> {
+  await ready();
+  if (tab?.id === undefined || frameId === undefined || !isSignIn(origin ?? url)) return undefined;
+  return { tabId: tab.id, frameIds: [frameId] };
+}
+
+/** Puts scripts into a frame. Whether it may also be filled is looked at when it asks for something. */
+export async function putChip(target: Frame, files: string[]): Promise<void> {
+  await chrome.scripting.executeScript({ target, files }).catch(() => undefined); // The frame has gone.
+}
+
+/** The person pressed the shortcut, in the tab if the browser says in which. */
+export async function fillByShortcut(tab: chrome.tabs.Tab | undefined): Promise<void> {
+  const id = tab?.id ?? (await chrome.tabs.query({ active: true, currentWindow: true }))[0]?.id;
+  // Only sign-in pages listen; on others there is nobody, which is no error.
+  if (id !== undefined) await chrome.tabs.sendMessage<FillCommand>(id, { command: "fill" }).catch(() => undefined);
+}
+
+/** Whether an address is on one of AWS's sign-in hosts. The wasm has to be there. */
+function isSignIn(url: unknown): boolean {
+  return typeof url === "string" && URL.canParse(url) && signin_flow(new URL(url).origin) !== undefined;
+}
+
+/** Throws unless the frame behind `port` may be filled: its own origin and that of every ancestor are AWS's. */
+async function checkPage(port: chrome.runtime.Port, ancestors: unknown): Promise<string> {
+  await ready();
+  const { url, origin, tab, frameId, documentLifecycle } = port.sender ?? {};
+  const frames: unknown[] = Array.isArray(ancestors) ? ancestors : [null];
+  const fits =
+    url !== undefined && isSignIn(url) &&
+    (origin === undefined || origin === new URL(url).origin) &&
+    (documentLifecycle === undefined || documentLifecycle === "active") &&
+    frames.every(isSignIn) &&
+    // What the browser says of the tab has to agree with what the frame says of its ancestors.
+    isSignIn(tab?.url) &&
+    (frameId === 0) === (frames.length === 0);
+  if (fits) return url;
+  throw new TroubleError(local("bad-page"));
+}
+
+/** Serves a content script until it goes: what fits its page, and the code of what was chosen. */
+export function serveField(port: chrome.runtime.Port, host: Host): void {
+  // The question that is open: one at a time.
+  let asking = new AbortController();
+  port.onDisconnect.addListener(() => {
+    void chrome.runtime.lastError;
+    asking.abort();
+  });
+  // A page is given the codes of the accounts that were found to fit it, and of no others.
+  let offered: Candidate[] = [];
+  // What to note of the code that was given last, once it is in the field.
+  let given: { n: number; op: Extract<Op, { name: "submitted" }>; key: string | undefined } | undefined;
+
+  const answer = async (
+    ask: Extract<FieldAsk, { ask: "candidates" | "code" }>,
+    tell: (message: FieldTell) => void,
+    signal: AbortSignal,
+  ) => {
+    const url = await checkPage(port, ask.ancestors);
+    const { key } = await settings();
+    if (ask.ask === "candidates") {
+      const answer = await host.ask({ name: "accounts", codes: false }, { key, signal });
+      offered = choose_accounts(answer.accounts, url).map(candidate);
+      tell({ n: ask.n, tell: "candidates", candidates: offered, software: answer.key.kind === "software" });
+      return;
+    }
+    const account = offered.find(({ name }) => name === ask.account);
+    if (!account) throw new TroubleError(nonsense());
+    const { code } = await host.ask(
+      // AWS takes no code twice.
+      { name: "code", account: account.name, purpose: new URL(url).hostname, fresh: true },
+      {
+        key,
+        signal,
+        onEvent: (event) =>
+          tell({ n: ask.n, ...(event.name === "waiting" ? { tell: "waiting", why: event.why } : { tell: "touch" }) }),
+      },
+    );
+    const next = ask.waited ? 0 : delayForNext(account, code, unixNow());
+    if (next > 0) return tell({ n: ask.n, tell: "next-step", seconds: next });
+    if (hasRunOut(code, unixNow())) throw new TroubleError(local("code-expired"));
+    const { valid_from } = code;
+    given = valid_from === undefined ? undefined
+      : { n: ask.n, op: { name: "submitted", account: account.name, valid_from }, key };
+    tell({ n: ask.n, tell: "code", value: code.value });
+  };
+
+  port.onMessage.addListener((ask: FieldAsk) => {
+    asking.abort();
+    asking = new AbortController();
+    const { signal } = asking;
+    const tell = (message: FieldTell) => {
+      if (!signal.aborted) port.postMessage(message);
+    };
+    if (ask.ask === "stop") return;
+    if (ask.ask === "filled") {
+      // The code is in the page all the same, if the host cannot note it.
+      if (given?.n === ask.n) host.ask(given.op, { key: given.key }).catch(() => undefined);
+      given = undefined;
+      return;
+    }
+    answer(ask, tell, signal).catch((error: unknown) => tell({ n: ask.n, tell: "trouble", trouble: troubleOf(error) }));
+  });
+}
+
+function candidate(account: Account): Candidate {
+  return {
+    name: account.name,
+    label: account.aws?.device ?? account.name,
+    detail: account.aws?.account ?? "",
+    touch: account.touch === true,
+  };
+}
+
+async function register(): Promise<void> {
+  const { content_scripts, optional_host_permissions: optional } = chrome.runtime.getManifest();
+  const { origins } = await chrome.permissions.getAll();
+  const matches = ((optional ?? []) as string[]).filter((pattern) => origins?.includes(pattern));
+  const id = "allowed-hosts";
+  const js = content_scripts?.[0]?.js ?? [];
+  await chrome.scripting.unregisterContentScripts({ ids: [id] }).catch(() => undefined); // There was none.
+  if (matches.length === 0) return;
+  await chrome.scripting.registerContentScripts([{ id, matches, js, allFrames: true, runAt: "document_end" }]);
+}
+
+/** One after another: two at once would both register, and the one that knows less could win. */
+let registering = Promise.resolve();
+
+/**
+ * Sign-in hosts that the person allowed only when they were needed are watched as those of the manifest are. The browser
+ * keeps the registration.
+ */
+export const watchAllowedHosts = () => (registering = registering.then(register).catch(() => undefined));

@@ -3,6 +3,7 @@
 import type { Answer, Event } from "./generated/message.js";
 import type { PopupAsk, PopupOp, PopupTell, Trouble } from "./internal.js";
 import { t } from "./text.js";
+import { local } from "./trouble.js";
 import { prompt } from "./ui.js";
 
 /** A failure on its way to the person. */
@@ -15,7 +16,7 @@ export class TroubleError extends Error {
 /** Whatever was thrown, as something to show. */
 export function troubleOf(error: unknown): Trouble {
   if (error instanceof TroubleError) return error.trouble;
-  return { code: "internal", message: "Something in the extension broke", hint: "Close this window and open it again." };
+  return local("internal");
 }
 
 interface Waiting {
@@ -52,8 +53,7 @@ function connect(): chrome.runtime.Port {
   });
   made.onDisconnect.addListener(() => {
     port = undefined;
-    const trouble: Trouble = { code: "host-crashed", message: "Keyfob was interrupted", hint: "Try again." };
-    for (const asker of waiting.values()) asker.reject(new TroubleError(trouble));
+    for (const asker of waiting.values()) asker.reject(new TroubleError(local("host-crashed")));
     waiting.clear();
   });
   return made;
@@ -68,6 +68,10 @@ export interface AskOptions {
   key?: string | undefined;
   /** Is told, in short, what the question waits for. */
   waits?: (pending: Pending) => void;
+  /** Is told what the host says while it waits. */
+  onEvent?: (event: Event) => void;
+  /** Aborted when nobody waits for the answer any more. The failure is `cancelled` then. */
+  signal?: AbortSignal | undefined;
 }
 
 /**
@@ -76,26 +80,29 @@ export interface AskOptions {
 export async function ask<N extends Answer["name"]>(
   op: PopupOp,
   expected: N,
-  { key = chosen, waits = () => undefined }: AskOptions = {},
+  { key = chosen, waits = () => undefined, onEvent = () => undefined, signal }: AskOptions = {},
 ): Promise<Extract<Answer, { name: N }>> {
   const n = ++lastNumber;
+  const stop = () => port?.postMessage({ n, stop: true } satisfies PopupAsk);
   try {
+    if (signal?.aborted) throw new TroubleError({ code: "cancelled", message: t("error_cancelled_title") });
+    signal?.addEventListener("abort", stop, { once: true });
     const answer = await new Promise<Answer>((resolve, reject) => {
-      const onEvent = (event: Event) => {
+      const told = (event: Event) => {
         const touch = event.name === "touch-required";
         prompt(n, touch ? event.prompt : t("codes_waiting_for", event.why));
         waits(touch ? { state: "touch", text: t("codes_touch_now") } : { state: "wait", text: t("codes_waiting") });
+        onEvent(event);
       };
-      waiting.set(n, { resolve, reject, onEvent });
+      waiting.set(n, { resolve, reject, onEvent: told });
       port ??= connect();
       // `keys` is answered by every card and the software key that is configured: the choice is between them.
       port.postMessage({ n, op, ...(op.name === "keys" || key === undefined ? {} : { key }) } satisfies PopupAsk);
     });
-    if (answer.name !== expected) {
-      throw new TroubleError({ code: "bad-answer", message: "The Keyfob program answered something else than was asked" });
-    }
+    if (answer.name !== expected) throw new TroubleError(local("bad-answer"));
     return answer as Extract<Answer, { name: N }>;
   } finally {
+    signal?.removeEventListener("abort", stop);
     prompt(n, undefined);
   }
 }

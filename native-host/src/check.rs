@@ -28,6 +28,40 @@ const MOST: u64 = 64 * 1024;
 /// # Errors
 /// Those of [`Http::send`]; [`keyfob_core::message::ErrorCode::AwsRefused`] as [`aws_call::refused`] words it.
 pub fn fetch(http: &Http, url: &str, headers: &[(&str, &str)]) -> Result<Found, Failure> {
+    get(http, url, headers)?.map_err(aws_call::refused)
+}
+
+/// As [`fetch`], for a link of which it is not known whether it is one to fetch or to ask by HEAD: it does not say.
+///
+/// # Errors
+/// As [`fetch`]. A link for another method is refused, and does nothing.
+pub fn fetch_or_head(http: &Http, url: &str) -> Result<Found, Failure> {
+    let mut refused = match get(http, url, &[])? {
+        Ok(found) => return Ok(found),
+        Err(refused) => refused,
+    };
+    let body = refused.read(MOST).unwrap_or_default();
+    let failure = aws_call::refused_with(&refused, &body);
+    let code = aws_call::xml_text(&String::from_utf8_lossy(&body), "Code");
+    if code.as_deref() != Some("SignatureDoesNotMatch") {
+        return Err(failure);
+    }
+    let response = http.send("HEAD", url, &[], Body::Empty)?;
+    match response.status {
+        200 => Ok(Found::of(&response)),
+        // What is signed for neither.
+        403 => {
+            let upload = "one to upload (PUT) can be tried only by uploading with it";
+            let hint =
+                failure.hint.map_or_else(|| upload.to_owned(), |hint| format!("{upload}; else {hint}"));
+            Err(Failure { hint: Some(hint), ..failure })
+        }
+        _ => Err(aws_call::refused(response)),
+    }
+}
+
+/// What there is, or what the server said instead.
+fn get(http: &Http, url: &str, headers: &[(&str, &str)]) -> Result<Result<Found, Response>, Failure> {
     let signed = || headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let range = (RANGE.to_owned(), "bytes=0-0".to_owned());
     let has_range = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(RANGE));
@@ -40,9 +74,9 @@ pub fn fetch(http: &Http, url: &str, headers: &[(&str, &str)]) -> Result<Found, 
     match response.status {
         200 | 206 => {
             response.skim(MOST)?;
-            Ok(Found::of(&response))
+            Ok(Ok(Found::of(&response)))
         }
-        _ => Err(aws_call::refused(response)),
+        _ => Ok(Err(response)),
     }
 }
 

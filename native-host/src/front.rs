@@ -14,12 +14,14 @@ use crate::error::{Refusal, failure};
 use crate::harden;
 use crate::holder::{Desk, Local};
 use crate::key::{KeyError, Keys, ServedCard, SoftKeys, SoftSettings};
+use crate::link_desk::LinkDesk;
 use crate::passwords::Passwords;
 use crate::paths::Paths;
 use crate::policy::Caller;
 use crate::prompt::{self, PromptError};
 use crate::service::Service;
 use crate::soft;
+use crate::touch::OnDesktop;
 
 /// An environment variable of the process.
 #[must_use]
@@ -32,18 +34,36 @@ pub fn env(name: &str) -> Option<OsString> {
 /// # Errors
 /// What is wrong with configuration and environment.
 pub fn desk(caller: Caller, agent: Agent) -> Result<Box<dyn Desk>, Failure> {
+    let (paths, client) = client(caller)?;
+    Ok(desk_of(&paths, client, agent))
+}
+
+/// Who answers a browser's requests: as [`desk`], with notices of touches on the desktop, and trying links itself.
+///
+/// # Errors
+/// As [`desk`].
+pub fn browser_desk(extension: String) -> Result<Box<dyn Desk>, Failure> {
+    let (paths, client) = client(Caller::Browser { extension })?;
+    let desk = OnDesktop(desk_of(&paths, client.clone(), Agent::Yes));
+    Ok(Box::new(LinkDesk::new(Box::new(desk), client)))
+}
+
+fn client(caller: Caller) -> Result<(Paths, Client), Failure> {
     // Passwords and answers pass through every front end.
     harden::process();
     let paths = paths()?;
     let config = config(&paths)?;
-    let agent = if config.agent { agent } else { Agent::No };
-    let client = Client::new(caller, config, env);
+    Ok((paths, Client::new(caller, config, env)))
+}
+
+fn desk_of(paths: &Paths, client: Client, agent: Agent) -> Box<dyn Desk> {
     if agent == Agent::Yes
-        && let Some(remote) = agent::connect(&paths, &client)
+        && client.config.agent
+        && let Some(remote) = agent::connect(paths, &client)
     {
-        return Ok(remote);
+        return remote;
     }
-    Ok(Box::new(Local::new(local_service(&paths), client)))
+    Box::new(Local::new(local_service(paths), client))
 }
 
 /// The user's configuration.

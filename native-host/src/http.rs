@@ -407,7 +407,7 @@ fn broken(origin: &str, proxy: Option<&str>, error: ureq::Error) -> Failure {
     let unknown = || format!("the name of {first} cannot be looked up{behind}");
     let (what, hint) = match error {
         Error::Timeout(Timeout::Global) => {
-            (format!("{origin} has not answered in time"), "give a longer --timeout")
+            (format!("{origin} has not answered in time"), "try again; a longer --timeout gives it more time")
         }
         Error::HostNotFound => (unknown(), online),
         Error::Io(error) if is_lookup(&error) => (unknown(), online),

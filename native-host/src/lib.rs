@@ -34,6 +34,7 @@ pub mod http;
 pub mod import;
 pub mod key;
 pub mod keychain;
+pub mod link_desk;
 pub mod locked;
 pub mod native_messaging;
 pub mod notify;

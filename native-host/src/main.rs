@@ -5,12 +5,10 @@ use std::io;
 use std::process::ExitCode;
 
 use keyfob::exit::Exit;
-use keyfob::front::{self, Agent};
+use keyfob::front;
 use keyfob::holder::Closed;
 use keyfob::native_messaging::{self, browser_caller};
-use keyfob::policy::Caller;
 use keyfob::program;
-use keyfob::touch::OnDesktop;
 use keyfob::wire::{self, AtEnd, End};
 
 fn main() -> ExitCode {
@@ -29,9 +27,9 @@ fn native_messaging_host(caller: native_messaging::Caller) -> ExitCode {
         return Exit::Other.into();
     }
     // A broken configuration is told to who asks, not to a log.
-    let desk = front::desk(Caller::Browser { extension: caller.extension }, Agent::Yes)
-        .unwrap_or_else(|failure| Box::new(Closed(failure)));
-    match wire::serve(io::stdin().lock(), io::stdout(), &OnDesktop(desk), AtEnd::Finish) {
+    let desk =
+        front::browser_desk(caller.extension).unwrap_or_else(|failure| Box::new(Closed(failure)));
+    match wire::serve(io::stdin().lock(), io::stdout(), &*desk, AtEnd::Finish) {
         End::Finished | End::Abandoned => Exit::Ok.into(),
         end => {
             eprintln!("keyfob: {end:?}");

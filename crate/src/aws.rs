@@ -257,7 +257,7 @@ fn is_account(text: &str) -> bool {
 }
 
 /// IAM's `[\w+=,.@-]+`.
-fn is_device(text: &str) -> bool {
+pub(crate) fn is_device(text: &str) -> bool {
     !text.is_empty() && all(text, |b| b.is_ascii_alphanumeric() || b"_+=,.@-".contains(b))
 }
 
@@ -554,8 +554,11 @@ mod tests {
             rows.map(SignInHost::match_pattern).collect()
         };
         assert_eq!(manifest["content_scripts"][0]["matches"], serde_json::json!(patterns(false)));
-        assert_eq!(manifest["host_permissions"], serde_json::json!(patterns(false)));
-        assert_eq!(manifest["optional_host_permissions"], serde_json::json!(patterns(true)));
+        // Those of enrolment come after them: see enrolment.rs.
+        for (list, optional) in [("host_permissions", false), ("optional_host_permissions", true)] {
+            let expected = [patterns(optional), crate::enrolment::permissions(optional)].concat();
+            assert_eq!(manifest[list], serde_json::json!(expected), "{list}");
+        }
         assert_eq!(manifest["version"], env!("CARGO_PKG_VERSION"));
     }
 }

@@ -6,6 +6,7 @@ pub mod apdu;
 pub mod aws;
 pub mod aws_host;
 pub mod curl;
+pub mod enrolment;
 pub mod identity;
 pub mod management;
 pub mod message;

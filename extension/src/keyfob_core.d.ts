@@ -57,3 +57,23 @@ export interface PresignPreview {
 }
 
 export function presign_preview(params: PresignParams): PresignPreview;
+
+/** Whether pages of an origin may set up authenticator apps. */
+export function is_enrolment_origin(origin: string): boolean;
+
+/** What an address says of an enrolment there. */
+export interface EnrolmentPage {
+  flow: AwsFlow;
+  /** The account's id or alias, where the host names it. */
+  account?: string;
+  /** The IAM user whose page it is. */
+  user?: string;
+}
+
+export function enrolment_page(url: string): EnrolmentPage | undefined;
+
+/** The issuer and the account's name that AWS's own QR code would have; none if the names cannot be AWS's. */
+export function enrolment_names(url: string, device: string, account: string): [issuer: string, account: string] | undefined;
+
+/** The one account id that stands in a text. */
+export function account_in(text: string): string | undefined;

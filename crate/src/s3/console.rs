@@ -143,6 +143,11 @@ impl Host {
     }
 }
 
+/// The partition whose console is at `host`, and the account that the host names where several sessions are open at once.
+pub(crate) fn console_host(host: &str) -> Option<(&'static Partition, Option<String>)> {
+    Host::read(host).map(|host| (host.partition, host.account))
+}
+
 /// The account of `ACCOUNT-RANDOM`, the host label of one session of several.
 fn account_of_session(label: &str) -> Option<&str> {
     let (account, random) = label.split_once('-')?;

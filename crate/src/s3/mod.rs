@@ -20,6 +20,7 @@ mod presign_v2;
 mod presigner;
 
 pub use arn::{AccessPointArn, ArnError, split_location};
+pub(crate) use console::console_host;
 pub use console::{ConsoleError, ConsoleKind, ConsoleLocation};
 pub use content::{ContentError, attachment, attachment_name, check_media_type};
 pub use endpoint::{Addressing, Endpoint, EndpointError, EndpointKind, Target, Variant};

@@ -4,6 +4,7 @@
 //! error is an `Error` with a `code`, one of [`ErrorCode`]'s. Without the feature `signer` nothing here takes a
 //! key or a secret.
 
+pub mod enrolment;
 pub mod links;
 #[cfg(feature = "signer")]
 mod oath;
@@ -84,11 +85,11 @@ pub fn is_lookalike(url: &str) -> bool {
     aws::is_lookalike(url)
 }
 
-/// [`aws::match_pattern`].
+/// [`aws::match_pattern`], or [`crate::enrolment::permission`] for pages of enrolments.
 #[wasm_bindgen]
 #[must_use]
 pub fn match_pattern(url: &str) -> Option<String> {
-    aws::match_pattern(url)
+    aws::match_pattern(url).or_else(|| crate::enrolment::permission(url))
 }
 
 /// [`aws::candidates`]: those of an array of accounts that fit the page at `url`; none if that is no

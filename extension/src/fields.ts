@@ -16,10 +16,13 @@ export interface Frame {
   frameIds: number[];
 }
 
-/** The frame behind a message, if it is one of AWS's sign-in pages by its own origin. Its ancestors are not looked at. */
-export async function checkSender({ url, origin, tab, frameId }: chrome.runtime.MessageSender): Promise<Frame | undefined> {
+/** The frame behind a message, if its own origin is one of AWS's that is asked for. Its ancestors are not looked at. */
+export async function checkSender(
+  { url, origin, tab, frameId }: chrome.runtime.MessageSender,
+  isOurs: (url: unknown) => boolean = isSignIn,
+): Promise<Frame | undefined> {
   await ready();
-  if (tab?.id === undefined || frameId === undefined || !isSignIn(origin ?? url)) return undefined;
+  if (tab?.id === undefined || frameId === undefined || !isOurs(origin ?? url)) return undefined;
   return { tabId: tab.id, frameIds: [frameId] };
 }
 
@@ -41,17 +44,21 @@ function isSignIn(url: unknown): boolean {
 }
 
 /** Throws unless the frame behind `port` may be filled: its own origin and that of every ancestor are AWS's. */
-async function checkPage(port: chrome.runtime.Port, ancestors: unknown): Promise<string> {
+export async function checkPage(
+  port: chrome.runtime.Port,
+  ancestors: unknown,
+  isOurs: (url: unknown) => boolean = isSignIn,
+): Promise<string> {
   await ready();
   const { url, origin, tab, frameId, documentLifecycle } = port.sender ?? {};
   const frames: unknown[] = Array.isArray(ancestors) ? ancestors : [null];
   const fits =
-    url !== undefined && isSignIn(url) &&
+    url !== undefined && isOurs(url) &&
     (origin === undefined || origin === new URL(url).origin) &&
     (documentLifecycle === undefined || documentLifecycle === "active") &&
-    frames.every(isSignIn) &&
+    frames.every(isOurs) &&
     // What the browser says of the tab has to agree with what the frame says of its ancestors.
-    isSignIn(tab?.url) &&
+    isOurs(tab?.url) &&
     (frameId === 0) === (frames.length === 0);
   if (fits) return url;
   throw new TroubleError(local("bad-page"));

@@ -27,8 +27,7 @@ fn native_messaging_host(caller: native_messaging::Caller) -> ExitCode {
         return Exit::Other.into();
     }
     // A broken configuration is told to who asks, not to a log.
-    let desk =
-        front::browser_desk(caller.extension).unwrap_or_else(|failure| Box::new(Closed(failure)));
+    let desk = front::browser_desk(caller.extension).unwrap_or_else(|failure| Box::new(Closed(failure)));
     match wire::serve(io::stdin().lock(), io::stdout(), &*desk, AtEnd::Finish) {
         End::Finished | End::Abandoned => Exit::Ok.into(),
         end => {

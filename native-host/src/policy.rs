@@ -236,3 +236,114 @@ pub fn check_presign(
 fn forbidden(message: impl ToString, hint: &str) -> Failure {
     failure(ErrorCode::Forbidden, message, hint)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{BrowserConfig, Config};
+
+    const ACCOUNT: &str = "Amazon Web Services:me@123456789012";
+
+    fn browser() -> Client {
+        let browser =
+            BrowserConfig { allow_accounts: vec!["GitHub:me".to_owned()], ..BrowserConfig::default() };
+        let config = Config { browser, ..Config::default() };
+        Client::new(Caller::Browser { extension: "x".to_owned() }, config, |_| None)
+    }
+
+    /// The fields that an operation must have.
+    fn fields(name: &str) -> &'static str {
+        match name {
+            "code" | "delete-account" => r#""account": "Amazon Web Services:me@123456789012""#,
+            "submitted" => r#""account": "Amazon Web Services:me@123456789012", "valid_from": 0"#,
+            "cancel" => r#""request": "a""#,
+            "presign" => r#""canonical_request": """#,
+            "presign-many" => r#""canonical_requests": []"#,
+            "check-link" => r#""url": """#,
+            "sign" => r#""access_key_id": "", "region": "", "service": "", "canonical_request": """#,
+            "sign-policy" => r#""access_key_id": "", "signature": "SigV4", "policy": """#,
+            "sign-v2" => r#""access_key_id": "", "string_to_sign": "", "host": """#,
+            "signing-keys" => r#""access_key_id": "", "at": 0, "scopes": [], "purpose": """#,
+            "unlock" => r#""password": """#,
+            "add-account" => r#""uri": "", "touch": false"#,
+            "confirm-account" => r#""account": "", "uri": """#,
+            "add-identity" => r#""access_key_id": "", "secret_access_key": "", "touch": true"#,
+            "delete-identity" => r#""access_key_id": """#,
+            "rename-account" => r#""account": "", "to": """#,
+            "verify" => r#""account": "", "code": """#,
+            "hmac" => r#""account": "", "challenge": """#,
+            _ => "",
+        }
+    }
+
+    fn op(name: &str, more: &str) -> Op {
+        let all = [fields(name), more].into_iter().filter(|fields| !fields.is_empty());
+        let json = format!(r#"{{"name": "{name}", {}}}"#, all.collect::<Vec<_>>().join(", "));
+        serde_json::from_str(&json.replace(", }", "}")).unwrap_or_else(|error| panic!("{error} in {json}"))
+    }
+
+    /// All names that serde knows: it says them when it is given another.
+    fn names() -> Vec<String> {
+        let error = serde_json::from_str::<Op>(r#"{"name": "?"}"#).unwrap_err().to_string();
+        let (_, names) = error.split_once("expected one of ").unwrap();
+        names.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_browser_gets_what_the_document_says_and_nothing_else() {
+        let document = std::fs::read_to_string("../docs/protocol.md").unwrap();
+        let names = names();
+        assert!(names.len() >= 29, "{names:?}");
+        for name in &names {
+            let row = document.lines().find(|line| line.starts_with(&format!("| `{name}` |")));
+            let row = row.unwrap_or_else(|| panic!("{name} is not in the table"));
+            let says = row.split('|').nth(4).unwrap().trim();
+            let refused = check(&browser(), &op(name, "")).err();
+            assert_eq!(refused.is_some(), says == "no", "{name}: {says:?}, {refused:?}");
+            assert!(refused.is_none_or(|failure| failure.code == ErrorCode::Forbidden));
+            let line = Client { caller: Caller::CommandLine, ..browser() };
+            assert!(check(&line, &op(name, "")).is_ok(), "{name}");
+        }
+        let rows =
+            document.lines().filter(|line| line.starts_with("| `") && !line.contains("`op.name`")).count();
+        assert_eq!(rows, names.len(), "an operation stands in the table that there is not");
+    }
+
+    #[test]
+    fn what_a_browser_may_ask_it_may_not_ask_in_every_way() {
+        #[track_caller]
+        fn check(name: &str, more: &str) {
+            let refused = super::check(&browser(), &op(name, more)).unwrap_err();
+            assert_eq!(refused.code, ErrorCode::Forbidden);
+        }
+        check("accounts", r#""at": 0"#);
+        check("listing", r#""codes": true, "at": 0"#);
+        check("code", r#""at": 0"#);
+        check("code", r#""next": true"#);
+        check("add-account", r#""overwrite": true"#);
+    }
+
+    #[test]
+    fn names_that_a_browser_gives() {
+        #[track_caller]
+        fn check(is_totp: bool, name: &str, added: bool, renamed: bool) {
+            assert_eq!(check_added(&browser(), is_totp, name).is_ok(), added, "{name:?}");
+            assert_eq!(check_renamed(&browser(), is_totp, name).is_ok(), renamed, "{name:?}");
+            let line = Client { caller: Caller::CommandLine, ..browser() };
+            assert!(check_added(&line, is_totp, name).is_ok() && check_renamed(&line, is_totp, name).is_ok());
+        }
+        check(true, ACCOUNT, true, true);
+        check(true, "arn:aws:iam::123456789012:mfa/alice", true, true);
+        check(true, "AWS SSO:alice", true, true);
+        check(true, "GitHub:me", true, true);
+        // What others show, it may add, and does not see then.
+        check(true, "GitHub:somebody", true, false);
+        check(true, "Ünïcödé:zürich", true, false);
+        check(false, ACCOUNT, false, false);
+        // A name that reads as another, or as none.
+        check(true, "AWS SSO:al\u{202e}ice", false, false);
+        check(true, "AWS SSO:alice\u{200b}", false, false);
+        check(true, "Git\u{1b}[2JHub:me", false, false);
+        check(true, "GitHub:me\n", false, false);
+    }
+}

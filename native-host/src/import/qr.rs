@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
 
-use rqrr::PreparedImage;
+use keyfob_qr::picture::Picture;
 use zeroize::Zeroizing;
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
@@ -23,11 +23,7 @@ const MAX_PIXELS: u64 = 64 << 20;
 const MAX_PNG_MEMORY: usize = 64 << 20;
 /// Most scans of a progressive JPEG. Programs write about ten; each costs as much as a picture.
 const MAX_SCANS: usize = 32;
-/// Pixels of white that are put around a picture: a code that was cut out closely lacks its margin.
-const MARGIN: usize = 16;
 
-/// Most pixels in which codes are looked for: more are made fewer first.
-const WORKING_PIXELS: usize = 4 << 20;
 /// How long codes are looked for. Pictures of real codes take a hundredth of it; noise, and pictures full of finder
 /// patterns, take the decoder hours.
 const TIME: Duration = Duration::from_secs(10);
@@ -43,17 +39,12 @@ pub(super) fn read(bytes: &[u8]) -> Texts {
 
 fn find(bytes: &[u8]) -> Texts {
     let grey = if bytes.starts_with(b"\x89PNG") { Grey::from_png(bytes)? } else { Grey::from_jpeg(bytes)? };
-    // Photographs are found better when they are smaller, dark themes when they are inverted.
-    let base = grey.working_scale();
-    let attempts = [(base, false), (2 * base, false), (base, true), (2 * base, true), (4 * base, false)];
-    let mut unreadable = 0;
-    for (scale, inverted) in attempts.into_iter().chain((base > 1).then_some((1, false))) {
-        match grey.codes(scale, inverted) {
-            (texts, 0) if !texts.is_empty() => return Ok(texts),
-            (_, failed) => unreadable = unreadable.max(failed),
-        }
+    let codes = Picture::new(&grey.pixels, grey.width).ok_or(ImportError::PictureSize)?.codes();
+    match codes.unreadable {
+        0 if codes.texts.is_empty() => Err(ImportError::NoQrCode),
+        0 => Ok(codes.texts),
+        unreadable => Err(ImportError::UnreadableQrCode(unreadable)),
     }
-    Err(if unreadable == 0 { ImportError::NoQrCode } else { ImportError::UnreadableQrCode(unreadable) })
 }
 
 thread_local! {
@@ -103,7 +94,6 @@ fn guarded(work: impl FnOnce() -> Texts + Send + 'static) -> Texts {
 /// A picture in shades of grey, row by row.
 struct Grey {
     width: usize,
-    height: usize,
     pixels: Zeroizing<Vec<u8>>,
 }
 
@@ -162,43 +152,10 @@ impl Grey {
 
     fn new(width: usize, height: usize, pixels: Zeroizing<Vec<u8>>) -> Result<Self, ImportError> {
         if width > 0 && height > 0 && pixels.len() == width * height {
-            Ok(Self { width, height, pixels })
+            Ok(Self { width, pixels })
         } else {
             Err(ImportError::Picture("its size is not what it says"))
         }
-    }
-
-    /// How many times smaller it is made at least.
-    fn working_scale(&self) -> usize {
-        (1..).find(|scale| (self.width / scale) * (self.height / scale) <= WORKING_PIXELS).unwrap_or(1)
-    }
-
-    /// The texts that were read, and how many codes could not be, of the picture made `scale` times smaller.
-    fn codes(&self, scale: usize, inverted: bool) -> (Vec<Zeroizing<String>>, usize) {
-        let (width, height) = (self.width / scale, self.height / scale);
-        let shade = |x: usize, y: usize| {
-            let (x, y) = match (x.checked_sub(MARGIN), y.checked_sub(MARGIN)) {
-                (Some(x), Some(y)) if x < width && y < height => (x, y),
-                _ => return u8::MAX,
-            };
-            // The mean, so that thin lines do not vanish.
-            let rows = (y * scale..(y + 1) * scale)
-                .filter_map(|y| self.pixels.get(y * self.width + x * scale..)?.get(..scale));
-            let sum: usize = rows.flatten().map(|&shade| usize::from(shade)).sum();
-            let mean = u8::try_from(sum / (scale * scale)).unwrap_or(u8::MAX);
-            if inverted { u8::MAX - mean } else { mean }
-        };
-        let mut image = PreparedImage::prepare_from_greyscale(width + 2 * MARGIN, height + 2 * MARGIN, shade);
-        let mut grids = image.detect_grids();
-        grids.sort_by_key(|grid| {
-            let [corner, ..] = grid.bounds;
-            (corner.y, corner.x)
-        });
-        let all = grids.len();
-        let texts: Vec<_> =
-            grids.iter().filter_map(|grid| Some(Zeroizing::new(grid.decode().ok()?.1))).collect();
-        let failed = all - texts.len();
-        (texts, failed)
     }
 }
 

@@ -3,6 +3,7 @@
 //! Whoever holds the key calls it (`holder`), for one front end after another; all get the same answers, as far as
 //! `policy` lets them.
 
+mod links;
 mod reading;
 mod signing;
 

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use data_encoding::{BASE64, HEXLOWER};
-use keyfob_core::message::{ErrorCode, MAX_LINKS, Op, Password, Scheme, SignatureVersion};
+use keyfob_core::message::{Op, Password, Scheme, SignatureVersion};
 use keyfob_core::s3::{self, EndpointKind, MAX_EXPIRES, ParsedPresign};
 use keyfob_core::sigv4::{AmzDate, ParsedRequest, Scope, UNSIGNED_PAYLOAD};
 use serde::Deserialize;
@@ -17,12 +17,12 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::duration;
+use super::links::{self, Links};
 use super::signing::invalid;
-use crate::error::{Refusal, failure};
+use crate::error::Refusal;
 use crate::http::http_date;
 use crate::policy::CLOCK_TOLERANCE;
 use crate::prompt::word;
-use crate::wire::MAX_REPLY;
 
 /// Longest policy of a form in bytes, in base64: S3 takes 20 KB of form in all.
 const MAX_POLICY: usize = 64 * 1024;
@@ -30,10 +30,6 @@ const MAX_POLICY: usize = 64 * 1024;
 const MAX_MORE: usize = 32;
 /// Longest list of scopes in a prompt, in characters; it is never cut.
 const MAX_PLACES: usize = 2000;
-/// Most objects that a prompt names one by one.
-const MAX_NAMED: usize = 3;
-/// What a link has that its canonical request has not, in bytes: scheme and signature; and what JSON puts around it.
-const LINK_ROOM: usize = 100;
 /// SHA-256 of nothing, in hex.
 const EMPTY_HASH: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 /// Headers that do not say what a request does.
@@ -100,7 +96,7 @@ pub(super) fn identity(op: &Op) -> Result<Option<(String, SignatureVersion)>, Re
         // That of all; whether it is, is seen when they are read.
         Op::PresignMany { canonical_requests, .. } => match canonical_requests.first() {
             Some(first) => Some((parse_presign(&first.0, false)?.access_key_id().to_owned(), SigV4)),
-            None => return Err(no_links(0)),
+            None => return Err(links::wrong_number(0)),
         },
         Op::Sign { access_key_id, .. } | Op::SigningKeys { access_key_id, .. } => {
             Some((access_key_id.clone(), SigV4))
@@ -111,7 +107,10 @@ pub(super) fn identity(op: &Op) -> Result<Option<(String, SignatureVersion)>, Re
     })
 }
 
-fn parse_presign(canonical_request: &str, virtual_hosted: bool) -> Result<ParsedPresign, s3::ParseError> {
+pub(super) fn parse_presign(
+    canonical_request: &str,
+    virtual_hosted: bool,
+) -> Result<ParsedPresign, s3::ParseError> {
     if virtual_hosted {
         ParsedPresign::parse_virtual_hosted(canonical_request)
     } else {
@@ -197,132 +196,6 @@ impl Work {
     }
 }
 
-/// Several links that differ in the object and its version alone, at least one.
-pub(super) struct Links {
-    first: ParsedPresign,
-    rest: Vec<ParsedPresign>,
-    scheme: Scheme,
-}
-
-impl Links {
-    fn read(canonical_requests: &[Password], scheme: Scheme) -> Result<Self, Refusal> {
-        let wrong = || no_links(canonical_requests.len());
-        if canonical_requests.len() > MAX_LINKS {
-            return Err(wrong());
-        }
-        // Before the touch: what would be too long to be answered is not asked of the key.
-        let room: usize = canonical_requests.iter().map(|Password(text)| text.len() + LINK_ROOM).sum();
-        if room > MAX_REPLY - LINK_ROOM {
-            return Err(failure(
-                ErrorCode::InvalidInput,
-                "these links would be longer together than a browser takes at once",
-                "ask for fewer at a time",
-            )
-            .into());
-        }
-        let mut requests = Vec::with_capacity(canonical_requests.len());
-        for Password(text) in canonical_requests {
-            requests.push(parse_presign(text, false)?);
-        }
-        let mut requests = requests.into_iter();
-        let links = Self { first: requests.next().ok_or_else(wrong)?, rest: requests.collect(), scheme };
-        for request in links.requests() {
-            if request.key().is_empty() || request.has_session_token() {
-                return Err(invalid("several links at once are for objects, signed without a session token"));
-            }
-            if let Some(what) = difference(&links.first, request) {
-                return Err(invalid(format!(
-                    "the links are not of one {what}: what is signed at once differs in the object alone"
-                )));
-            }
-        }
-        Ok(links)
-    }
-
-    pub(super) fn first(&self) -> &ParsedPresign {
-        &self.first
-    }
-
-    pub(super) fn requests(&self) -> impl Iterator<Item = &ParsedPresign> {
-        std::iter::once(&self.first).chain(&self.rest)
-    }
-
-    pub(super) fn scheme(&self) -> Scheme {
-        self.scheme
-    }
-
-    /// The folder that all are in, `/` at its end; empty if there is none.
-    fn folder(&self) -> &str {
-        let first = self.first.key();
-        let common = self.rest.iter().fold(first.len(), |common, request| {
-            let same = first.bytes().zip(request.key().bytes()).take_while(|(a, b)| a == b).count();
-            common.min(same)
-        });
-        // A slash is one byte, and none is within a character.
-        let end = first.bytes().take(common).rposition(|byte| byte == b'/').map_or(0, |at| at + 1);
-        first.get(..end).unwrap_or_default()
-    }
-
-    /// How many, where, by whom, how long.
-    fn text(&self, now: u64) -> String {
-        let (request, count) = (&self.first, 1 + self.rest.len());
-        let (links, works) = if count == 1 { ("link", "works") } else { ("links", "work") };
-        let (bucket, folder, method) = (request.bucket(), self.folder(), request.method());
-        let place = if request.endpoint().kind() == EndpointKind::Other {
-            let origin = format!("{}://{}", self.scheme.as_str(), request.host());
-            format!("{}…", word(&format!("{origin}/{bucket}/{folder}")))
-        } else {
-            format!("{}… at {}", word(&format!("s3://{bucket}/{folder}")), tls_of(request, self.scheme))
-        };
-        format!(
-            "{count} {links}: {method} {place} as {} {}",
-            request.access_key_id(),
-            life(request, works, now)
-        )
-    }
-
-    /// The objects, within their folder: all of a few, the first of many.
-    fn names(&self) -> String {
-        let folder = self.folder();
-        let count = 1 + self.rest.len();
-        // "and 1 more" is no shorter than its name.
-        let named = if count <= MAX_NAMED + 1 { count } else { MAX_NAMED };
-        let name = |request: &ParsedPresign| {
-            let name = word(request.key().strip_prefix(folder).unwrap_or(request.key()));
-            match request.version_id() {
-                Some(id) => format!("{name} version {}", word(id)),
-                None => name,
-            }
-        };
-        let names: Vec<_> = self.requests().take(named).map(name).collect();
-        let more = if named < count { format!(", … and {} more", count - named) } else { String::new() };
-        format!(": {}{more}", names.join(", "))
-    }
-}
-
-/// In what two requests differ besides the object and its version.
-fn difference(a: &ParsedPresign, b: &ParsedPresign) -> Option<&'static str> {
-    fn parameters(of: &ParsedPresign) -> impl Iterator<Item = &(String, String)> {
-        of.parameters().iter().filter(|(name, _)| name != s3::VERSION_ID)
-    }
-    let rows = [
-        ("method", a.method() == b.method()),
-        ("identity", a.access_key_id() == b.access_key_id()),
-        ("server", a.authority() == b.authority() && a.endpoint().kind() == b.endpoint().kind()),
-        ("bucket", a.bucket() == b.bucket() && a.host() == b.host()),
-        ("date", a.date().as_str() == b.date().as_str()),
-        ("region", a.scope() == b.scope()),
-        ("expiry", a.expires() == b.expires()),
-        ("set of parameters", parameters(a).eq(parameters(b))),
-        ("set of headers", a.headers() == b.headers()),
-    ];
-    rows.iter().find(|(_, same)| !same).map(|(what, _)| *what)
-}
-
-fn no_links(count: usize) -> Refusal {
-    invalid(format!("1 to {MAX_LINKS} links can be signed at once, not {count}"))
-}
-
 /// What signing keys are asked for. What they can do comes first: the purpose is the front end's own word.
 pub(super) fn describe_keys(
     access_key_id: &str,
@@ -385,13 +258,13 @@ fn presign_text(request: &ParsedPresign, scheme: Scheme, now: u64) -> String {
 }
 
 /// AWS's server, and whether it is reached in the clear.
-fn tls_of(request: &ParsedPresign, scheme: Scheme) -> String {
+pub(super) fn tls_of(request: &ParsedPresign, scheme: Scheme) -> String {
     let tls = if scheme == Scheme::Http { " without TLS" } else { "" };
     format!("{}{tls}", word(request.authority()))
 }
 
 /// `(works for 1 h)`.
-fn life(request: &ParsedPresign, works: &str, now: u64) -> String {
+pub(super) fn life(request: &ParsedPresign, works: &str, now: u64) -> String {
     let mut text = format!("({works} for {}", duration(request.expires()));
     if request.time().abs_diff(now) > CLOCK_TOLERANCE {
         text += &format!(" from {}", request.date().as_str());

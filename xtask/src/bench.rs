@@ -32,6 +32,7 @@ pub(crate) fn run() -> Result<()> {
         ("Signing", "cargo bench --quiet --package keyfob-tests --bench sign"),
         ("Whole processes", "cargo bench --quiet --package keyfob-tests --bench processes"),
         ("Presigning in wasm", "node tests/benches/wasm.js"),
+        ("The extension", "node tests/benches/extension.js"),
     ] {
         run::say(what);
         let mut bench = command(line);

@@ -85,6 +85,7 @@ pub(crate) fn environment(command: &mut Command) {
         .env("KEYFOB_YKMAN", target.join("venv/bin/ykman"))
         .env("KEYFOB_S3S_FS", target.join("tools/bin/s3s-fs"))
         .env("KEYFOB_EXTENSION", target.join("extension"))
+        .env("KEYFOB_PACKAGES", target.join("dist"))
         .env("KEYFOB_WASM", Flavour::Signer.folder())
         .env("KEYFOB_PICTURES", target.join("pictures"))
         .env("KEYFOB_CHROMIUM", find("chromium").unwrap_or_default())

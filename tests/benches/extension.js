@@ -1,0 +1,161 @@
+// The extension's speed in real Chromium: what a person waits for. Everything in one run, beside the least that could do the
+// same: an extension of one script that puts an empty element beside the field.
+
+import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import path from "node:path";
+
+import { Home, Pages, launch, tool, until } from "../browser/harness.js";
+import { FakeHost } from "../../extension/test/fake-host.js";
+
+const ROUNDS = Number(process.env.KEYFOB_ROUNDS ?? 25);
+const SIGN_IN = "https://us-east-1.signin.aws.amazon.com/signin.html";
+
+const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
+const line = (what, value, note = "") => console.log(`  ${what.padEnd(58)}${value.padStart(12)}  ${note}`);
+const ms = (values) => `${median(values).toFixed(1)} ms`;
+
+/** An extension that does nothing but put an element there, as soon as it sees a field. */
+function floor(home) {
+  const folder = path.join(home.path, "floor");
+  mkdirSync(folder);
+  const matches = ["https://*.signin.aws.amazon.com/*"];
+  writeFileSync(path.join(folder, "manifest.json"), JSON.stringify({
+    manifest_version: 3, name: "floor", version: "1", content_scripts: [{ matches, js: ["floor.js"] }],
+  }));
+  writeFileSync(path.join(folder, "floor.js"), `
+    new MutationObserver((_, observer) => {
+      const field = document.getElementById("mfaCode");
+      if (!field) return;
+      observer.disconnect();
+      const chip = document.createElement("div");
+      chip.popover = "manual";
+      document.documentElement.append(chip);
+      chip.showPopover();
+    }).observe(document, { subtree: true, childList: true });`);
+  return folder;
+}
+
+/** Time from the field's insertion to the chip's, in ms, as the page sees both. */
+async function fieldToChip(browser) {
+  const times = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    const page = await browser.newPage();
+    await page.goto(SIGN_IN);
+    await page.bringToFront();
+    times.push(await page.evaluate(() => new Promise((resolve) => {
+      let begin;
+      new MutationObserver(() => {
+        if (begin === undefined && document.getElementById("mfaCode")) begin = performance.now();
+        if (begin !== undefined && document.querySelector("html > [popover]")) resolve(performance.now() - begin);
+      }).observe(document, { subtree: true, childList: true });
+      document.getElementById("next").click();
+    })));
+    await page.close();
+  }
+  return times.slice(1);
+}
+
+/** Time from the key's answer to the value in the field, in ms. The host is one that writes down when it answers. */
+async function touchToValue(browser, home, host) {
+  const answered = path.join(home.path, "answered");
+  host.answers(`({ id, op }) => {
+    const done = (answer) => frame({ type: "done", id, answer });
+    const name = "Amazon Web Services:alice@123456789012";
+    if (op.name === "accounts") return done({ name: "accounts", key, accounts: [account(name)] });
+    if (op.name !== "code") return null;
+    setTimeout(() => {
+      require("node:fs").writeFileSync(${JSON.stringify(answered)}, String(Date.now()));
+      write(done({ name: "code", account: name, code: code("123456", now() - 1, now() + 29) }));
+    }, 300);
+    return touch(id);
+  }`);
+  const times = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    const page = await browser.newPage();
+    await page.goto(`${SIGN_IN}?mfa`);
+    await page.bringToFront();
+    await page.evaluate(() => {
+      window.filledAt = new Promise((resolve) => {
+        document.addEventListener("input", () => resolve(Date.now()), { capture: true, once: true });
+      });
+    });
+    await page.waitForSelector("#mfaCode");
+    await page.mouse.click(500, 80);
+    await page.click("#mfaCode");
+    const filled = await page.evaluate(() => window.filledAt);
+    times.push(filled - Number(readFileSync(answered, "utf8")));
+    await page.close();
+  }
+  return times.slice(1);
+}
+
+/** What the extension's scripts cost a page on a sign-in host that has no field, in ms. */
+async function contentScript(browser) {
+  const times = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    const page = await browser.newPage();
+    const session = await page.createCDPSession();
+    const events = [];
+    const root = await browser.target().createCDPSession();
+    root.on("Tracing.dataCollected", ({ value }) => events.push(...value));
+    await root.send("Tracing.start", { transferMode: "ReportEvents", traceConfig: { includedCategories: ["devtools.timeline", "v8"] } });
+    await page.goto("https://us-east-1.signin.aws.amazon.com/console.html");
+    const complete = new Promise((resolve) => root.once("Tracing.tracingComplete", resolve));
+    await root.send("Tracing.end");
+    await complete;
+    const mine = events.filter(({ name, args }) =>
+      ["EvaluateScript", "FunctionCall", "v8.compile"].includes(name) && /^chrome-extension:.*\.js$/.test(args?.data?.url ?? ""));
+    // Those inside of others are counted with them.
+    const outer = mine.filter((a) => !mine.some((b) => b !== a && b.tid === a.tid && b.ts <= a.ts && b.ts + (b.dur ?? 0) >= a.ts + (a.dur ?? 0)));
+    times.push(outer.reduce((sum, { dur }) => sum + (dur ?? 0), 0) / 1000);
+    await session.detach();
+    await root.detach();
+    await page.close();
+  }
+  return times.slice(1).filter((time) => time > 0);
+}
+
+async function firstPaint(browser, pageName) {
+  const times = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    const page = await browser.newPage();
+    await page.goto(`chrome-extension://${browser.extensionId}/${pageName}`);
+    times.push(await until("the paint", () =>
+      page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0]?.startTime)));
+    await page.close();
+  }
+  return times.slice(1);
+}
+
+const home = new Home();
+let pages, browser;
+try {
+  await home.keyfob(["soft", "create", "test"]);
+  home.write(".config/keyfob/config.toml", 'key = "soft:test"\n');
+  await home.keyfob(["oath", "uri", "--touch"], "otpauth://totp/Amazon%20Web%20Services:alice@123456789012?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP\n");
+  pages = await Pages.start(home);
+
+  browser = await launch("chromium", home, pages, { extension: floor(home) });
+  const least = await fieldToChip(browser);
+  await browser.close();
+
+  browser = await launch("chromium", home, pages);
+  const host = new FakeHost(home);
+  const chip = await fieldToChip(browser);
+  line("field visible → chip", ms(chip), `${(median(chip) / median(least)).toFixed(1)} × an empty element (${ms(least)}); wanted: under 50 ms`);
+  line("answer of the key → value in the field", ms(await touchToValue(browser, home, host)), "wanted: under 50 ms");
+  host.end();
+  line("scripts on a page without a field", ms(await contentScript(browser)), "wanted: under 1 ms");
+  line("popup, first paint", ms(await firstPaint(browser, "popup.html")), "wanted: under 100 ms");
+
+  const extension = tool("KEYFOB_EXTENSION");
+  const manifest = JSON.parse(readFileSync(path.join(extension, "manifest.json"), "utf8"));
+  for (const { matches, js } of manifest.content_scripts) {
+    const bytes = js.reduce((sum, name) => sum + statSync(path.join(extension, name)).size, 0);
+    line(`scripts of ${matches[0]}`, `${bytes} bytes`, "wanted: under 15,000");
+  }
+} finally {
+  await browser?.close();
+  pages?.stop();
+  home.remove();
+}

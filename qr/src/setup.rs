@@ -189,3 +189,149 @@ pub fn free_name(name: &str, taken: &[String]) -> String {
 /// Seconds of nearly every account's codes: what a name is shortened to depends on them, and who else is on a key is none of
 /// this file's knowledge. The key refuses what is taken all the same.
 const PERIOD: u32 = 30;
+
+#[cfg(test)]
+mod tests {
+    use keyfob_core::message::AwsFlow;
+    use keyfob_core::oath::IdError;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SECRET: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
+
+    #[test]
+    fn what_pages_show() {
+        #[track_caller]
+        fn check(
+            text: &str,
+            given: (Option<&str>, Option<&str>),
+            name: &str,
+            login: Option<(Option<&str>, &str)>,
+        ) {
+            let setup = Setup::read(text, given.0, given.1).unwrap();
+            assert_eq!(setup.name(), name);
+            let aws = setup.aws();
+            assert_eq!(aws.as_ref().map(|aws| (aws.account.as_deref(), aws.device.as_str())), login);
+            // The host reads the same out of the URI.
+            let again = OtpAuth::parse(&setup.uri()).unwrap();
+            assert_eq!(again, setup.otpauth);
+        }
+        let id = Some("123456789012");
+        let uri = |label: &str| ["otpauth://totp/", label, "?secret=", SECRET].concat();
+        let none = (None, None);
+        check(
+            &uri("Amazon%20Web%20Services:alice%40123456789012"),
+            none,
+            "Amazon Web Services:alice@123456789012",
+            Some((id, "alice")),
+        );
+        check(&[" ", &uri("AWS%20SSO:bob"), "\n"].concat(), none, "AWS SSO:bob", Some((None, "bob")));
+        check(&uri("GitHub:carol"), none, "GitHub:carol", None);
+        check(&uri("carol"), (Some("GitHub"), None), "GitHub:carol", None);
+        check(&uri("GitHub:carol"), (None, Some("dave")), "GitHub:dave", None);
+        let aws = (Some("Amazon Web Services"), Some("phone@acme-dev"));
+        check(
+            "jbsw y3dp ehpk 3pxp",
+            aws,
+            "Amazon Web Services:phone@acme-dev",
+            Some((Some("acme-dev"), "phone")),
+        );
+        check(SECRET, (Some(" "), Some("x")), "x", None);
+        let aws = Setup::read(&uri("AWS%20SSO:bob"), None, None).unwrap().aws().unwrap();
+        assert_eq!(aws.flow, AwsFlow::IdentityCenter);
+    }
+
+    #[test]
+    fn what_sets_up_nothing_is_named() {
+        #[track_caller]
+        fn check(text: &str, account: Option<&str>, expected: SetupError) {
+            let error = Setup::read(text, None, account).unwrap_err();
+            assert_eq!(error, expected, "{text}");
+            assert!(!error.to_string().contains("JBSW"));
+        }
+        check("https://example.org/", None, SetupError::NotOtpAuth);
+        check("https://example.org/", Some("x"), SetupError::NotOtpAuth);
+        check("", Some("x"), SetupError::NotOtpAuth);
+        check(SECRET, None, SetupError::NoAccount);
+        check(SECRET, Some("  "), SetupError::NoAccount);
+        check("otpauth-migration://offline?data=AAAA", None, SetupError::Migration);
+        check("OTPAUTH-MIGRATION://offline", Some("x"), SetupError::Migration);
+        check("otpauth://hotp/x?secret=JBSWY3DP&counter=0", None, SetupError::Hotp);
+        check("otpauth:totp/x", None, OtpAuthError::Scheme.into());
+        check("otpauth://totp/x", None, OtpAuthError::NoSecret.into());
+        check("otpauth://totp/?secret=JBSWY3DP", None, OtpAuthError::Id(IdError::Empty).into());
+        for hidden in ["%1B%5B31m", "%E2%80%AE", "%0A", "%C2%9B", "%E2%80%8B", "%E2%81%A9"] {
+            let uri = ["otpauth://totp/Amazon%20Web%20Services:a", hidden, "b?secret=JBSWY3DP"].concat();
+            check(&uri, None, SetupError::Invisible);
+        }
+        check(SECRET, Some("a\u{202E}b"), SetupError::Invisible);
+        check(SECRET, Some(&"x".repeat(257)), SetupError::LongName);
+        check(&["otpauth://totp/", &"x".repeat(10_000)].concat(), None, OtpAuthError::TooLong.into());
+    }
+
+    #[test]
+    fn free_names() {
+        #[track_caller]
+        fn check(name: &str, taken: &[&str], expected: &str) {
+            let taken: Vec<String> = taken.iter().map(|&name| name.to_owned()).collect();
+            assert_eq!(free_name(name, &taken), expected);
+            assert_eq!(
+                aws::login(expected).map(|login| (login.account, login.flow)),
+                aws::login(name).map(|login| (login.account, login.flow))
+            );
+        }
+        let alice = "Amazon Web Services:alice@123456789012";
+        let second = "Amazon Web Services:alice-2@123456789012";
+        check(alice, &[], alice);
+        check(alice, &["Amazon Web Services:bob@123456789012"], alice);
+        check(alice, &[alice], second);
+        check(alice, &[alice, second], "Amazon Web Services:alice-3@123456789012");
+        check(second, &[second], "Amazon Web Services:alice-3@123456789012");
+        check("AWS SSO:bob", &["AWS SSO:bob"], "AWS SSO:bob-2");
+        check("AWS SSO:bob-99", &["AWS SSO:bob-99"], "AWS SSO:bob-100");
+        check("AWS SSO:bob-100", &["AWS SSO:bob-100"], "AWS SSO:bob-100-2");
+        check(
+            "Amazon Web Services:me@example.com",
+            &["Amazon Web Services:me@example.com"],
+            "Amazon Web Services:me@example.com-2",
+        );
+        check(
+            "Amazon Web Services:x@acme-2",
+            &["Amazon Web Services:x@acme-2"],
+            "Amazon Web Services:x-2@acme-2",
+        );
+        let arn = "arn:aws:iam::123456789012:mfa/team/alice";
+        check(arn, &[arn], "arn:aws:iam::123456789012:mfa/team/alice-2");
+        check("GitHub:carol", &["GitHub:carol"], "GitHub:carol-2");
+        check("-", &["-"], "--2");
+        check("a-05", &["a-05"], "a-05-2");
+    }
+
+    #[test]
+    fn a_name_that_was_shortened_is_taken() {
+        let name = ["Amazon Web Services:", &"x".repeat(60), "@123456789012"].concat();
+        let kept = CredentialId::for_name(Kind::Totp, PERIOD, &name).unwrap().name(Kind::Totp);
+        assert_ne!(kept, name);
+        let free = free_name(&name, &[kept]);
+        assert_eq!(free, ["Amazon Web Services:", &"x".repeat(60), "-2@123456789012"].concat());
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "(otpauth(-migration)?://)?[ -~\u{80}-\u{2100}]{0,200}", name in ".{0,80}") {
+            let _ = Setup::read(&text, Some(&name), Some(&name));
+            let _ = Setup::read(&text, None, None);
+        }
+
+        #[test]
+        fn a_free_name_is_free(name in "(Amazon Web Services:|AWS SSO:)?[a-z@0-9-]{1,70}", others in 0_usize..5) {
+            let mut taken: Vec<String> = Vec::new();
+            for _ in 0..=others {
+                let free = free_name(&name, &taken);
+                prop_assert!(!taken.contains(&free));
+                taken.push(free);
+            }
+        }
+    }
+}

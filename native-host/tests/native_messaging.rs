@@ -285,20 +285,27 @@ fn a_browser_gets_nothing_else() {
     let op = json!({ "name": "presign", "canonical_request": good, "scheme": "http" });
     host.refused(&op, "forbidden");
 
-    // Anything that changes the key.
+    // Anything that changes the key, but accounts that it sees. (What it may do with those, tests/tests/browser_ops.rs tries.)
     host.refused(&json!({ "name": "reset" }), "forbidden");
-    host.refused(&json!({ "name": "delete-account", "account": ACCOUNT }), "forbidden");
+    for hidden in ["Bank:ann", "AWS SSO:counter", &format!("exile-{IDENTITY}-SigV4")] {
+        host.refused(&json!({ "name": "delete-account", "account": hidden }), "not-found");
+        host.refused(&json!({ "name": "rename-account", "account": hidden, "to": "AWS SSO:x" }), "not-found");
+        let confirm =
+            json!({ "name": "confirm-account", "account": hidden, "uri": "otpauth://totp/x?secret=AAAA" });
+        host.refused(&confirm, "not-found");
+    }
     host.refused(&json!({ "name": "delete-identity", "access_key_id": IDENTITY }), "forbidden");
     let uri = "otpauth://totp/x?secret=AAAA";
     host.refused(
         &json!({ "name": "add-account", "uri": uri, "touch": false, "overwrite": true }),
         "forbidden",
     );
+    let counter = "otpauth://hotp/x?secret=AAAA&counter=0";
+    host.refused(&json!({ "name": "add-account", "uri": counter, "touch": false }), "forbidden");
     let add = json!({
         "name": "add-identity", "access_key_id": IDENTITY, "secret_access_key": "x", "touch": false, "overwrite": true
     });
     host.refused(&add, "forbidden");
-
     host.refused(&json!({ "name": "rename-account", "account": ACCOUNT, "to": "x" }), "forbidden");
     host.refused(&json!({ "name": "change-password", "new": "x" }), "forbidden");
     host.refused(&json!({ "name": "remember-password" }), "forbidden");

@@ -2,7 +2,9 @@
 
 import { ask, chosenKey, troubleOf } from "./ask.js";
 import type { Wants } from "./generated/message.js";
+import type { Trouble } from "./internal.js";
 import { t } from "./text.js";
+import { explain } from "./trouble.js";
 import { byId, prose } from "./ui.js";
 
 const trouble = byId("trouble", "section");
@@ -13,12 +15,32 @@ let wants: Wants | undefined;
 /** What the cards have others do. */
 interface Hooks {
   /** To read the key again. */
-  reload(): Promise<void>;
+  reload(refreshing?: boolean): Promise<void>;
   /** To show which keys there are. */
   listKeys(): Promise<void>;
+  /** To go on with what the locked key kept waiting. */
+  unlocked(): void;
 }
 
 let hooks: Hooks;
+
+/** How often a key that is missing is looked for, in ms, as long as somebody looks. */
+const LOOK_AGAIN = 2_000;
+
+/** Failures that end when somebody plugs a key in. */
+const PASSING: ReadonlySet<string> = new Set<Trouble["code"]>(["no-key", "key-removed", "no-pcsc"]);
+
+/** Failures that the page for setting Keyfob up explains. */
+const SETUP: ReadonlySet<string> = new Set<Trouble["code"]>([
+  "no-host",
+  "host-forbidden",
+  "host-stale",
+  "host-old",
+  "extension-old",
+  "no-pcsc",
+]);
+
+let looking: ReturnType<typeof setTimeout>;
 
 /** Whether choosing a key may help. */
 export const wantsChoice = (code = trouble.dataset["code"]) => code === "ambiguous" || code === "no-key" || code === "not-found";
@@ -34,28 +56,49 @@ export const isAboutAccount = () => trouble.dataset["about"] === "account";
  * again. What is wrong with one account does not keep the others from being refreshed.
  */
 export function report(error: unknown, about: "key" | "account" | "unlock" = "key"): void {
-  const { code, message, hint, candidates, wants: opens } = troubleOf(error);
+  const failure = troubleOf(error);
+  const { code } = failure;
+  const { title, detail, fix } = explain(failure);
   const locked = code === "locked" || code === "wrong-password" || (about === "unlock" && code === "busy");
+  const fresh = unlock.hidden;
   unlock.hidden = !locked;
   trouble.hidden = code === "locked";
   trouble.dataset["code"] = code;
   trouble.dataset["about"] = about;
-  prose(byId("trouble-message", "h2"), message);
-  prose(byId("trouble-hint", "p"), [hint, candidates?.join(", ")].filter(Boolean).join(": "));
+  write("trouble-message", "h2", title);
+  write("trouble-hint", "p", fix);
+  write("trouble-detail", "p", detail);
   byId("trouble-code", "code").textContent = code;
-  // To read the key again brings no code that ran out.
-  byId("retry", "button").hidden = locked || code === "code-expired";
+  byId("retry", "button").hidden = locked;
+  byId("setup", "button").hidden = !SETUP.has(code);
   if (code === "locked") {
-    wants = opens;
-    prose(byId("unlock-message", "h2"), message);
-    prose(byId("unlock-what", "label"), wants?.what ?? t("popup_unlock_what"));
+    wants = failure.wants;
+    write("unlock-message", "h2", title);
+    write("unlock-what", "label", wants?.what ?? t("popup_unlock_what"));
   }
-  if (code === "wrong-password") byId("password", "input").value = "";
-  if (locked) byId("password", "input").focus();
+  const password = byId("password", "input");
+  if (code === "wrong-password") password.value = "";
+  // What is being typed elsewhere goes on.
+  if (locked && (fresh || about !== "key")) password.focus();
   if (wantsChoice(code)) void hooks.listKeys();
+  clearTimeout(looking);
+  if (about === "key" && PASSING.has(code)) looking = setTimeout(lookAgain, LOOK_AGAIN);
+}
+
+function lookAgain(): void {
+  if (document.visibilityState === "visible") void hooks.reload(true);
+}
+
+/** Only what is new: screen readers read it out. */
+function write(id: string, tag: "h2" | "p" | "label", text: string): void {
+  const element = byId(id, tag);
+  if (element.dataset["said"] === text) return;
+  element.dataset["said"] = text;
+  prose(element, text);
 }
 
 export function clearTrouble(): void {
+  clearTimeout(looking);
   trouble.hidden = true;
   unlock.hidden = true;
   delete trouble.dataset["code"];
@@ -71,13 +114,18 @@ export function startCards(made: Hooks): void {
     submit.disabled = true;
     ask({ name: "unlock", password: field.value }, "unlocked", { key: wants?.key ?? chosenKey() })
       .then(
-        () => {
+        async () => {
           field.value = "";
-          return hooks.reload();
+          clearTrouble();
+          await hooks.reload();
+          hooks.unlocked();
         },
         (error: unknown) => report(error, "unlock"),
       )
       .finally(() => (submit.disabled = false));
   });
   byId("retry", "button").addEventListener("click", () => void hooks.reload());
+  byId("setup", "button").addEventListener("click", () => {
+    void chrome.tabs.create({ url: chrome.runtime.getURL("welcome.html") }).then(() => window.close());
+  });
 }

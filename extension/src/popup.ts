@@ -3,10 +3,12 @@
 
 import { ask, chooseKey, chosenKey } from "./ask.js";
 import { clearTrouble, isAboutAccount, keyIsRead, report, startCards, wantsChoice } from "./cards.js";
-import { hideAccounts, showAccounts, startCodes } from "./codes.js";
+import { anyBusy, hideAccounts, showAccounts, startCodes, unlocked } from "./codes.js";
 import { is_lookalike, match_pattern, ready } from "./core.js";
 import type { Key } from "./generated/message.js";
-import { loadIdentities, preview, usePage as useForLinks } from "./links.js";
+import { loadIdentities, preview, usePage as useForLinks, watchMenu } from "./links.js";
+import { isHome, openScreen } from "./screens.js";
+import { set, settings } from "./settings.js";
 import { localise, t } from "./text.js";
 import { byId, say } from "./ui.js";
 
@@ -53,6 +55,10 @@ async function listKeys(): Promise<void> {
   showLock();
 }
 
+/** When the key was last read, in ms: it is not read again at every change of the focus. */
+let lastRead = 0;
+const OFTEN = 1_000;
+
 /** Counts the loads: what a former one still wants to show is dropped. */
 let generation = 0;
 
@@ -60,7 +66,8 @@ let generation = 0;
 async function load(refreshing = false): Promise<void> {
   const mine = ++generation;
   const list = byId("codes", "ul");
-  list.setAttribute("aria-busy", "true");
+  list.ariaBusy = "true";
+  lastRead = Date.now();
   try {
     const { key, accounts } = await ask({ name: "accounts", codes: true }, "accounts");
     if (mine !== generation) return;
@@ -73,13 +80,20 @@ async function load(refreshing = false): Promise<void> {
     hideAccounts();
     report(error);
   } finally {
-    list.removeAttribute("aria-busy");
+    list.ariaBusy = "false";
     showLock();
   }
   if (keyIsRead()) await loadIdentities().catch((error: unknown) => report(error));
 }
 
-startCards({ reload: load, listKeys });
+startCards({
+  reload: load,
+  listKeys,
+  unlocked: () => {
+    unlocked();
+    byId("search", "input").focus();
+  },
+});
 startCodes({ reload: () => void load(true) });
 byId("lock", "button").addEventListener("click", () => {
   ask({ name: "lock" }, "locked").then(() => load(), report);
@@ -87,9 +101,17 @@ byId("lock", "button").addEventListener("click", () => {
 byId("key", "select").addEventListener("change", ({ currentTarget }) => {
   const key = (currentTarget as HTMLSelectElement).value || undefined;
   chooseKey(key);
-  void (key === undefined ? chrome.storage.local.remove("key") : chrome.storage.local.set({ key }));
+  void set({ key });
   void load();
 });
+
+// Keys are plugged in and removed while nobody looks here.
+const look = () => {
+  if (document.visibilityState !== "visible" || Date.now() - lastRead < OFTEN || anyBusy() || !isHome()) return;
+  void load(true).then(listKeys);
+};
+window.addEventListener("focus", look);
+document.addEventListener("visibilitychange", look);
 
 // ---- tabs
 
@@ -115,22 +137,19 @@ for (const name of tabs) {
   });
 }
 
-/** Shows the panel for a page's codes, and hides it: it lies over the tabs. */
-function showScan(open: boolean): void {
-  byId("scan-panel", "section").hidden = !open;
-  byId("tabs", "div").hidden = open;
-  byId("panels", "main").hidden = open;
-  if (!open) byId("scan-open", "button").focus();
+byId("scan-open", "button").addEventListener("click", () => openScreen("scan-panel"));
+for (const button of document.querySelectorAll<HTMLElement>("[data-opens]")) {
+  button.addEventListener("click", () => document.getElementById(button.dataset["opens"] ?? "")?.click());
 }
-
-byId("scan-open", "button").addEventListener("click", () => showScan(true));
-byId("scan-close", "button").addEventListener("click", () => showScan(false));
 
 // ---- the page this was opened from
 
 /** Its address. Only where the popup is shown in a tab of its own does it come from `?tab=`. */
 async function pageUrl(): Promise<string | undefined> {
-  if (await chrome.tabs.getCurrent()) return new URLSearchParams(location.search).get("tab") ?? undefined;
+  if (await chrome.tabs.getCurrent()) {
+    document.documentElement.dataset["tab"] = "";
+    return new URLSearchParams(location.search).get("tab") ?? undefined;
+  }
   const [tab] = await chrome.tabs.query({ active: true, currentWindow: true });
   return tab?.url;
 }
@@ -154,17 +173,23 @@ async function offerHost(url: string): Promise<void> {
 function usePage(url: string): void {
   void offerHost(url);
   byId("warning", "div").hidden = !is_lookalike(url);
-  if (useForLinks(url)) selectTab("presign");
+  if (!useForLinks(url)) return;
+  const focused = document.activeElement?.id === "search";
+  selectTab("presign");
+  if (focused) byId("tab-presign", "button").focus();
 }
 
 localise(document);
+byId("search", "input").focus();
 void (async () => {
-  const [url, stored] = await Promise.all([pageUrl(), chrome.storage.local.get("key"), ready()]);
-  const { key } = stored;
-  if (typeof key === "string") chooseKey(key);
-  if (url !== undefined) usePage(url);
-  preview();
-  await load();
+  // The key is asked at once; the wasm is only for the page.
+  const page = Promise.all([pageUrl(), ready()]).then(async ([url]) => {
+    if (url !== undefined) usePage(url);
+    await watchMenu(usePage);
+    preview();
+  });
+  chooseKey((await settings()).key);
+  await Promise.all([page, load()]);
   await listKeys();
   document.body.dataset["ready"] = "";
 })();

@@ -58,12 +58,12 @@ function showStatus(): void {
   byId("status", "div").textContent = said || ([...prompts.values()].at(-1) ?? "");
 }
 
-/** Copies, and says so. */
-export async function copy(text: string, copied: string): Promise<void> {
+/** Copies, and says so; or says what else to do, where the browser does not allow it. */
+export async function copy(text: string, copied: string, refused = t("popup_copy_refused")): Promise<void> {
   try {
     await navigator.clipboard.writeText(text);
     say(copied);
   } catch {
-    say(t("popup_copy_refused"));
+    say(refused);
   }
 }

@@ -3,6 +3,7 @@
 import { checkSender, fillByShortcut, putChip, serveField, watchAllowedHosts } from "./fields.js";
 import { Host } from "./host.js";
 import type { ChipAsk } from "./internal.js";
+import { makeMenu, useMenu } from "./menu.js";
 import { servePage } from "./pages.js";
 
 const host = new Host();
@@ -23,6 +24,12 @@ chrome.commands.onCommand.addListener((command, tab) => {
   if (command === "fill") void fillByShortcut(tab);
 });
 
-chrome.runtime.onInstalled.addListener(() => void watchAllowedHosts());
+chrome.contextMenus.onClicked.addListener(useMenu);
+
+chrome.runtime.onInstalled.addListener(({ reason }) => {
+  void watchAllowedHosts();
+  void makeMenu();
+  if (reason === "install") void chrome.tabs.create({ url: chrome.runtime.getURL("welcome.html") });
+});
 chrome.permissions.onAdded.addListener(() => void watchAllowedHosts());
 chrome.permissions.onRemoved.addListener(() => void watchAllowedHosts());

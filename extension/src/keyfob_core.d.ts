@@ -30,6 +30,15 @@ export interface ConsoleLocation {
 
 export function parse_console_url(url: string): ConsoleLocation;
 
+/** Match patterns of the S3 console's pages, in every partition. */
+export function console_patterns(): string[];
+
+/** Longest life of a link, in seconds. */
+export function max_expires(): number;
+
+/** A shell's command that uploads the object `key` by a link, with the type that was signed. */
+export function curl_upload(url: string, contentType: string | undefined, key: string): string;
+
 export interface PresignParams {
   method: string;
   bucket: string;
@@ -41,6 +50,10 @@ export interface PresignParams {
   /** Unix time in seconds. */
   at: number;
   versionId?: string;
+  /** The name of a file, under which browsers save it. */
+  downloadName?: string;
+  /** Of what is uploaded; else the answer's. */
+  contentType?: string;
   /** `https://HOST[:PORT]` of a server that is not AWS. */
   endpoint?: string;
 }
@@ -52,28 +65,33 @@ export interface PresignPreview {
   host: string;
   bucket: string;
   key: string;
+  region: string;
+  accessKeyId: string;
+  versionId?: string;
+  downloadName?: string;
+  contentType?: string;
   /** Unix time in seconds. */
   expiresAt: number;
+  /** Whether browsers would ask for another object: there is `.` or `..` between the key's slashes. */
+  dotSegments: boolean;
 }
 
 export function presign_preview(params: PresignParams): PresignPreview;
 
-/** Whether pages of an origin may set up authenticator apps. */
-export function is_enrolment_origin(origin: string): boolean;
-
-/** What an address says of an enrolment there. */
-export interface EnrolmentPage {
-  flow: AwsFlow;
-  /** The account's id or alias, where the host names it. */
-  account?: string;
-  /** The IAM user whose page it is. */
-  user?: string;
+export interface PresignList {
+  bucket: string;
+  keys: string[];
+  /** Lines that say something, perhaps more than `most`. */
+  count: number;
+  most: number;
+  /** What is wrong with lines. */
+  faults: { line: number; message: string }[];
+  /** Of a list that is clean, in the order of the keys; else none. */
+  canonicalRequests: string[];
+  /** What the first one says, of a list that is clean. */
+  first?: PresignPreview;
+  dotSegments: boolean;
 }
 
-export function enrolment_page(url: string): EnrolmentPage | undefined;
-
-/** The issuer and the account's name that AWS's own QR code would have; none if the names cannot be AWS's. */
-export function enrolment_names(url: string, device: string, account: string): [issuer: string, account: string] | undefined;
-
-/** The one account id that stands in a text. */
-export function account_in(text: string): string | undefined;
+/** `list` has a key or `s3://BUCKET/KEY` a line; `bucket` may be empty where it says it. */
+export function presign_list(params: Omit<PresignParams, "key">, list: string): PresignList;

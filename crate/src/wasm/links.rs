@@ -214,7 +214,7 @@ struct PresignList<'a> {
 }
 
 /// The same for a list, a key or `s3://BUCKET/KEY` a line ([`KeyList`]): `params` as of [`presign_preview`], but for `key`;
-/// `bucket` may be empty where the list says it.
+/// `bucket` may be empty where the list says it. Where neither does, nothing is signed.
 ///
 /// # Errors
 /// As there. What is wrong with lines is told, and is no error.
@@ -222,7 +222,8 @@ struct PresignList<'a> {
 pub fn presign_list(params: &JsValue, list: &str) -> Result<JsValue, JsValue> {
     let bucket = text(params, "bucket")?;
     let list = KeyList::read(list, &bucket);
-    let form = list.is_clean().then(|| Form::read(params)).transpose()?;
+    let is_whole = list.is_clean() && !list.bucket.is_empty();
+    let form = is_whole.then(|| Form::read(params)).transpose()?;
     let requests: Vec<ParsedPresign> = match &form {
         Some(form) => list.keys.iter().map(|key| form.request(list.bucket, key)).collect::<Result<_, _>>()?,
         None => Vec::new(),

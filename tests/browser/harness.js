@@ -200,7 +200,13 @@ export async function launch(name, home, pages, { headless = true, extension = t
   await home.keyfob(["browser", "install", "--dev"]);
   const common = { headless, handleSIGINT: false, env: home.environment(), acceptInsecureCerts: true };
   const browser = await (name === "chromium" ? launchChromium : launchFirefox)(common, profile, pages);
+  const before = await browser.pages();
   browser.extensionId = await browser.installExtension(extension);
+  // The extension's first page is in front, and would ask the host. In Firefox, automation does not see what it is.
+  const welcome = await until("the first page", async () =>
+    (await browser.pages()).find((page) => !before.includes(page)),
+  );
+  await welcome.close();
   return browser;
 }
 

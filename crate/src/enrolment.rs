@@ -461,16 +461,18 @@ mod tests {
         for word in REVEAL_WORDING.iter().chain(DEVICE_WORDING) {
             assert_eq!(*word, word.to_lowercase());
         }
+        let secrets = SECRET_LENGTHS.map(|length| format!("[A-Z2-7]{{{length}}}"));
+        let base32 = format!("^(?:{})$", secrets.join("|"));
         let text = format!(
             "// Generated from crate/src/enrolment.rs by `KEYFOB_UPDATE=1 cargo test -p keyfob-core`. Do not edit.\n\n\
              const KEYFOB_ENROLMENT = {{\n  code: {},\n  reveal: {},\n  device: {},\n  secret: {},\n  account: {},\n  \
-             secretLengths: {:?},\n}};\n",
+             base32: {},\n}};\n",
             list(aws::MFA_WORDING),
             list(REVEAL_WORDING),
             list(DEVICE_WORDING),
             serde_json::to_string(&SECRET_SELECTORS.join(",")).unwrap(),
             serde_json::to_string(&ACCOUNT_SELECTORS.join(",")).unwrap(),
-            SECRET_LENGTHS,
+            serde_json::to_string(&base32).unwrap(),
         );
         crate::typescript::assert_current(&extension().join("src/generated/enrolment.ts"), &text);
     }

@@ -3,6 +3,7 @@
 import type { Answer, ErrorCode, Event, Failure, Op } from "./generated/message.js";
 import type { Setup } from "./keyfob_qr.js";
 import type { KeyChoice, Part } from "./save.js";
+import type { Explained } from "./trouble.js";
 
 /** Failures that the host cannot report: it is the one that is missing, or they are only seen here. */
 export type LocalCode =
@@ -126,6 +127,8 @@ export interface Shown {
   device: string;
   /** Texts in which the console names the account. */
   accounts: string[];
+  /** The page's address, with its route. */
+  page: string;
 }
 
 /**
@@ -135,6 +138,8 @@ export interface Shown {
 export type EnrolAsk =
   | { n: number; ask: "read"; shown: Shown; names?: EnrolNames; ancestors: string[] }
   | { n: number; ask: "save"; setup: Setup; parts: Part[]; taken: string[]; touch: boolean; ancestors: string[] }
+  /** A code is in the field, and AWS will take it once: on which key it is whose, and from when it is right. */
+  | { n: number; ask: "filled"; key: string; account: string; validFrom: number }
   | { n: number; ask: "stop" };
 
 /** What an account is named by, where the page shows a secret without it. */
@@ -146,18 +151,22 @@ export interface EnrolNames {
 }
 
 /** Why what a page shows cannot be saved. */
-export type EnrolRefusal = "none" | "unreadable" | "several" | "hotp" | "migration" | "not_aws" | "odd_name" | "names";
+export type EnrolRefusal = "none" | "unreadable" | "several" | "hotp" | "migration" | "not_aws" | "odd" | "names";
 
 /** To enrol.ts. */
 export type EnrolTell =
   /** The names are wanted; these are as good as known. `wants` says whether an account is. */
   | { n: number; tell: "names"; names: EnrolNames; wants: { account: boolean } }
   /** What it is, the keys that are there, and a free name for it on all of them. */
-  | { n: number; tell: "setup"; setup: Setup; name: string; choices: KeyChoice[]; taken: string[] }
+  | { n: number; tell: "setup"; setup: Setup; name: string; choices: EnrolChoice[]; taken: string[] }
   | { n: number; tell: "refused"; because: EnrolRefusal; issuer?: string }
   | { n: number; tell: "part"; part: Part }
-  | { n: number; tell: "saved"; parts: Part[] }
-  | { n: number; tell: "trouble"; trouble: Trouble };
+  /** What became of each key, and in the person's language why it failed. */
+  | { n: number; tell: "saved"; parts: Part[]; why: (Explained | undefined)[] }
+  | { n: number; tell: "trouble"; why: Explained };
+
+/** A key that the account may be saved to; `why` it cannot be read now, in the person's language. */
+export type EnrolChoice = Omit<KeyChoice, "trouble"> & { why?: Explained };
 
 /**
  * From a content script. `n` is the asker's own number, repeated in every answer. Whatever it says takes an earlier

@@ -16,7 +16,16 @@ export function is_lookalike(url: string): boolean;
 
 export function match_pattern(url: string): string | undefined;
 
-export function choose_accounts(accounts: Account[], url: string): Account[];
+export interface ChosenAccounts {
+  /** Those that fit, the likeliest first. */
+  accounts: Account[];
+  /** So many of them fit what the person told the page equally well. */
+  likely: number;
+  /** What is known of the login, to remember a choice by. */
+  login?: string;
+}
+
+export function choose_accounts(accounts: Account[], url: string, login: { account?: string; user?: string }): ChosenAccounts;
 
 export interface ConsoleLocation {
   kind: "object" | "bucket" | "prefix" | "directory";
@@ -95,3 +104,23 @@ export interface PresignList {
 
 /** `list` has a key or `s3://BUCKET/KEY` a line; `bucket` may be empty where it says it. */
 export function presign_list(params: Omit<PresignParams, "key">, list: string): PresignList;
+
+/** Whether pages of an origin may set up authenticator apps. */
+export function is_enrolment_origin(origin: string): boolean;
+
+/** What an address says of an enrolment there. */
+export interface EnrolmentPage {
+  flow: AwsFlow;
+  /** The account's id or alias, where the host names it. */
+  account?: string;
+  /** The IAM user whose page it is. */
+  user?: string;
+}
+
+export function enrolment_page(url: string): EnrolmentPage | undefined;
+
+/** The issuer and the account's name that AWS's own QR code would have; none if the names cannot be AWS's. */
+export function enrolment_names(url: string, device: string, account: string): [issuer: string, account: string] | undefined;
+
+/** The one account id that stands in a text. */
+export function account_in(text: string): string | undefined;

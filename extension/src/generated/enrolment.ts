@@ -6,5 +6,5 @@ const KEYFOB_ENROLMENT = {
   device: ["device name","device-name","devicename","gerätename","gerätenamen","nombre del dispositivo","nombre de dispositivo","nom de l'appareil","nom du dispositif","nama perangkat","nome del dispositivo","nome dispositivo","デバイス名","디바이스 이름","장치 이름","nome do dispositivo","cihaz adı","设备名称","裝置名稱"],
   secret: ".secret-key,[data-testid*=secret-key],[data-testid*=secretkey]",
   account: "[data-testid=account-detail-menu],[data-testid=awsc-account-info-tile],#nav-usernameMenu,#menu--account",
-  secretLengths: [64, 32],
+  base32: "^(?:[A-Z2-7]{64}|[A-Z2-7]{32})$",
 };

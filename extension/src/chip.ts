@@ -49,6 +49,19 @@ var KEYFOB_CHIP: import("./internal.js").ChipKit = (globalThis as { KEYFOB_CHIP?
     ul { margin: 0; padding: 0; list-style: none; }
     ul button { display: block; width: 100%; padding: 6px 8px; border-radius: 8px; }
     .link { display: block; width: 100%; padding: 6px 8px; border-radius: 8px; color: var(--soft); font-size: 12px; }
+    .form { display: grid; gap: 9px; padding: 7px 9px 8px; font-weight: 400; }
+    .form label { display: grid; gap: 3px; font-size: 12px; }
+    .form .tick { grid-template-columns: auto 1fr; gap: 7px; align-items: start; font-size: 12.5px; cursor: pointer; }
+    .form input { accent-color: var(--accent); margin: 1px 0 0; }
+    .form input[type=text] { box-sizing: border-box; width: 100%; min-width: 0; margin: 0; padding: 6px 8px;
+      font: inherit; font-size: 13px; color: inherit; background: var(--paper); border: 1px solid var(--soft); border-radius: 7px; }
+    .form input[type=text]:focus-visible { outline: 2px solid var(--accent); outline-offset: -1px; }
+    .form .primary { padding: 8px 12px; text-align: center; font-weight: 600; color: var(--paper);
+      background: var(--accent); border-radius: 8px; }
+    .form .primary:hover { background: color-mix(in srgb, var(--accent) 86%, var(--ink)); }
+    .form .primary:focus-visible { outline-offset: 2px; border-radius: 8px; }
+    .form .primary:disabled { opacity: .45; cursor: default; }
+    .form .link { width: auto; margin: -2px -8px -4px; }
     .status { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
     .trouble svg { color: var(--bad); }
     .busy svg { opacity: .5; }

@@ -44,11 +44,22 @@ impl Host {
     /// If the host has ended, or speaks no JSON.
     pub fn ask(&mut self, op: &Value) -> Result<Value> {
         self.send("x", op)?;
+        Ok(self.answer()?.0)
+    }
+
+    /// The next answer, and the prompts of touches before it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Host::receive`].
+    pub fn answer(&mut self) -> Result<(Value, Vec<String>)> {
+        let mut prompts = Vec::new();
         loop {
             let reply = self.receive()?;
             if reply["type"] != "event" {
-                return Ok(reply);
+                return Ok((reply, prompts));
             }
+            prompts.extend(reply["event"]["prompt"].as_str().map(str::to_owned));
         }
     }
 
@@ -58,7 +69,16 @@ impl Host {
     ///
     /// If the host has ended.
     pub fn send(&mut self, id: &str, op: &Value) -> Result<()> {
-        let message = json!({ "v": 1, "id": id, "op": op }).to_string();
+        self.send_message(&json!({ "v": 1, "id": id, "op": op }))
+    }
+
+    /// As [`Host::send`], for a request that is written whole.
+    ///
+    /// # Errors
+    ///
+    /// As [`Host::send`].
+    pub fn send_message(&mut self, request: &Value) -> Result<()> {
+        let message = request.to_string();
         let input = self.input.as_mut().context("the host's input is closed")?;
         input.write_all(&u32::try_from(message.len())?.to_ne_bytes())?;
         Ok(input.write_all(message.as_bytes())?)

@@ -218,3 +218,14 @@ export type PopupTell =
   | { n: number; tell: "event"; event: Event }
   | { n: number; tell: "answer"; answer: Answer }
   | { n: number; tell: "trouble"; trouble: Trouble };
+
+/** From the background to the offscreen document: the texts of the picture's QR codes are wanted. */
+export interface ReadAsk {
+  ask: "read-qr";
+  picture: Picture;
+}
+
+/** The answer to it. */
+export interface ReadTell {
+  texts: string[];
+}

@@ -6,4 +6,4 @@ import init from "./keyfob_qr.js";
 export * from "./keyfob_qr.js";
 
 /** Once this has resolved, the functions of the wasm can be called. */
-export const ready = () => init({ module_or_path: chrome.runtime.getURL("keyfob_qr_bg.wasm") });
+export const ready = () => init({ module_or_path: new URL("keyfob_qr_bg.wasm", import.meta.url).href });

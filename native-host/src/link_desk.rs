@@ -378,6 +378,28 @@ mod tests {
         check(&format!("https://{}/a?b{SIGNATURE}{}", "a".repeat(1 << 20), "0".repeat(64)), forbidden);
     }
 
+    proptest::proptest! {
+        /// However a link is changed: what is tried leads to S3, and to where the HTTP client takes it to lead.
+        #[test]
+        fn changed_links_lead_nowhere_else(
+            at: proptest::sample::Index,
+            length in 0_usize..40,
+            text in r"[-.:/@?#\\%\[\]&=a-zA-Z0-9\s\u{e9}\u{ff0e}\u{3002}]{0,30}",
+        ) {
+            let good = link(&Endpoint::aws("eu-west-1").unwrap(), |_| ());
+            let start = at.index(good.len());
+            let end = (start + length).min(good.len());
+            let changed = [&good[..start], &text, &good[end..]].concat();
+            if read(&client("http://127.0.0.1:9000"), &changed).is_ok() {
+                let uri: ureq::http::Uri = changed.parse().unwrap();
+                let host = uri.host().unwrap();
+                let on_s3 = host == "s3.eu-west-1.amazonaws.com" || host.ends_with(".s3.eu-west-1.amazonaws.com");
+                proptest::prop_assert!(on_s3 && uri.port().is_none(), "{}", changed);
+                proptest::prop_assert_eq!(uri.scheme_str(), Some("https"));
+            }
+        }
+    }
+
     /// Replies, as words.
     fn ask(desk: &LinkDesk, id: &str, op: Op) -> Receiver<String> {
         let (sender, replies) = channel();

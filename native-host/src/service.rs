@@ -803,7 +803,13 @@ impl Service {
         let instruction = account.put(touch)?;
         let now = self.now(None);
         self.open(choice, true, |key| {
-            let replaced = may_write(key, &id, account.kind, overwrite)?;
+            let replaced = may_write(key, &id, account.kind, overwrite).map_err(|Refusal(mut error)| {
+                // It has no --force.
+                if error.code == ErrorCode::Exists && client.caller.is_browser() {
+                    error.hint = Some("give this one another name, or delete that one first".to_owned());
+                }
+                Refusal(error)
+            })?;
             put(key, instruction, replaced)?;
             if touch {
                 check_touch(key, &id, replaced, now)?;

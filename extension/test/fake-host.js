@@ -39,7 +39,12 @@ export class FakeHost {
 
   /** Has the browser start this program. */
   replace(program) {
-    writeFileSync(this.manifest, JSON.stringify({ ...JSON.parse(this.original), path: program }));
+    this.writeManifest({ path: program });
+  }
+
+  /** Writes the browser's manifest anew, with these of its parts changed. */
+  writeManifest(changed) {
+    writeFileSync(this.manifest, JSON.stringify({ ...JSON.parse(this.original), ...changed }));
   }
 
   /** Takes the host away: the browser knows of none. */

@@ -197,16 +197,17 @@ export async function launch(name, home, pages, { headless = true, extension = t
   // Where Chromium keeps its profile unasked: `browser install` writes the host's manifest beside it.
   const profile = path.join(home.path, name === "chromium" ? ".config/chromium" : ".mozilla/firefox/test");
   mkdirSync(profile, { recursive: true });
-  await home.keyfob(["browser", "install", "--dev"]);
   const common = { headless, handleSIGINT: false, env: home.environment(), acceptInsecureCerts: true };
   const browser = await (name === "chromium" ? launchChromium : launchFirefox)(common, profile, pages);
   const before = await browser.pages();
   browser.extensionId = await browser.installExtension(extension);
-  // The extension's first page is in front, and would ask the host. In Firefox, automation does not see what it is.
+  // The extension's first page is in front, and asks for the host. In Firefox, automation does not see what it is.
   const welcome = await until("the first page", async () =>
     (await browser.pages()).find((page) => !before.includes(page)),
   );
   await welcome.close();
+  // Only now: else one would be running, in the place of whichever a test wants.
+  await home.keyfob(["browser", "install", "--dev"]);
   return browser;
 }
 

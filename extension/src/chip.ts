@@ -61,7 +61,7 @@ var KEYFOB_CHIP: import("./internal.js").ChipKit = (globalThis as { KEYFOB_CHIP?
     .form .primary:hover { background: color-mix(in srgb, var(--accent) 86%, var(--ink)); }
     .form .primary:focus-visible { outline-offset: 2px; border-radius: 8px; }
     .form .primary:disabled { opacity: .45; cursor: default; }
-    .form .link { width: auto; margin: -2px -8px -4px; }
+    .form .link { width: auto; margin: -2px -8px -4px; color: var(--accent); }
     .status { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
     .trouble svg { color: var(--bad); }
     .busy svg { opacity: .5; }

@@ -1,0 +1,693 @@
+// Setting up an authenticator app: what the page shows of it is read on the person's click, shown, saved to the key, and only
+// then are the codes filled. A classic script, which the background puts into a frame, behind chip.ts, once watch_enrol.ts
+// has found the page that does it.
+//
+// The page is hostile: what is saved is what the chip showed, and the fields are looked at again in the moment of filling. Nothing
+// is submitted. The secret stays here, and with the background while it saves, and goes with the chip.
+
+(() => {
+  type Chip = import("./internal.js").Chip;
+  type ChipView = import("./internal.js").ChipView;
+  type EnrolAsk = import("./internal.js").EnrolAsk;
+  type EnrolNames = import("./internal.js").EnrolNames;
+  type EnrolTell = import("./internal.js").EnrolTell;
+  type Enrolment = import("./internal.js").Enrolment;
+  type Code = import("./generated/message.js").Code;
+  type Part = import("./save.js").Part;
+  type Picture = import("./internal.js").Picture;
+  type Shown = import("./internal.js").Shown;
+  type Told<T extends EnrolTell["tell"]> = Extract<EnrolTell, { tell: T }>;
+  type Question = EnrolAsk extends infer Each ? (Each extends unknown ? Omit<Each, "n" | "ancestors"> : never) : never;
+
+  // Without the watcher there is nothing to do, and a second time there is nothing more.
+  if (!KEYFOB_ENROL || KEYFOB_ENROL.look) return;
+  const watch = KEYFOB_ENROL;
+  const { element, t, MIN_OPACITY } = KEYFOB_CHIP;
+
+  // ---- what the page shows
+
+  /** Longer sides of pictures, in pixels, are made this long; and so much of the ground is left around. */
+  const MAX_SIDE = 1000;
+  const MIN_SIDE = 200;
+  const MARGIN = 24;
+  /** Of a page so many elements and texts are looked at, and so many pictures read. */
+  const MAX_READ = 5_000;
+  const MAX_PICTURES = 6;
+  /** In ms: longer no picture is waited for. */
+  const LOADING = 2_000;
+
+  const parentOf = (at: Element): Element | null => {
+    const root = at.getRootNode();
+    return at.parentElement ?? (root instanceof ShadowRoot ? root.host : null);
+  };
+
+  /** Whether a person can be said to see it. */
+  function isSeen(it: Element): boolean {
+    if (!watch.isShown(it) || !it.checkVisibility({ visibilityProperty: true, contentVisibilityAuto: true })) return false;
+    const { left, top, right, bottom, width, height } = it.getBoundingClientRect();
+    if (right + scrollX <= 0 || bottom + scrollY <= 0) return false;
+    let opacity = 1;
+    for (let at: Element | null = it; at; at = parentOf(at)) {
+      const { opacity: own, filter } = getComputedStyle(at);
+      opacity *= Number(own);
+      if (/opacity\(|blur\(/.test(filter)) return false;
+    }
+    if (opacity < MIN_OPACITY) return false;
+    const [x, y] = [left + width / 2, top + height / 2];
+    if (x < 0 || y < 0 || x >= innerWidth || y >= innerHeight) return true;
+    const hit = document.elementsFromPoint(x, y).find((each) => each !== chip?.host);
+    return hit !== undefined && (hit === it || it.contains(hit) || hit.contains(it));
+  }
+
+  /** The nearest colour behind it that is not transparent. */
+  function ground(it: Element): string {
+    for (let at: Element | null = it; at; at = parentOf(at)) {
+      const { backgroundColor } = getComputedStyle(at);
+      if (!/^(transparent|rgba\(.*, 0\))$/.test(backgroundColor)) return backgroundColor;
+    }
+    return "#fff";
+  }
+
+  async function loaded(source: string): Promise<HTMLImageElement | undefined> {
+    const image = new Image();
+    image.src = source;
+    const late = new Promise<void>((resolve) => setTimeout(resolve, LOADING));
+    await Promise.race([image.decode(), late]).catch(() => undefined);
+    return image.complete && image.naturalWidth > 0 ? image : undefined;
+  }
+
+  /** As the page's styles make it look, for they do not come along. */
+  function drawingOf(svg: SVGSVGElement): string {
+    const copy = svg.cloneNode(true) as SVGSVGElement;
+    const { width, height } = svg.getBoundingClientRect();
+    copy.setAttribute("width", `${width}`);
+    copy.setAttribute("height", `${height}`);
+    copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+    const [shapes, copies] = [svg.querySelectorAll("*"), copy.querySelectorAll<SVGElement>("*")];
+    for (let i = 0; i < Math.min(shapes.length, MAX_READ); i++) {
+      const { fill, stroke, strokeWidth } = getComputedStyle(shapes[i] as Element);
+      Object.assign(copies[i]?.style ?? {}, { fill, stroke, strokeWidth });
+    }
+    return `data:image/svg+xml,${encodeURIComponent(new XMLSerializer().serializeToString(copy))}`;
+  }
+
+  /** The picture that an element is, or has behind it. */
+  async function sourceOf(it: Element): Promise<HTMLImageElement | HTMLCanvasElement | undefined> {
+    if (it instanceof HTMLCanvasElement) return it;
+    if (it instanceof HTMLImageElement) return it.complete && it.naturalWidth > 0 ? it : undefined;
+    if (it instanceof SVGSVGElement) return loaded(drawingOf(it));
+    const [, url] = /url\("([^"]+)"\)/.exec(getComputedStyle(it).backgroundImage) ?? [];
+    return url === undefined ? undefined : loaded(url);
+  }
+
+  /** In shades of grey; "tainted" where the browser keeps the picture from us, for it is another site's. */
+  async function draw(it: Element): Promise<Picture | "tainted" | undefined> {
+    const source = await sourceOf(it);
+    if (!source) return undefined;
+    const natural = source instanceof HTMLCanvasElement ? source : { width: source.naturalWidth, height: source.naturalHeight };
+    if (natural.width < 1 || natural.height < 1) return undefined;
+    const longer = Math.max(natural.width, natural.height);
+    const scale = longer > MAX_SIDE ? MAX_SIDE / longer : longer < MIN_SIDE ? Math.ceil(MIN_SIDE / longer) : 1;
+    const [width, height] = [natural.width, natural.height].map((side) => Math.max(1, Math.round(side * scale)) + 2 * MARGIN) as [number, number];
+    const canvas = document.createElement("canvas");
+    Object.assign(canvas, { width, height });
+    const context = canvas.getContext("2d", { willReadFrequently: true });
+    if (!context) return undefined;
+    context.fillStyle = ground(it);
+    context.fillRect(0, 0, width, height);
+    // Squares stay squares when they are made larger.
+    context.imageSmoothingEnabled = scale < 1;
+    try {
+      context.drawImage(source, MARGIN, MARGIN, width - 2 * MARGIN, height - 2 * MARGIN);
+      const { data } = context.getImageData(0, 0, width, height);
+      let luma = "";
+      for (let i = 0; i < data.length; i += 4) {
+        luma += String.fromCharCode(Math.round(0.299 * data[i]! + 0.587 * data[i + 1]! + 0.114 * data[i + 2]!));
+      }
+      return { width, height, luma: btoa(luma) };
+    } catch {
+      return "tainted";
+    }
+  }
+
+  /** What may be a QR code: the nearest to the fields first. */
+  function candidates(): Element[] {
+    const found: Element[] = [];
+    const all = document.body.getElementsByTagName("*");
+    for (let i = 0; i < Math.min(all.length, MAX_READ); i++) {
+      const each = all[i] as Element;
+      if (each instanceof SVGElement ? !(each instanceof SVGSVGElement) : !(each instanceof HTMLElement)) continue;
+      if (!watch.isPicture(each)) continue;
+      const drawn = /^(img|canvas|svg)$/i.test(each.tagName) || getComputedStyle(each).backgroundImage.includes("url(");
+      if (drawn && isSeen(each)) found.push(each);
+    }
+    const middle = (it: Element) => {
+      const { left, top, width, height } = it.getBoundingClientRect();
+      return { x: left + width / 2, y: top + height / 2 };
+    };
+    const home = middle(enrolment?.codes[0] ?? document.body);
+    const far = (it: Element) => Math.hypot(middle(it).x - home.x, middle(it).y - home.y);
+    return found.sort((one, other) => far(one) - far(other)).slice(0, MAX_PICTURES);
+  }
+
+  /** Texts on the page that have the shape of a secret. */
+  function secrets(): string[] {
+    const shape = new RegExp(KEYFOB_ENROLMENT.base32);
+    const found = new Set<string>();
+    const take = (text: string, of: Element | null) => {
+      const plain = text.length < 200 ? text.replace(/[\s=-]/g, "").toUpperCase() : "";
+      if (shape.test(plain) && of && isSeen(of)) found.add(plain);
+    };
+    for (const each of document.querySelectorAll(KEYFOB_ENROLMENT.secret)) take(each.textContent, each);
+    for (const each of document.querySelectorAll<HTMLInputElement>("input[readonly]")) take(each.value, each);
+    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    for (let i = 0; i < 4 * MAX_READ && texts.nextNode(); i++) take(texts.currentNode.nodeValue ?? "", texts.currentNode.parentElement);
+    return [...found];
+  }
+
+  /** Everything that says what is set up here. `tainted`: there was more, which cannot be read from here. */
+  async function collect(): Promise<{ shown: Shown; tainted: boolean }> {
+    const pictures: Picture[] = [];
+    let tainted = false;
+    for (const each of candidates()) {
+      const picture = await draw(each);
+      if (picture === "tainted") tainted = true;
+      else if (picture) pictures.push(picture);
+    }
+    const accounts = [...document.querySelectorAll(KEYFOB_ENROLMENT.account)].slice(0, 4);
+    return {
+      tainted,
+      shown: {
+        pictures,
+        secrets: secrets(),
+        device: enrolment?.device?.value ?? "",
+        accounts: accounts.map((each) => each.textContent.slice(0, 200)),
+        page: location.href,
+      },
+    };
+  }
+
+  // ---- what is going on
+
+  let enrolment: Enrolment | undefined;
+  let chip: Chip | undefined;
+  let stage: "offer" | "reading" | "form" | "saving" | "saved" = "offer";
+  let dismissed = false;
+  /** What was read. What is saved is this, whatever the page shows by then. */
+  let read: Told<"setup"> | undefined;
+  /** How the page was when it was read: if that has not changed, it is not read again. */
+  let readFrom = "";
+  let names: EnrolNames | undefined;
+  /** Which keys are ticked, and whether each code wants a touch. */
+  let ticked = new Set<string>();
+  let touch = true;
+  let parts: Part[] = [];
+  /** The URI that the person said yes to, while it is looked whether the page still shows it. */
+  let confirming: string | undefined;
+  /** Which codes are filled: 0 for the previous and the current one, 1 for the current and the next. */
+  let shift: 0 | 1 = 0;
+  let filled = false;
+  /** How the page was when the person clicked last. */
+  let before: { page: string; fields: HTMLInputElement[]; values: string[] } | undefined;
+  /** The question that is open, and whether the background was already lost once on it. */
+  let asked: { n: number; question: Question; again: boolean } | undefined;
+  let lastNumber = 0;
+  let ticking: ReturnType<typeof setInterval> | undefined;
+
+  const attended = () => document.visibilityState === "visible" && document.hasFocus();
+  const now = () => Date.now() / 1000;
+  const keyLabel = (id: string) => read?.choices.find(({ key }) => key.id === id)?.key.label ?? id;
+
+  /** Origins of the frames around this one; "null", which nobody accepts, where the browser will not say. */
+  function ancestors(): string[] {
+    if (window.parent === window) return [];
+    if (location.ancestorOrigins) return [...location.ancestorOrigins];
+    const origins: string[] = [];
+    try {
+      for (let frame: Window = window; frame.parent !== frame; ) {
+        frame = frame.parent;
+        origins.push(frame.location.origin);
+      }
+    } catch {
+      return ["null"];
+    }
+    return origins;
+  }
+
+  // ---- talking to the background
+
+  let port: chrome.runtime.Port | undefined;
+
+  function ask(question: Question, again = false): void {
+    asked = { n: ++lastNumber, question, again };
+    try {
+      if (!port) {
+        port = chrome.runtime.connect({ name: "enrol" });
+        port.onMessage.addListener(receive);
+        port.onDisconnect.addListener(() => {
+          void chrome.runtime.lastError;
+          port = undefined;
+          if (asked) lost(asked);
+        });
+      }
+      port.postMessage({ ...question, n: asked.n, ancestors: ancestors() } as EnrolAsk);
+    } catch {
+      asked = undefined;
+      trouble(t("enrol_updated"), t("enrol_updated_detail"));
+    }
+  }
+
+  /** The background was ended. Nothing is lost: all that there is stands here. */
+  function lost({ question, again }: NonNullable<typeof asked>): void {
+    asked = undefined;
+    if (question.ask === "save") {
+      // The answer to the writing may be what was lost.
+      parts = parts.map((part): Part =>
+        part.state === "adding" && part.added === "no" ? { ...part, added: "perhaps", state: "failed" } : part);
+      question = { ...question, parts };
+    }
+    if (!again) ask(question, true);
+    else trouble(t("enrol_interrupted"), t("enrol_try_again"));
+  }
+
+  function say(message: EnrolAsk): void {
+    try {
+      port?.postMessage(message);
+    } catch {
+      // The extension was updated: nobody is there.
+    }
+  }
+
+  function stop(): void {
+    if (asked) say({ n: asked.n, ask: "stop" });
+    asked = undefined;
+  }
+
+  function receive(tell: EnrolTell): void {
+    if (tell.n !== asked?.n) return;
+    switch (tell.tell) {
+      case "part":
+        parts = parts.map((part) => (part.key === tell.part.key ? tell.part : part));
+        progress(tell.part);
+        return;
+      case "names":
+        asked = undefined;
+        return askNames(tell);
+      case "setup":
+        asked = undefined;
+        return found(tell);
+      case "refused":
+        asked = undefined;
+        if (tell.because === "names" && names) return askNames({ names, wants: wantsAccount }, t("enrol_refused_names"));
+        if (tell.because === "none") return nothing();
+        return trouble(t(`enrol_refused_${tell.because}`, tell.issuer ?? ""), t(`enrol_refused_${tell.because}_detail`));
+      case "saved":
+        asked = undefined;
+        parts = tell.parts;
+        return saved(tell.why);
+      case "trouble":
+        asked = undefined;
+        return trouble(tell.why.title, tell.why.fix);
+    }
+  }
+
+  // ---- the chip
+
+  function show(view: ChipView): void {
+    clearInterval(ticking);
+    chip ??= KEYFOB_CHIP.create({ dismissed: dismiss });
+    chip.show(view);
+    chip.place(enrolment?.anchor);
+  }
+
+  /** A click tries again: from the beginning, or what is left to do once something was begun. */
+  function trouble(text: string, detail: string): void {
+    if (parts.length === 0) stage = "offer";
+    confirming = undefined;
+    show({ state: "trouble", text, detail, act: parts.length > 0 ? again : begin });
+  }
+
+  function offer(): void {
+    stage = "offer";
+    show({ state: "idle", text: t("enrol_offer"), detail: t("enrol_offer_detail"), act: begin });
+  }
+
+  function form(...content: (HTMLElement | undefined)[]): HTMLElement[] {
+    const made = element("div", "", "form");
+    made.append(...content.filter((each) => each !== undefined));
+    return [made];
+  }
+
+  function input(label: string, value: string): { row: HTMLElement; field: HTMLInputElement } {
+    const row = element("label", label);
+    const field = element("input");
+    Object.assign(field, { value, type: "text", spellcheck: false, autocomplete: "off", maxLength: 128 });
+    row.append(field);
+    return { row, field };
+  }
+
+  function tick(label: string, checked: boolean, change: (checked: boolean) => void, disabled = false): HTMLElement {
+    const row = element("label", "", "tick");
+    const box = element("input");
+    Object.assign(box, { type: "checkbox", checked, disabled });
+    box.addEventListener("change", (event) => {
+      // Where the person does not see it, it stays as it was.
+      if (event.isTrusted && chip?.isSeen()) change(box.checked);
+      else box.checked = !box.checked;
+    });
+    row.append(box, element("span", label));
+    return row;
+  }
+
+  const hint = (text: string) => element("small", text);
+
+  // ---- reading
+
+  /** The person clicked: what is here? */
+  function begin(): void {
+    if (asked || !enrolment || !attended()) return;
+    stage = "reading";
+    show({ state: "busy", text: t("enrol_reading") });
+    void readPage();
+  }
+
+  async function readPage(): Promise<void> {
+    const { shown, tainted } = await collect();
+    if (stage !== "reading" || !enrolment) return;
+    if (shown.pictures.length === 0 && shown.secrets.length === 0) return tainted ? keptFromUs() : nothing();
+    readFrom = JSON.stringify(shown);
+    onlyTainted = tainted;
+    ask({ ask: "read", shown, ...(names ? { names } : {}) });
+  }
+
+  let onlyTainted = false;
+
+  const keptFromUs = () => trouble(t("enrol_tainted"), t("enrol_tainted_detail"));
+
+  function nothing(): void {
+    if (onlyTainted) keptFromUs();
+    else trouble(t("enrol_refused_none"), t("enrol_refused_none_detail"));
+  }
+
+  let wantsAccount = { account: true };
+
+  /** A secret without a name: the person says whose it is. */
+  function askNames({ names: known, wants }: Pick<Told<"names">, "names" | "wants">, wrong?: string): void {
+    stage = "form";
+    wantsAccount = wants;
+    const device = input(t(wants.account ? "enrol_device" : "enrol_user"), known.device);
+    const account = wants.account ? input(t("enrol_account"), known.account) : undefined;
+    const go = () => {
+      names = { device: device.field.value, account: account?.field.value ?? "" };
+      begin();
+    };
+    for (const each of [device, account]) {
+      each?.field.addEventListener("keydown", (event) => {
+        if (event.isTrusted && event.key === "Enter" && chip?.isSeen()) go();
+      });
+    }
+    chip ??= KEYFOB_CHIP.create({ dismissed: dismiss });
+    show({
+      state: wrong ? "trouble" : "choose",
+      text: wrong ?? t("enrol_whose"),
+      detail: t("enrol_whose_detail"),
+      body: form(device.row, account?.row, chip.button("primary", t("enrol_go_on"), go)),
+    });
+  }
+
+  /** What was read, for the person to say yes to. */
+  function found(told: Told<"setup">): void {
+    const wanted = confirming;
+    confirming = undefined;
+    if (wanted !== undefined && wanted === told.setup.uri) return start();
+    stage = "form";
+    const isNew = read === undefined;
+    read = told;
+    const usable = told.choices.filter(({ why }) => !why);
+    if (isNew) ticked = new Set(usable.filter(({ proposed }) => proposed || usable.length === 1).map(({ key }) => key.id));
+    showForm(wanted === undefined ? undefined : t("enrol_swapped"));
+  }
+
+  function showForm(note?: string): void {
+    if (!read) return;
+    const { setup, name, choices } = read;
+    chip ??= KEYFOB_CHIP.create({ dismissed: dismiss });
+    const go = chip.button("primary", t("enrol_save"), confirmPage);
+    const enable = () => (go.disabled = ticked.size === 0);
+    enable();
+    const keys = choices.map(({ key, why }) => {
+      if (choices.length === 1 && !why) return hint(t("enrol_on_key", key.label));
+      const row = tick(key.label, ticked.has(key.id), (checked) => {
+        if (checked) ticked.add(key.id);
+        else ticked.delete(key.id);
+        enable();
+      }, why !== undefined);
+      if (why) row.lastElementChild?.append(hint(`${why.title}. ${why.fix}`));
+      return row;
+    });
+    const { device, account } = setup.aws ?? { device: setup.account, account: undefined };
+    show({
+      state: "choose",
+      text: account ? t("enrol_found", device, account) : device,
+      detail: note ?? setup.issuer,
+      body: form(
+        name === setup.name ? undefined : hint(t("enrol_renamed", name)),
+        ...keys,
+        choices.length > 1 ? hint(t("enrol_backup")) : chip.button("link", t("enrol_backup_absent"), begin),
+        tick(t("enrol_touch"), touch, (checked) => (touch = checked)),
+        go,
+      ),
+    });
+  }
+
+  // ---- saving
+
+  const snapshot = () => {
+    const fields = enrolment?.codes ?? [];
+    return { page: location.href, fields, values: fields.map(({ value }) => value) };
+  };
+
+  /** The person said yes to what the chip shows. If the page shows something else by now, they are shown that first. */
+  function confirmPage(): void {
+    if (!read || asked || ticked.size === 0 || !attended()) return;
+    const wanted = read;
+    stage = "saving";
+    show({ state: "busy", text: t("enrol_reading") });
+    void (async () => {
+      const { shown } = await collect();
+      if (stage !== "saving" || read !== wanted) return;
+      if (JSON.stringify(shown) === readFrom) return start();
+      readFrom = JSON.stringify(shown);
+      confirming = wanted.setup.uri;
+      ask({ ask: "read", shown, ...(names ? { names } : {}) });
+    })();
+  }
+
+  function start(): void {
+    if (!read) return;
+    const { name } = read;
+    parts = [...ticked].map((key): Part => ({ key, name, state: "ready", added: "no" }));
+    again();
+  }
+
+  /** Goes on with what is not done yet. */
+  function again(): void {
+    if (!read || asked) return;
+    const { setup, taken } = read;
+    stage = "saving";
+    before = snapshot();
+    show({ state: "busy", text: t("enrol_asking") });
+    ask({ ask: "save", setup, parts, taken, touch });
+  }
+
+  function progress({ key, state, waits }: Part): void {
+    const label = keyLabel(key);
+    if (waits?.touch) show({ state: "touch", text: t("enrol_touch_now", label), detail: t("enrol_touch_now_detail") });
+    else if (waits) show({ state: "busy", text: t("enrol_waiting"), detail: waits.text });
+    else if (state === "adding") show({ state: "busy", text: t("enrol_saving", label) });
+    else if (state === "confirming") show({ state: "busy", text: t("enrol_confirming", label) });
+  }
+
+  function saved(why: Told<"saved">["why"]): void {
+    const [failed] = why.filter((each) => each !== undefined);
+    if (!failed) return fill(shift);
+    if (parts.every(({ state }) => state !== "done")) return trouble(failed.title, failed.fix);
+    // One of several: the others do.
+    chip ??= KEYFOB_CHIP.create({ dismissed: dismiss });
+    const lines = parts.map(({ key, state }, i) =>
+      hint(state === "done" ? t("enrol_key_done", keyLabel(key)) : t("enrol_key_failed", keyLabel(key), why[i]?.title ?? "")));
+    const without = () => {
+      before = snapshot();
+      parts = parts.filter(({ state }) => state === "done");
+      fill(shift);
+    };
+    show({
+      state: "trouble",
+      text: failed.title,
+      detail: failed.fix,
+      body: form(...lines, chip.button("primary", t("enrol_retry"), again), chip.button("link", t("enrol_without"), without)),
+    });
+  }
+
+  // ---- filling
+
+  /** The codes that the host gave last, and which of them is right now. */
+  function latest(): { part: Part; codes: Code[]; at: number } | undefined {
+    const done = parts.flatMap((part) => (part.state === "done" && part.codes ? [{ part, codes: part.codes }] : []));
+    const last = done.sort((one, other) => (one.codes[1]?.valid_from ?? 0) - (other.codes[1]?.valid_from ?? 0)).at(-1);
+    if (!last) return undefined;
+    const at = last.codes.findIndex(({ valid_from, valid_until }) => now() >= (valid_from ?? 0) && now() < (valid_until ?? Infinity));
+    return { ...last, at };
+  }
+
+  /** Why nothing may be filled now, if so. */
+  function notFilledBecause(): string | undefined {
+    const fields = enrolment?.codes;
+    if (!fields || !before || before.page !== location.href) return t("enrol_page_changed");
+    if (fields.length !== before.fields.length) return t("enrol_page_changed");
+    // A framework may have made new ones; what is in them has to be what was in the old.
+    if (fields.some(({ value }, i) => value !== before?.values[i])) return t("enrol_typed");
+    if (!attended()) return t("enrol_unattended");
+    return fields.every(isSeen) ? undefined : t("enrol_hidden");
+  }
+
+  /**
+   * Fills the codes: the previous and the current one, or, `by` one step later, the current and the next. One field gets the current
+   * one.
+   */
+  function fill(by: 0 | 1): void {
+    stage = "saved";
+    shift = by;
+    const because = notFilledBecause();
+    const last = latest();
+    const fields = enrolment?.codes ?? [];
+    const first = (last?.at ?? -1) + (fields.length > 1 ? by - 1 : 0);
+    const codes = last && last.at >= 0 && first >= 0 ? last.codes.slice(first, first + fields.length) : [];
+    if (because !== undefined) return notFilled(t("enrol_not_filled"), because, refill);
+    if (!last || codes.length < fields.length) return notFilled(t("enrol_ran_out"), t("enrol_ran_out_detail"), renew);
+    fields.forEach((field, i) => {
+      // React tracks `value` on the element itself: only the prototype's setter makes it notice.
+      Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value")?.set?.call(field, codes[i]?.value);
+      field.dispatchEvent(new Event("input", { bubbles: true }));
+      field.dispatchEvent(new Event("change", { bubbles: true }));
+    });
+    const { valid_from: validFrom } = codes.at(-1) ?? {};
+    if (validFrom !== undefined && by === 0) {
+      say({ n: ++lastNumber, ask: "filled", key: last.part.key, account: last.part.name, validFrom });
+    }
+    filled = true;
+    done(last.part, by === 1 ? validFrom : undefined);
+  }
+
+  function notFilled(text: string, detail: string, act: () => void): void {
+    filled = false;
+    show({ state: "trouble", text, detail, act });
+  }
+
+  /** By a click: whatever is in the fields by then gives way. */
+  function refill(): void {
+    before = snapshot();
+    const { at = -1 } = latest() ?? {};
+    if (at < 0) renew();
+    else fill(shift);
+  }
+
+  /** Has the key calculate again. */
+  function renew(): void {
+    const { part } = latest() ?? {};
+    parts = parts.map((each): Part => (each === part ? { ...each, state: "failed", added: "yes" } : each));
+    again();
+  }
+
+  /** The page refused: the other pair, for which a new touch is needed where it is not known. */
+  function next(): void {
+    before = snapshot();
+    const { at = -1, codes = [] } = latest() ?? {};
+    shift = (enrolment?.codes.length ?? 0) > 1 ? 1 : 0;
+    // One field, and its code is still the same: the next one is waited for on the key's side.
+    if (at >= 0 && at + shift < codes.length && !(shift === 0 && filled)) fill(shift);
+    else renew();
+  }
+
+  /** What a former account is called that the new one stands beside. */
+  const former = () => (read && read.name !== read.setup.name && read.taken.includes(read.setup.name) ? read.setup.name : undefined);
+
+  function done(part: Part, from?: number): void {
+    chip ??= KEYFOB_CHIP.create({ dismissed: dismiss });
+    const two = (enrolment?.codes.length ?? 0) > 1;
+    const wait = from === undefined ? undefined : hint("");
+    const old = former();
+    show({
+      state: "done",
+      text: t(two ? "enrol_done" : "enrol_done_one"),
+      detail: t("enrol_done_detail"),
+      body: form(
+        wait,
+        hint(t("enrol_saved_as", part.name)),
+        old === undefined ? undefined : hint(t("enrol_former", old)),
+        chip.button("link", t(two ? "enrol_use_next" : "enrol_use_new"), next),
+      ),
+    });
+    if (!wait || from === undefined) return;
+    const count = () => {
+      const left = Math.ceil(from - now());
+      wait.textContent = left > 0 ? t("enrol_wait", left) : t("enrol_press_now");
+      if (left <= 0) clearInterval(ticking);
+    };
+    count();
+    ticking = setInterval(count, 250);
+  }
+
+  // ---- watching the page
+
+  function dismiss(): void {
+    dismissed = true;
+    leave();
+  }
+
+  /** Nothing of the secret stays. */
+  function leave(): void {
+    stop();
+    clearInterval(ticking);
+    stage = "offer";
+    read = names = before = confirming = undefined;
+    readFrom = "";
+    parts = [];
+    ticked = new Set();
+    touch = true;
+    shift = 0;
+    filled = false;
+    chip?.remove();
+    chip = undefined;
+    port?.disconnect();
+    port = undefined;
+  }
+
+  function look(found: Enrolment | undefined): void {
+    enrolment = found;
+    if (found) {
+      if (dismissed) return;
+      if (chip) chip.place(found.anchor);
+      else offer();
+      return;
+    }
+    dismissed = false;
+    if (stage === "saving") return;
+    const old = former();
+    if (stage !== "saved") leave();
+    else if (!filled) notFilled(t("enrol_not_filled"), t("enrol_page_gone"), refill);
+    else if (old !== undefined && chip) show({ state: "done", text: t("enrol_saved"), detail: t("enrol_former", old) });
+    else leave();
+  }
+
+  addEventListener("keydown", (event) => {
+    if (!event.isTrusted || event.key !== "Escape" || stage !== "saving" || !asked) return;
+    stop();
+    trouble(t("enrol_cancelled"), t("enrol_cancelled_detail"));
+  }, { capture: true, passive: true });
+  addEventListener("scroll", () => chip && watch.soon(), { capture: true, passive: true });
+  addEventListener("resize", () => chip && watch.soon(), { passive: true });
+  addEventListener("hashchange", () => watch.soon());
+  watch.look = look;
+  watch.scan();
+})();

@@ -66,8 +66,10 @@ pub struct MfaPage {
     pub generation: &'static str,
     /// Where the code goes.
     pub field: MfaField,
-    /// CSS selector of what submits it.
+    /// CSS selector of what submits it, in the same form.
     pub submit: &'static str,
+    /// How long, in ms, the page's own script takes to be ready for that.
+    pub submit_after: u16,
 }
 
 /// Every MFA step seen so far, newest first.
@@ -76,35 +78,108 @@ pub const MFA_PAGES: &[MfaPage] = &[
         generation: "IAM and root, from 2024",
         field: MfaField::Selector("input#mfaCode"),
         submit: "[data-testid=mfa-submit-button]",
+        submit_after: 0,
     },
     MfaPage {
         generation: "IAM, before 2024",
         field: MfaField::Selector("#mfacode"),
         submit: "#submitMfa_button",
+        submit_after: 0,
     },
     MfaPage {
         generation: "root, about 2021",
         field: MfaField::Selector("#mfaCode"),
         submit: "#mfa_submit_button",
+        submit_after: 0,
     },
     MfaPage {
         generation: "root, oldest",
         field: MfaField::Selector("#ap_tokenCode"),
         submit: "#signInSubmit-input",
+        submit_after: 0,
     },
     MfaPage {
         generation: "Identity Center",
         field: MfaField::Labelled,
         submit: "[data-testid=test-primary-button]",
+        // It puts a token against bots into the form after about 1.5 s.
+        submit_after: 2000,
     },
 ];
 
-/// The page that asks which of several MFA devices to use: its choice "Authenticator app", and its button.
-pub const MFA_DEVICE_CHOICE: (&str, &str) = ("[value=SWHW]", "[data-testid=mfa-continue-button]");
+/// The page that asks which of several MFA devices to use.
+#[derive(Debug, PartialEq, Eq)]
+pub struct DeviceChoice {
+    /// CSS selector of the radio button "Authenticator app".
+    pub radio: &'static str,
+    /// CSS selector of the button that goes on.
+    pub submit: &'static str,
+}
 
-/// What the accessible name of a field for the code holds, in lower case. Translations keep "MFA"; those that
-/// do not are listed.
-pub const MFA_WORDING: &[&str] = &["mfa", "authenticator code", "authenticator-code", "认证器", "認証アプリ"];
+/// The page of several devices, IAM and root, from 2022.
+pub const DEVICE_CHOICE: DeviceChoice =
+    DeviceChoice { radio: "[value=SWHW]", submit: "[data-testid=mfa-continue-button]" };
+
+/// What a field of an earlier step holds, as the content script spells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoginField {
+    /// The account's id or alias; on the first step, root's email address may be in its place.
+    Account,
+    /// The name of the user.
+    User,
+}
+
+/// Fields of the steps before, as CSS selectors: who signs in, which chooses the code.
+pub const LOGIN_FIELDS: &[(LoginField, &str)] = &[
+    // IAM, until now.
+    (LoginField::Account, "#account"),
+    (LoginField::User, "#username"),
+    // The first step, for root and for users of any account.
+    (LoginField::Account, "#resolving_input"),
+    // Identity Center and Builder ID: the component's input, and that of generations before.
+    (LoginField::User, "#username-input,#username-input input"),
+    (LoginField::User, "#awsui-input-0"),
+    (LoginField::User, "[autocomplete~=username i]"),
+];
+
+/// What the accessible name of a field for the code holds, in lower case: one of these is enough. Translations keep "MFA".
+pub const MFA_WORDING: &[&str] = &["mfa"];
+
+/// Or one of these with one of [`CODE_WORDING`]: the authenticator app, in the languages of AWS's pages.
+pub const AUTHENTICATOR_WORDING: &[&str] = &[
+    "authenticat",
+    "authentificat",
+    "authentifizier",
+    "autenticador",
+    "autenticaci",
+    "autenticaç",
+    "autenticator",
+    "autenticazion",
+    "autentikat",
+    "kimlik doğrula",
+    "認証",
+    "认证",
+    "認證",
+    "身份验证",
+    "驗證器",
+    "인증",
+];
+
+/// A code, in the languages of AWS's pages.
+pub const CODE_WORDING: &[&str] = &[
+    "code",
+    "código",
+    "codigo",
+    "codice",
+    "kode",
+    "kod",
+    "コード",
+    "代码",
+    "代碼",
+    "验证码",
+    "驗證碼",
+    "코드",
+];
 
 /// A page that may ask for a code.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -259,6 +334,88 @@ fn is_account(text: &str) -> bool {
 /// IAM's `[\w+=,.@-]+`.
 pub(crate) fn is_device(text: &str) -> bool {
     !text.is_empty() && all(text, |b| b.is_ascii_alphanumeric() || b"_+=,.@-".contains(b))
+}
+
+/// Who signs in, as far as a person has told the page in an earlier step.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Login {
+    /// An account's id or alias, as AWS spells it.
+    account: Option<String>,
+    /// The name of a user.
+    user: Option<String>,
+    /// An account's root, which signs in with its email address.
+    root: bool,
+}
+
+/// The name that AWS gives the MFA device of root.
+const ROOT_DEVICE: &str = "root-account-mfa-device";
+
+impl Login {
+    /// From what the fields of [`LOGIN_FIELDS`] held, as it was typed.
+    #[must_use]
+    pub fn new(account: Option<&str>, user: Option<&str>) -> Self {
+        let account = account.map(|typed| typed.trim().to_ascii_lowercase());
+        let root = account.as_ref().is_some_and(|typed| typed.contains('@'));
+        let account = account.filter(|_| !root).map(|typed| {
+            // People write an id in groups of four.
+            let digits = typed.replace(['-', ' '], "");
+            if is_account_id(&digits) { digits } else { typed }
+        });
+        let user = user.map(str::trim).filter(|user| !root && !user.is_empty()).map(str::to_string);
+        Self { account: account.filter(|account| is_account(account)), user, root }
+    }
+}
+
+/// The accounts whose code may belong into a page, the likeliest first.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Choice<'a> {
+    /// Those that fit.
+    pub accounts: Vec<&'a Account>,
+    /// So many of the first fit what is known of the login best, and equally well; none of them if what is known speaks
+    /// against all.
+    pub likely: usize,
+    /// What is known of the login, to remember a choice by; none if that is nothing.
+    pub login: Option<String>,
+}
+
+/// [`candidates`], in the order in which they fit what the person told the page before: the account, then the user, whose
+/// name devices often have.
+#[must_use]
+pub fn choose<'a>(accounts: &'a [Account], page: &SignInPage, login: &Login) -> Choice<'a> {
+    let known = page.account.as_ref().or(login.account.as_ref()).filter(|_| page.flow == AwsFlow::Iam);
+    let user = login.user.as_deref();
+    let root = login.root && page.flow == AwsFlow::Iam;
+    /// From here on, what was told speaks against it.
+    const AGAINST: u8 = 4;
+    let rank = |account: &Account| {
+        let Some(ours) = self::login(&account.name) else { return AGAINST };
+        let is_root = ours.device == ROOT_DEVICE;
+        let same_account = match (&ours.account, known) {
+            (Some(ours), Some(known)) if ours == known => 0,
+            // An alias cannot be told from the id of the same account.
+            (Some(ours), Some(known)) if is_account_id(ours) == is_account_id(known) => return AGAINST,
+            _ => 2,
+        };
+        if user.is_some() && is_root && page.flow == AwsFlow::Iam {
+            return AGAINST;
+        }
+        let same_user = (root && is_root) || user.is_some_and(|user| ours.device.eq_ignore_ascii_case(user));
+        same_account + u8::from(!same_user)
+    };
+    let mut ranked: Vec<(u8, &Account)> =
+        candidates(accounts, page).into_iter().map(|account| (rank(account), account)).collect();
+    ranked.sort_by_key(|(rank, _)| *rank);
+    let best = ranked.first().map_or(AGAINST, |(rank, _)| *rank);
+    let likely = if best < AGAINST { ranked.iter().filter(|(rank, _)| *rank == best).count() } else { 0 };
+    let who = if root { Some("root") } else { user };
+    let of = if page.flow == AwsFlow::IdentityCenter {
+        "identity-center"
+    } else {
+        known.map_or("", String::as_str)
+    };
+    let login = (known.is_some() || who.is_some())
+        .then(|| [page.partition, ":", of, ":", who.unwrap_or_default()].concat());
+    Choice { accounts: ranked.into_iter().map(|(_, account)| account).collect(), likely, login }
 }
 
 /// The accounts whose code may belong into `page`, in the key's order: those of its flow and partition, and
@@ -520,28 +677,133 @@ mod tests {
         Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../extension"))
     }
 
+    #[test]
+    fn the_earlier_step_chooses() {
+        #[track_caller]
+        fn check(
+            url: &str,
+            account: &str,
+            user: &str,
+            expected: &[&str],
+            likely: usize,
+            login_is: Option<&str>,
+        ) {
+            let totp = |name: &str| Account {
+                name: name.into(),
+                issuer: None,
+                kind: AccountKind::Totp,
+                period: 30,
+                digits: Some(6),
+                touch: Some(true),
+                aws: login(name),
+                code: None,
+            };
+            let accounts = [
+                totp("Amazon Web Services:alice@123456789012"),
+                totp("Amazon Web Services:phone@123456789012"),
+                totp("Amazon Web Services:root-account-mfa-device@123456789012"),
+                totp("Amazon Web Services:alice@acme-dev"),
+                totp("Amazon Web Services:bob@210987654321"),
+                totp("Amazon Web Services:any"),
+                totp("AWS SSO:alice"),
+                totp("AWS SSO:bob"),
+            ];
+            let given = |text: &str| Some(text.to_string()).filter(|text| !text.is_empty());
+            let typed = Login::new(given(account).as_deref(), given(user).as_deref());
+            let page = sign_in_page(url).unwrap();
+            let choice = choose(&accounts, &page, &typed);
+            let short = |name: &str| {
+                name.replace("Amazon Web Services:", "").replace("root-account-mfa-device", "root")
+            };
+            let names: Vec<String> = choice.accounts.iter().map(|a| short(&a.name)).collect();
+            assert_eq!(names, expected, "{url} {typed:?}");
+            assert_eq!(choice.likely, likely, "{url} {typed:?}");
+            assert_eq!(choice.login.as_deref(), login_is, "{url} {typed:?}");
+        }
+        let [iam, center] =
+            ["https://signin.aws.amazon.com/oauth", "https://us-east-1.signin.aws/platform/d-1/login"];
+        let (a1, p1, r1) = ("alice@123456789012", "phone@123456789012", "root@123456789012");
+        let (a2, b3, any) = ("alice@acme-dev", "bob@210987654321", "any");
+        check(iam, "", "", &[a1, p1, r1, a2, b3, any], 6, None);
+        check(iam, "123456789012", "alice", &[a1, p1, a2, any, r1, b3], 1, Some("aws:123456789012:alice"));
+        check(
+            iam,
+            "1234-5678-9012",
+            " Alice ",
+            &[a1, p1, a2, any, r1, b3],
+            1,
+            Some("aws:123456789012:Alice"),
+        );
+        // A device that has another name may be the user's all the same.
+        check(iam, "123456789012", "carol", &[a1, p1, a2, any, r1, b3], 2, Some("aws:123456789012:carol"));
+        check(iam, "210987654321", "carol", &[b3, a2, any, a1, p1, r1], 1, Some("aws:210987654321:carol"));
+        check(iam, "ACME-dev", "alice", &[a2, a1, p1, b3, any, r1], 1, Some("aws:acme-dev:alice"));
+        // The alias may be of either account with an id.
+        check(iam, "other", "bob", &[b3, a1, p1, any, r1, a2], 1, Some("aws:other:bob"));
+        check(iam, "", "alice", &[a1, a2, p1, b3, any, r1], 2, Some("aws::alice"));
+        check(iam, "me@example.com", "", &[r1, a1, p1, a2, b3, any], 1, Some("aws::root"));
+        // What was typed speaks against it: nothing is likely, but all may be chosen.
+        check(iam, "999999999999", "x", &[a2, any, a1, p1, r1, b3], 2, Some("aws:999999999999:x"));
+        // The host's name goes before.
+        check(
+            "https://123456789012.signin.aws.amazon.com/",
+            "acme-dev",
+            "phone",
+            &[p1, a1, r1],
+            1,
+            Some("aws:123456789012:phone"),
+        );
+        check(
+            center,
+            "123456789012",
+            "ALICE",
+            &["AWS SSO:alice", "AWS SSO:bob"],
+            1,
+            Some("aws:identity-center:ALICE"),
+        );
+        check(center, "", "", &["AWS SSO:alice", "AWS SSO:bob"], 2, None);
+        check(center, "", "carol", &["AWS SSO:alice", "AWS SSO:bob"], 2, Some("aws:identity-center:carol"));
+    }
+
     /// The content script cannot load the wasm before it knows that there is a field: it has this table.
     #[test]
     fn content_script_table_is_current() {
+        let json = |text: &str| serde_json::to_string(text).unwrap();
         let mut text = String::from(
             "// Generated from crate/src/aws.rs by `KEYFOB_UPDATE=1 cargo test -p keyfob-core`. Do not edit.\n\n\
-             const KEYFOB_MFA_FIELDS = {\n  selectors: [\n",
+             const KEYFOB_MFA_FIELDS = {\n",
         );
-        let mut selectors: Vec<&str> = Vec::new();
-        for page in MFA_PAGES {
-            if let MfaField::Selector(selector) = page.field {
-                selectors.push(selector);
+        let exact = MFA_PAGES.iter().filter_map(|page| match page.field {
+            MfaField::Selector(selector) => Some(selector),
+            MfaField::Labelled => None,
+        });
+        let of = |which| {
+            let fields = LOGIN_FIELDS.iter().filter(move |(field, _)| *field == which);
+            fields.map(|(_, selector)| *selector).collect::<Vec<_>>().join(",")
+        };
+        for (name, selector) in [
+            ("exact", exact.collect::<Vec<_>>().join(",")),
+            ("radio", DEVICE_CHOICE.radio.into()),
+            ("goOn", DEVICE_CHOICE.submit.into()),
+            ("account", of(LoginField::Account)),
+            ("user", of(LoginField::User)),
+        ] {
+            writeln!(text, "  {name}: {},", json(&selector)).unwrap();
+        }
+        text.push_str("  submits: [\n");
+        for MfaPage { submit, submit_after, .. } in MFA_PAGES {
+            writeln!(text, "    [{}, {submit_after}],", json(submit)).unwrap();
+        }
+        text.push_str("  ] as [selector: string, after: number][],\n");
+        for (name, words) in
+            [("wording", MFA_WORDING), ("authenticators", AUTHENTICATOR_WORDING), ("codes", CODE_WORDING)]
+        {
+            for word in words {
+                assert_eq!(*word, word.to_lowercase());
             }
+            writeln!(text, "  {name}: {},", json(&words.join("|"))).unwrap();
         }
-        for selector in selectors {
-            writeln!(text, "    {},", serde_json::to_string(selector).unwrap()).unwrap();
-        }
-        text.push_str("  ],\n  wording: [\n");
-        for word in MFA_WORDING {
-            assert_eq!(*word, word.to_lowercase());
-            writeln!(text, "    {},", serde_json::to_string(word).unwrap()).unwrap();
-        }
-        text.push_str("  ],\n};\n");
+        text.push_str("};\n");
         crate::typescript::assert_current(&extension().join("src/generated/sign_in.ts"), &text);
     }
 

@@ -1,8 +1,9 @@
 // The entry of the background: what arrives goes to the module that it is for.
 
-import { checkSender, fillByShortcut, putChip, serveField, watchAllowedHosts } from "./fields.js";
+import { checkEnroller, serveEnrolment } from "./enrolment.js";
+import { checkSender, fillByShortcut, forgetLogin, noteLogin, putChip, serveField, watchAllowedHosts } from "./fields.js";
 import { Host } from "./host.js";
-import type { ChipAsk } from "./internal.js";
+import type { ChipAsk, LoginNote } from "./internal.js";
 import { makeMenu, useMenu } from "./menu.js";
 import { servePage } from "./pages.js";
 
@@ -12,13 +13,18 @@ chrome.runtime.onConnect.addListener((port) => {
   if (port.sender?.id !== chrome.runtime.id) return port.disconnect();
   if (port.name === "popup") servePage(port, host);
   else if (port.name === "field") serveField(port, host);
+  else if (port.name === "enrol") serveEnrolment(port, host);
   else port.disconnect();
 });
 
-chrome.runtime.onMessage.addListener((message: ChipAsk, sender) => {
+chrome.runtime.onMessage.addListener((message: ChipAsk | LoginNote, sender) => {
   if (sender.id !== chrome.runtime.id) return;
   if (message.ask === "chip") void checkSender(sender).then((frame) => frame && putChip(frame, ["chip.js", "fill.js"]));
+  else if (message.ask === "enrol") void checkEnroller(sender).then((frame) => frame && putChip(frame, ["chip.js", "enrol.js"]));
+  else if (message.ask === "login") void checkSender(sender).then((frame) => frame && noteLogin(frame, message));
 });
+
+chrome.tabs.onRemoved.addListener((tab) => void forgetLogin(tab));
 
 chrome.commands.onCommand.addListener((command, tab) => {
   if (command === "fill") void fillByShortcut(tab);

@@ -4,11 +4,12 @@
 import { choose_accounts, ready, signin_flow } from "./core.js";
 import type { Account, Op } from "./generated/message.js";
 import { nonsense, TroubleError, type Host } from "./host.js";
-import type { Candidate, FieldAsk, FieldTell, FillCommand } from "./internal.js";
+import type { Candidate, FieldAsk, FieldTell, FillCommand, LoginNote, Trouble } from "./internal.js";
 import { troubleOf } from "./pages.js";
-import { settings } from "./settings.js";
+import { remember, settings } from "./settings.js";
 import { delayForNext, hasRunOut, unixNow } from "./step.js";
-import { local } from "./trouble.js";
+import { t, type TextKey } from "./text.js";
+import { explain, local } from "./trouble.js";
 
 /** A frame of a tab, to put scripts into. */
 export interface Frame {
@@ -37,6 +38,36 @@ export async function fillByShortcut(tab: chrome.tabs.Tab | undefined): Promise<
   // Only sign-in pages listen; on others there is nobody, which is no error.
   if (id !== undefined) await chrome.tabs.sendMessage<FillCommand>(id, { command: "fill" }).catch(() => undefined);
 }
+
+// ---- the step before
+
+/** Longer texts are nobody's account or user. */
+const MAX_TYPED = 128;
+
+const isTyped = (value: unknown) => value === undefined || (typeof value === "string" && value.length <= MAX_TYPED);
+
+/** In the session's storage, which is memory: what the person told the pages of a tab of who signs in. */
+const noteName = (tab: number) => `login:${tab}`;
+
+/** Notes what the person has told a sign-in page of who signs in: an account begins a new login. */
+export async function noteLogin({ tabId }: Frame, { account, user }: LoginNote): Promise<void> {
+  if (!isTyped(account) || !isTyped(user)) return;
+  const name = noteName(tabId);
+  const before = account === undefined ? await toldBefore(tabId) : {};
+  const told = { ...before, ...(account === undefined ? {} : { account }), ...(user === undefined ? {} : { user }) };
+  await chrome.storage.session.set({ [name]: told });
+}
+
+/** The tab was closed. */
+export const forgetLogin = (tab: number) => chrome.storage.session.remove(noteName(tab));
+
+async function toldBefore(tab: number | undefined): Promise<{ account?: string; user?: string }> {
+  if (tab === undefined) return {};
+  const name = noteName(tab);
+  return ((await chrome.storage.session.get(name))[name] as { account?: string; user?: string } | undefined) ?? {};
+}
+
+// ---- pages
 
 /** Whether an address is on one of AWS's sign-in hosts. The wasm has to be there. */
 function isSignIn(url: unknown): boolean {
@@ -74,6 +105,8 @@ export function serveField(port: chrome.runtime.Port, host: Host): void {
   });
   // A page is given the codes of the accounts that were found to fit it, and of no others.
   let offered: Candidate[] = [];
+  /** Whose login it is, as far as that is known: to remember what is chosen for it. */
+  let login: string | undefined;
   // What to note of the code that was given last, once it is in the field.
   let given: { n: number; op: Extract<Op, { name: "submitted" }>; key: string | undefined } | undefined;
 
@@ -83,15 +116,26 @@ export function serveField(port: chrome.runtime.Port, host: Host): void {
     signal: AbortSignal,
   ) => {
     const url = await checkPage(port, ask.ancestors);
-    const { key } = await settings();
+    const { key, choices, fillWithoutClick, submit } = await settings();
     if (ask.ask === "candidates") {
       const answer = await host.ask({ name: "accounts", codes: false }, { key, signal });
-      offered = choose_accounts(answer.accounts, url).map(candidate);
-      tell({ n: ask.n, tell: "candidates", candidates: offered, software: answer.key.kind === "software" });
+      const chosen = choose_accounts(answer.accounts, url, await toldBefore(port.sender?.tab?.id));
+      login = chosen.login;
+      offered = chosen.accounts.map(candidate);
+      let { likely } = chosen;
+      const remembered = offered.find(({ name }) => name === choices[login ?? ""]);
+      if (remembered) {
+        // What a person chose for the same login before needs no choice again; there is a way to another.
+        offered = [remembered, ...offered.filter((other) => other !== remembered)];
+        likely = 1;
+      }
+      const software = answer.key.kind === "software";
+      tell({ n: ask.n, tell: "candidates", candidates: offered, likely, software, fillWithoutClick, submit });
       return;
     }
     const account = offered.find(({ name }) => name === ask.account);
     if (!account) throw new TroubleError(nonsense());
+    if (ask.chosen && login !== undefined) await remember(login, account.name);
     const { code } = await host.ask(
       // AWS takes no code twice.
       { name: "code", account: account.name, purpose: new URL(url).hostname, fresh: true },
@@ -125,15 +169,31 @@ export function serveField(port: chrome.runtime.Port, host: Host): void {
       given = undefined;
       return;
     }
-    answer(ask, tell, signal).catch((error: unknown) => tell({ n: ask.n, tell: "trouble", trouble: troubleOf(error) }));
+    answer(ask, tell, signal).catch((error: unknown) => tell({ n: ask.n, tell: "trouble", ...shown(troubleOf(error)) }));
   });
+}
+
+/** What to do, for a person who sees the chip: there is little room, and the rest is in the popup. */
+const FIXES: Partial<Record<Trouble["code"], TextKey>> = {
+  "no-key": "chip_fix_no_key",
+  "no-pcsc": "chip_fix_no_pcsc",
+  locked: "chip_fix_locked",
+  ambiguous: "chip_fix_ambiguous",
+  cancelled: "chip_again",
+  "code-expired": "chip_again",
+};
+
+function shown(trouble: Trouble): Pick<Extract<FieldTell, { tell: "trouble" }>, "title" | "fix"> {
+  const { title, fix } = explain(trouble);
+  const own = FIXES[trouble.code];
+  return { title, fix: own ? t(own) : fix };
 }
 
 function candidate(account: Account): Candidate {
   return {
     name: account.name,
     label: account.aws?.device ?? account.name,
-    detail: account.aws?.account ?? "",
+    detail: account.aws?.account ?? (account.aws?.flow === "identity-center" ? t("chip_center") : ""),
     touch: account.touch === true,
   };
 }

@@ -6,49 +6,93 @@
 
 (() => {
   type Candidate = import("./internal.js").Candidate;
+  type Chip = import("./internal.js").Chip;
   type FieldAsk = import("./internal.js").FieldAsk;
   type FieldTell = import("./internal.js").FieldTell;
   type FillCommand = import("./internal.js").FillCommand;
-  type Trouble = import("./internal.js").Trouble;
-  type Chip = import("./internal.js").Chip;
+  type Found = import("./internal.js").Found;
   type State = import("./internal.js").ChipState;
+  /** A question, without its number. */
+  type Question = { ask: "candidates" } | { ask: "code"; account: string; chosen: boolean; waited: boolean };
 
   // Without the watcher there is nothing to do, and a second time there is nothing more.
   if (!KEYFOB_WATCH || KEYFOB_WATCH.look) return;
   const watch = KEYFOB_WATCH;
-  const { element } = KEYFOB_CHIP;
+  const { element, t } = KEYFOB_CHIP;
+
+  /** So long, in ms, a field that the page took away may take to come back; and so far, in CSS pixels, it may be from there. */
+  const BACK_WITHIN = 400;
+  const SAME_PLACE = 4;
+  /** What a page's framework needs at least, in ms, for its button after a field was filled; and what is waited at most. */
+  const SUBMIT_AFTER = 150;
+  const SUBMIT_WITHIN = 1500;
 
   // ---- the field
 
-  /** Why the field cannot be reached by a person's pointer right now, if so. */
-  function coveredBecause(field: HTMLInputElement): string | undefined {
-    const { left, top, width, height } = field.getBoundingClientRect();
+  /** What the chip stands at. */
+  let found: Found | undefined;
+  /** The fields of the code; none on the page of several devices. */
+  const inputs = () => (found?.what === "code" ? (found.parts as HTMLInputElement[]) : []);
+  const value = () => inputs().map((field) => field.value).join("");
+  const anchor = () => found?.parts.at(-1);
+
+  /** What lies at a point, but for the chip, into open shadow roots. */
+  function elementAt(x: number, y: number): Element | undefined {
+    let hit = document.elementsFromPoint(x, y).find((element) => element !== chip?.host);
+    for (;;) {
+      const inner = hit?.shadowRoot?.elementsFromPoint(x, y)[0];
+      if (!inner || inner === hit) return hit;
+      hit = inner;
+    }
+  }
+
+  /** Why the element cannot be reached by a person's pointer right now, if so. */
+  function coveredBecause(target: HTMLElement): string | undefined {
+    const { left, top, width, height } = target.getBoundingClientRect();
     for (const [x, y] of [[0.5, 0.5], [0.2, 0.5], [0.8, 0.5]] as const) {
       const at = [left + width * x, top + height * y] as const;
-      if (at[0] < 0 || at[1] < 0 || at[0] >= innerWidth || at[1] >= innerHeight) return "the field is out of view";
-      const hit = document.elementsFromPoint(...at).find((element) => element !== chip?.host);
-      const own = hit === field || (hit instanceof HTMLLabelElement && hit.control === field);
-      if (!own) return "something covers the field";
+      if (at[0] < 0 || at[1] < 0 || at[0] >= innerWidth || at[1] >= innerHeight) return "chip_why_view";
+      const hit = elementAt(...at);
+      const own = hit && (target.contains(hit) || hit.closest("label")?.control === target);
+      if (!own) return "chip_why_covered";
+    }
+    return undefined;
+  }
+
+  /** Why a person does not see what the chip stands at, if so. */
+  function unseenBecause(): string | undefined {
+    for (const part of found?.parts ?? []) {
+      const because = watch.hiddenBecause(part) ?? coveredBecause(part);
+      if (because !== undefined) return because;
     }
     return undefined;
   }
 
   // ---- what is going on
 
-  let field: HTMLInputElement | undefined;
-  let certain = false;
-  /** What fits the page; undefined until the key was asked. */
+  /** What fits the page, the likeliest first; undefined until the key was asked. */
   let candidates: Candidate[] | undefined;
+  let likely = 0;
+  let software = false;
+  let fillWithoutClick = false;
+  let submit = false;
   /** When the person last did something here, and when the key was last asked by itself: once for each. */
   let lastAct = 0;
   let lastArmed = -1;
   /** The shortcut was pressed before it was known what fits. */
   let fillWhenKnown = false;
   /** The question that is open; answers to others are late. */
-  let asked: { n: number; ask: FieldAsk["ask"] } | undefined;
+  let asked: ({ n: number } & Question) | undefined;
   let lastNumber = 0;
-  /** How the page was when the code was asked for. */
-  let before: { field: HTMLInputElement; value: string; page: string } | undefined;
+  /** A code is wanted: of which account, and how the page was when the person wanted it. */
+  let wanted: { account: Candidate; chosen: boolean; parts: HTMLElement[]; name: string; box: DOMRect; value: string; page: string }
+    | undefined;
+  /** The background was lost, and is asked anew, once. */
+  let continuing = false;
+  /** Since when the field is gone that a code is wanted for. */
+  let goneSince: number | undefined;
+  /** The code is in the field, and is submitted at this time if nothing happens. */
+  let submitting: ReturnType<typeof setTimeout> | undefined;
 
   /** The page is what the person looks at and types into. */
   const attended = () => document.visibilityState === "visible" && document.hasFocus();
@@ -83,52 +127,60 @@
     }
   }
 
-  function ask(message: { ask: "candidates" } | { ask: "code"; account: string; waited: boolean }): void {
-    asked = { n: ++lastNumber, ask: message.ask };
+  function ask(question: Question): void {
+    asked = { n: ++lastNumber, ...question };
     try {
       if (!port) {
         port = chrome.runtime.connect({ name: "field" });
         port.onMessage.addListener(receive);
-        port.onDisconnect.addListener(() => {
-          void chrome.runtime.lastError;
-          port = undefined;
-          // The background was restarted: what fits is no longer known there.
-          candidates = undefined;
-          if (asked) failed({ code: "host-crashed", message: "Keyfob was interrupted", hint: "Click to try again." });
-        });
+        port.onDisconnect.addListener(lost);
       }
-      port.postMessage({ n: asked.n, ancestors: ancestors(), ...message } satisfies FieldAsk);
+      port.postMessage({ ancestors: ancestors(), ...asked } satisfies FieldAsk);
     } catch {
-      failed({ code: "host-crashed", message: "Keyfob was updated", hint: "Reload this page." });
+      failed(t("chip_updated"), t("chip_reload"));
     }
   }
 
+  /** The background was ended, as browsers do; what was open is asked once more, if it is still wanted. */
+  function lost(): void {
+    void chrome.runtime.lastError;
+    port = undefined;
+    const open = asked;
+    // What fits is no longer known there.
+    candidates = undefined;
+    if (!open) return;
+    if (continuing) return failed(t("chip_interrupted"), t("chip_again"));
+    if (wanted && !stillWanted()) return;
+    continuing = true;
+    if (found?.what === "code") show("busy", t("chip_continuing"), wanted && named(wanted.account));
+    ask({ ask: "candidates" });
+  }
+
   function receive(tell: FieldTell): void {
-    if (!field || tell.n !== asked?.n) return;
+    if (!found || tell.n !== asked?.n) return;
     switch (tell.tell) {
       case "candidates":
         asked = undefined;
-        candidates = tell.candidates;
-        software = tell.software;
-        if (fillWhenKnown) fillByPerson();
-        else offer();
+        ({ candidates, likely, software, fillWithoutClick, submit } = tell);
+        known();
         break;
       case "touch":
       case "waiting":
         if (!stillWanted()) break;
-        if (tell.tell === "touch") show("touch", "Touch your key", choice);
-        else show("busy", "Waiting…", sentence(tell.why));
+        if (tell.tell === "touch") show("touch", t("chip_touch"), wanted && named(wanted.account));
+        else show("busy", t("chip_waiting"), sentence(tell.why));
         break;
       case "next-step":
-        show("busy", "Waiting for the next code…", choice);
-        setTimeout(() => askAgain(tell.n), tell.seconds * 1000);
+        show("busy", t("chip_next"), wanted && named(wanted.account));
+        setTimeout(() => tell.n === asked?.n && stillWanted() && request(true), tell.seconds * 1000);
         break;
       case "code":
         asked = undefined;
+        continuing = false;
         if (fill(tell.value)) say({ n: tell.n, ask: "filled" });
         break;
       case "trouble":
-        failed(tell.trouble);
+        failed(tell.title, tell.fix);
         break;
     }
   }
@@ -137,138 +189,244 @@
 
   /** Looks whether the key may be asked: first what fits, which makes nothing blink, then perhaps the code. */
   function consider(): void {
-    if (!field || asked || !attended()) return;
+    if (!found || asked || !attended()) return;
     if (!candidates) {
       if (state !== "trouble") ask({ ask: "candidates" });
-      return;
-    }
-    const [only, ...others] = candidates;
-    // The key blinks by itself only for the one account there is, in a page that the person has already used.
-    const intended = only?.touch && others.length === 0 && certain && field.value === "";
-    if (state === "idle" && intended && lastAct > lastArmed && navigator.userActivation?.hasBeenActive) {
+    } else if (found.what === "devices") {
+      chooseDevice();
+    } else if (state === "idle" && likely === 1 && candidates[0]) {
+      const [only] = candidates;
+      // The key blinks by itself only for the one account there is, in a page that the person has already used.
+      const intended = (only.touch || fillWithoutClick) && found.certain && value() === "";
+      if (!intended || lastAct <= lastArmed || !navigator.userActivation?.hasBeenActive) return;
+      if (unseenBecause() !== undefined) return;
       lastArmed = performance.now();
-      request(only);
+      want(only, false);
     }
+  }
+
+  /** It is known what fits. */
+  function known(): void {
+    if (wanted) {
+      const { account, chosen } = wanted;
+      const again = candidates?.find(({ name }) => name === account.name);
+      if (again && stillWanted()) {
+        wanted.account = again;
+        request(false, chosen);
+        return;
+      }
+      if (!wanted) return;
+      wanted = undefined;
+    }
+    continuing = false;
+    if (fillWhenKnown) fillByPerson();
+    else offer();
   }
 
   /** Shows what could be filled, and asks for it where no click is needed. */
   function offer(): void {
     const [first, ...others] = candidates ?? [];
     fillWhenKnown = false;
-    if (!first) {
-      show("trouble", "No code for this page on the key", "Add the account with `keyfob oath uri`.");
-    } else if (others.length > 0) {
-      show("idle", "Fill code", joined([`${others.length + 1} accounts fit`, keyKind()]));
-    } else {
-      show("idle", first.touch ? "Use key" : "Fill code", named(first));
+    if (found?.what === "devices") {
+      // Without an account there is nothing to say: the person has other devices.
+      if (!first) return chip?.remove(), (chip = undefined);
+      show("idle", t("chip_continue"), others.length > 0 ? keyKind() : named(first), goOn);
       consider();
+    } else if (!first) {
+      show("trouble", t("chip_none"), t("chip_none_fix"));
+    } else if (likely === 1) {
+      show("idle", t(first.touch ? "chip_use_key" : "chip_fill"), named(first));
+      consider();
+    } else {
+      const detail = likely === 0 ? t("chip_choose") : t("chip_fit", likely);
+      show("idle", t("chip_fill"), joined([detail, keyKind()]));
     }
   }
 
   /** The person clicked, or pressed the shortcut. */
   function fillByPerson(): void {
-    if (!field || asked?.ask === "code") return;
-    const [first, ...others] = candidates ?? [];
-    if (!first) {
+    if (!found || wanted) return;
+    if (found.what === "devices") return goOn();
+    if (!candidates || candidates.length === 0) {
       // Nothing is known, or nothing fitted: the key may be another by now.
       fillWhenKnown = candidates === undefined;
       candidates = undefined;
-      show("busy", "Asking the key…");
+      show("busy", t("chip_asking"));
       ask({ ask: "candidates" });
-    } else if (others.length > 0) {
-      fillWhenKnown = false;
-      show("choose", "Which account?", keyKind());
+    } else if (likely === 1 && candidates[0]) {
+      want(candidates[0], false);
     } else {
-      request(first);
+      choose();
     }
   }
 
-  /** The account that was asked for last, by its full name, and what is shown of it. */
-  let account = "";
-  let choice = "";
-  let software = false;
-  const keyKind = () => (software ? "software key" : "");
-  const joined = (parts: string[]) => parts.filter(Boolean).join(" · ");
-  const named = ({ label, detail }: Candidate) => joined([label, detail, keyKind()]);
-
-  function request(candidate: Candidate): void {
-    if (!field) return;
+  function choose(): void {
     fillWhenKnown = false;
-    before = { field, value: field.value, page: page() };
-    choice = named(candidate);
-    account = candidate.name;
-    show("busy", "Asking the key…", choice);
-    ask({ ask: "code", account, waited: false });
+    show("choose", t("chip_which"), keyKind());
   }
 
-  /** The step that question `n` had to wait for has begun. The key blinks only if the code is still wanted. */
-  function askAgain(n: number): void {
-    if (n !== asked?.n) return;
-    if (!stillWanted()) return;
-    show("busy", "Asking the key…", choice);
-    ask({ ask: "code", account, waited: true });
+  const keyKind = () => (software ? t("chip_software") : "");
+  const joined = (parts: string[]) => parts.filter(Boolean).join(" · ");
+  const named = ({ label, detail }: Candidate) => joined([label, detail, keyKind()]);
+  /** The host's sentences begin small. */
+  const sentence = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
+
+  /** A code is wanted now, for the page as it is now. */
+  function want(account: Candidate, chosen: boolean): void {
+    if (!found) return;
+    fillWhenKnown = false;
+    continuing = false;
+    const { field, parts } = found;
+    wanted = { account, chosen, parts, name: watch.nameOf(field), box: field.getBoundingClientRect(), value: value(), page: page() };
+    if (unseenBecause() === "chip_why_view") field.scrollIntoView({ block: "center", behavior: "instant" });
+    const because = unseenBecause();
+    if (because !== undefined) return notFilled(because);
+    request(false, chosen);
+  }
+
+  /** The key blinks only if the code is still wanted. `waited`: for the step that a former answer spoke of. */
+  function request(waited: boolean, chosen = false): void {
+    if (!wanted) return;
+    const { account } = wanted;
+    show("busy", t(continuing ? "chip_continuing" : "chip_asking"), named(account));
+    ask({ ask: "code", account: account.name, chosen, waited });
   }
 
   /** Whether the code that was asked for may still be filled; if not, the question is taken back. */
   function stillWanted(): boolean {
+    // A framework may have replaced the field just now.
+    if (!found?.field.isConnected) watch.scan();
+    if (wanted && goneSince !== undefined) return true;
     const because = changedBecause();
-    if (because !== undefined) notFilled(because);
+    if (because !== undefined && wanted) notFilled(because);
     return because === undefined;
   }
 
-  /** What to do, for a person who sees the chip: the host's hints are for a terminal, or longer than there is room for. */
-  const HINTS: Partial<Record<Trouble["code"], string>> = {
-    "no-key": "Plug it in, then click to try again.",
-    "no-pcsc": "Open Keyfob from the toolbar to see what to do.",
-    locked: "Open Keyfob from the toolbar and enter the password.",
-    ambiguous: "Open Keyfob from the toolbar and choose one.",
-    cancelled: "Click to try again.",
-  };
-
-  /** The host's sentences begin small. */
-  const sentence = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
-
-  function failed({ code, message, hint }: Trouble): void {
+  function failed(title: string, fix: string): void {
     asked = undefined;
+    wanted = undefined;
+    continuing = false;
     fillWhenKnown = false;
-    show("trouble", sentence(message), sentence(HINTS[code] ?? hint ?? "Click to try again."));
+    // Who chooses among devices may do without a key.
+    if (found?.what === "devices") return chip?.remove(), (chip = undefined), void (state = "trouble");
+    show("trouble", title, fix);
+  }
+
+  // ---- several devices
+
+  /** The person has chosen a device: theirs counts. */
+  let chose = false;
+  addEventListener("change", ({ isTrusted, target }) => {
+    if (isTrusted && target instanceof HTMLInputElement && target.type === "radio") chose = true;
+  }, { capture: true, passive: true });
+
+  /** Chooses the authenticator app, whose code the key has; that submits nothing. */
+  function chooseDevice(): void {
+    if (!found || chose || !candidates?.length || !navigator.userActivation?.hasBeenActive) return;
+    if (found.field.checked || unseenBecause() !== undefined) return;
+    chose = true;
+    found.field.click();
+  }
+
+  /** On the person's click: goes on with the authenticator app, by the page's own button. */
+  function goOn(): void {
+    if (!found || found.what !== "devices") return;
+    const because = unseenBecause();
+    if (because !== undefined) return show("trouble", t("chip_not_filled"), t("chip_because", t(because)));
+    chose = true;
+    const { field } = found;
+    if (!field.checked) field.click();
+    // Frameworks let the button be pressed once they know of the choice.
+    pressWhenReady([KEYFOB_MFA_FIELDS.goOn], field, () => field.isConnected && field.checked);
+  }
+
+  /** Presses the page's button, once it can be pressed, if all is `still` so by then. */
+  function pressWhenReady(selectors: string[], field: HTMLInputElement, still: () => boolean, after = 0): void {
+    const last = performance.now() + after + SUBMIT_WITHIN;
+    const attempt = () => {
+      if (!still() || !attended()) return;
+      const button = selectors.flatMap((selector) => buttonOf(selector, field))[0];
+      if (button) button.click();
+      else if (performance.now() < last) submitting = setTimeout(attempt, 100);
+    };
+    submitting = setTimeout(attempt, after);
+  }
+
+  /** The button of the field's own form that can be seen and pressed, if there is one and no second. */
+  function buttonOf(selector: string, field: HTMLInputElement): HTMLElement[] {
+    const around: ParentNode = field.form ?? (field.getRootNode() as ParentNode);
+    const usable = [...around.querySelectorAll<HTMLElement>(selector)].filter(
+      (button) =>
+        !(button as HTMLButtonElement).disabled && button.ariaDisabled !== "true" &&
+        watch.hiddenBecause(button) === undefined && coveredBecause(button) === undefined,
+    );
+    return usable.length === 1 ? usable : [];
   }
 
   // ---- filling
 
   /** Why the page is not any more what it was when the code was asked for. */
   function changedBecause(): string | undefined {
-    if (!field || before?.field !== field || !field.isConnected) return "the field was replaced";
-    if (before.page !== page()) return "the page changed";
-    if (before.value !== field.value) return "you typed meanwhile";
-    if (!attended()) return "the page lost the focus";
-    const active = document.activeElement;
-    const types = active !== field && active instanceof HTMLElement;
-    if (types && (active.isContentEditable || active.matches("input, textarea, select, iframe"))) {
-      return "the focus moved";
-    }
-    return undefined;
+    if (!found || !wanted || !found.parts.every((part) => part.isConnected)) return "chip_why_replaced";
+    if (found.parts.some((part, i) => part !== wanted?.parts[i])) return "chip_why_replaced";
+    if (wanted.page !== page()) return "chip_why_page";
+    if (wanted.value !== value()) return "chip_why_typed";
+    if (!attended()) return "chip_why_focus_lost";
+    let active = document.activeElement;
+    while (active?.shadowRoot?.activeElement) active = active.shadowRoot.activeElement;
+    if (!(active instanceof HTMLElement) || found.parts.includes(active)) return undefined;
+    const types = active.isContentEditable || active.matches("input, textarea, select, iframe");
+    return types ? "chip_why_focus_moved" : undefined;
   }
 
   function notFilled(because: string): void {
     if (asked) say({ n: asked.n, ask: "stop" });
     asked = undefined;
-    show("trouble", "Not filled", `${sentence(because)}. Click to try again.`);
+    wanted = undefined;
+    goneSince = undefined;
+    show("trouble", t("chip_not_filled"), t("chip_because", t(because)));
   }
 
   /** Whether the code is in the field now. */
   function fill(code: string): boolean {
-    const because = changedBecause() ?? (field && (watch.hiddenBecause(field) ?? coveredBecause(field)));
-    if (because !== undefined || !field) {
-      notFilled(because ?? "the field is gone");
+    if (!found?.field.isConnected) watch.scan();
+    const because = changedBecause() ?? unseenBecause();
+    if (because !== undefined || !found) {
+      notFilled(because ?? "chip_why_replaced");
       return false;
     }
-    // React tracks `value` on the element itself: only the prototype's setter makes it notice.
-    Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value")?.set?.call(field, code);
-    field.dispatchEvent(new Event("input", { bubbles: true }));
-    field.dispatchEvent(new Event("change", { bubbles: true }));
-    show("done", "Code filled");
+    wanted = undefined;
+    const { field, parts } = found;
+    const fields = inputs();
+    if (fields.length === 1) write(field, code);
+    else fields.forEach((each, i) => write(each, code.charAt(i)));
+    const complete = parts.every((part, i) => part === found?.parts[i]) && value().replace(/\D/g, "") === code;
+    if (!complete) {
+      show("trouble", t("chip_not_filled"), t("chip_because", t("chip_why_refused")));
+      return field.value !== "";
+    }
+    show("done", t("chip_done"), submit ? t("chip_submitting") : "");
+    if (submit) submitFilled(code, field);
     return true;
+  }
+
+  function write(field: HTMLInputElement, text: string): void {
+    // React tracks `value` on the element itself: only the prototype's setter makes it notice.
+    Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value")?.set?.call(field, text);
+    field.dispatchEvent(new InputEvent("input", { bubbles: true, composed: true, inputType: "insertText", data: text }));
+    field.dispatchEvent(new Event("change", { bubbles: true }));
+  }
+
+  /** The person has it submitted (a setting): as they would, and only if they do nothing else meanwhile. */
+  function submitFilled(code: string, field: HTMLInputElement): void {
+    const [filledAt, where] = [performance.now(), page()];
+    const still = () =>
+      found?.field === field && field.isConnected && page() === where && value() === code && lastAct < filledAt &&
+      unseenBecause() === undefined;
+    const { submits } = KEYFOB_MFA_FIELDS;
+    const here = submits.filter(([selector]) => (field.form ?? (field.getRootNode() as ParentNode)).querySelector(selector));
+    const after = Math.max(SUBMIT_AFTER, ...here.map(([, ms]) => ms));
+    pressWhenReady(here.map(([selector]) => selector), field, still, after);
   }
 
   // ---- the chip
@@ -276,39 +434,57 @@
   let chip: Chip | undefined;
   let state: State = "idle";
 
-  function show(next: State, text: string, detail = ""): void {
-    if (!field) return;
+  function show(next: State, text: string, detail = "", act = fillByPerson): void {
+    if (!found) return;
     state = next;
-    chip ??= KEYFOB_CHIP.create({ dismissed: dismiss });
-    const act = next === "idle" || next === "trouble" ? fillByPerson : undefined;
-    chip.show({ state, text, detail, act, body: next === "choose" ? [list(chip)] : undefined });
-    chip.place(field);
+    chip ??= KEYFOB_CHIP.create({ dismissed: dismiss, refused: (because) => show(state, text, because, act) });
+    const body: HTMLElement[] = [];
+    if (next === "choose") body.push(list(chip, candidates ?? []));
+    else if (next === "idle" && found.what === "code" && likely === 1 && (candidates?.length ?? 0) > 1) {
+      body.push(chip.button("link", t("chip_another"), choose));
+    }
+    chip.show({ state, text, detail, act: next === "idle" || next === "trouble" ? () => act() : undefined, body });
+    const beside = anchor();
+    if (beside) chip.place(beside);
   }
 
-  function list(chip: Chip): HTMLElement {
+  /** The accounts to choose from; arrow keys go through them. */
+  function list(chip: Chip, candidates: Candidate[]): HTMLElement {
     const made = element("ul");
-    for (const candidate of candidates ?? []) {
-      const item = chip.button("", "", () => request(candidate));
+    for (const candidate of candidates) {
+      const item = chip.button("", "", () => want(candidate, true));
       item.append(element("b", candidate.label), element("small", candidate.detail));
+      item.title = candidate.name;
       made.append(element("li"));
       made.lastElementChild?.append(item);
     }
+    made.addEventListener("keydown", (event) => {
+      const items = [...made.querySelectorAll("button")];
+      const at = items.indexOf(event.target as HTMLButtonElement);
+      const next = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: -1 }[event.key];
+      if (next === undefined || at < 0) return;
+      event.preventDefault();
+      items.at(next % items.length)?.focus();
+    });
     return made;
   }
 
   function dismiss(): void {
-    if (field) watch.dismissed.add(field);
+    if (found) watch.dismissed.add(watch.nameOf(found.field));
     leave();
   }
 
   // ---- watching the page
 
   function leave(): void {
-    field = undefined;
+    found = undefined;
     candidates = undefined;
     asked = undefined;
-    before = undefined;
+    wanted = undefined;
+    continuing = false;
+    goneSince = undefined;
     fillWhenKnown = false;
+    clearTimeout(submitting);
     state = "idle";
     chip?.remove();
     chip = undefined;
@@ -317,21 +493,51 @@
     port = undefined;
   }
 
-  function look({ found }: import("./internal.js").Look): void {
-    if (found?.field !== field) {
-      leave();
-      if (found) {
-        ({ field, certain } = found);
-        show("idle", "Fill code");
-        consider();
+  /** Whether a framework put it where the field was for which a code is wanted: of the same kind, as empty as that was. */
+  function replaces(now: Found): boolean {
+    if (!wanted || !found || now.what !== "code" || now.certain !== found.certain) return false;
+    const box = now.field.getBoundingClientRect();
+    return (
+      !found.field.isConnected &&
+      now.parts.length === found.parts.length &&
+      watch.nameOf(now.field) === wanted.name &&
+      (["left", "top", "right", "bottom"] as const).every((side) => Math.abs(box[side] - (wanted?.box[side] ?? NaN)) <= SAME_PLACE) &&
+      (now.parts as HTMLInputElement[]).map((part) => part.value).join("") === wanted.value &&
+      wanted.page === page()
+    );
+  }
+
+  function look({ found: now }: import("./internal.js").Look): void {
+    if (found && now?.field === found.field) {
+      if (state === "done" && value() === "") {
+        // The page wants another code, for the last one was refused: that is for a click.
+        lastArmed = Infinity;
+        clearTimeout(submitting);
+        offer();
+      } else {
+        // The page may have moved what a code is wanted for.
+        if (wanted && found.field.isConnected) wanted.box = found.field.getBoundingClientRect();
+        chip?.place();
       }
-    } else if (field && state === "done" && field.value === "") {
-      // The page wants another code, for the last one was refused: that is for a click.
-      lastArmed = Infinity;
-      offer();
-    } else {
-      chip?.place();
+      return;
     }
+    if (now && replaces(now) && wanted) {
+      found = now;
+      wanted.parts = now.parts;
+      goneSince = undefined;
+      chip?.place(anchor());
+      return;
+    }
+    if (!now && wanted && found && !found.field.isConnected) {
+      goneSince ??= performance.now();
+      const left = BACK_WITHIN - (performance.now() - goneSince);
+      if (left > 0) return void setTimeout(watch.scan, left);
+    }
+    leave();
+    if (!now) return;
+    found = now;
+    if (found.what === "code") show("idle", t("chip_fill"));
+    consider();
   }
 
   /** The person came back: a key may have been inserted or unlocked. What failed at a touch waits for a click. */
@@ -345,16 +551,19 @@
    * front may be so again in time; but the key never begins to blink for one.
    */
   function left({ type }: Event): void {
-    if (asked?.ask === "code" && (type !== "blur" || state === "busy")) stillWanted();
+    if (wanted && (type !== "blur" || state === "busy")) stillWanted();
   }
   for (const type of ["focusin", "input", "visibilitychange"]) document.addEventListener(type, left, { capture: true });
   addEventListener("blur", (event) => setTimeout(left, 0, event));
   addEventListener("keydown", (event) => {
-    if (event.isTrusted && event.key === "Escape" && asked?.ask === "code") notFilled("you pressed Escape");
+    if (!event.isTrusted || event.key !== "Escape") return;
+    clearTimeout(submitting);
+    if (wanted) notFilled("chip_why_escape");
+    else if (state === "choose") offer();
   }, { capture: true, passive: true });
 
-  addEventListener("scroll", () => field && watch.soon(), { capture: true, passive: true });
-  addEventListener("resize", () => field && watch.soon(), { passive: true });
+  addEventListener("scroll", () => found && watch.soon(), { capture: true, passive: true });
+  addEventListener("resize", () => found && watch.soon(), { passive: true });
   addEventListener("focus", returned);
   document.addEventListener("visibilitychange", returned);
   for (const type of ["keydown", "pointerdown", "pointerup"] as const) {
@@ -362,12 +571,19 @@
       if (!event.isTrusted) return;
       // Letting go belongs to the same act; by touch screen it is what activates the page.
       if (type !== "pointerup") lastAct = event.timeStamp;
-      if (field) setTimeout(consider);
+      if (found) setTimeout(consider);
     };
     addEventListener(type, acted, { capture: true, passive: true });
   }
   chrome.runtime.onMessage.addListener((message: FillCommand, sender) => {
-    if (sender.id === chrome.runtime.id && message.command === "fill" && attended()) fillByPerson();
+    if (sender.id !== chrome.runtime.id || message.command !== "fill" || !attended()) return;
+    if (!found && watch.dismissed.size > 0) {
+      // Whoever closed the chip may want it after all.
+      watch.dismissed.clear();
+      watch.scan();
+    }
+    fillByPerson();
+    if (state === "choose") chip?.focus();
   });
   watch.look = look;
   watch.scan();

@@ -35,11 +35,15 @@ export interface Candidate {
   touch: boolean;
 }
 
-/** A field that may be for an MFA code. */
+/** A field that may be for an MFA code, or the choice of a device. */
 export interface Found {
+  /** A field for a code, or the radio button of the authenticator app, of several devices. */
+  what: "code" | "devices";
   field: HTMLInputElement;
   /** Whether it is certainly for an MFA code, not for any one-time code. */
   certain: boolean;
+  /** What a person sees of it: the field itself, a field for each digit, a label. */
+  parts: HTMLElement[];
 }
 
 /** What a look at the page gave. */
@@ -93,6 +97,13 @@ export interface ChipKit {
   t(key: string, ...args: (string | number)[]): string;
   /** Least opacity of what a person can be said to see. */
   readonly MIN_OPACITY: number;
+}
+
+/** From a content script: what the person has told a sign-in page of who signs in, as it was typed. */
+export interface LoginNote {
+  ask: "login";
+  account?: string;
+  user?: string;
 }
 
 /** From a content script that has found a field, or an enrolment: the scripts for that are wanted in its frame. */
@@ -175,7 +186,15 @@ export type EnrolChoice = Omit<KeyChoice, "trouble"> & { why?: Explained };
 export type FieldAsk =
   | { n: number; ask: "candidates"; ancestors: string[] }
   /** `waited`: a former answer was `next-step`; the next one is not. */
-  | { n: number; ask: "code"; account: string; waited: boolean; ancestors: string[] }
+  | {
+      n: number;
+      ask: "code";
+      account: string;
+      /** The person chose it from several: to be remembered for the login. */
+      chosen: boolean;
+      waited: boolean;
+      ancestors: string[];
+    }
   /** The code that answered question `n` is in the field: AWS will take it once. */
   | { n: number; ask: "filled" }
   /** The answer is not wanted any more. */
@@ -183,14 +202,26 @@ export type FieldAsk =
 
 /** To a content script. */
 export type FieldTell =
-  | { n: number; tell: "candidates"; candidates: Candidate[]; software: boolean }
+  | {
+      n: number;
+      tell: "candidates";
+      /** The likeliest first. */
+      candidates: Candidate[];
+      /** So many of the first are equally likely. */
+      likely: number;
+      /** On a software key. */
+      software: boolean;
+      /** The settings of these names. */
+      fillWithoutClick: boolean;
+      submit: boolean;
+    }
   | { n: number; tell: "touch" }
   /** Something else has to come first; for what, in the host's words. */
   | { n: number; tell: "waiting"; why: string }
   /** Little is left of this step: to be asked again in so many seconds, if it is still wanted. */
   | { n: number; tell: "next-step"; seconds: number }
   | { n: number; tell: "code"; value: string }
-  | { n: number; tell: "trouble"; trouble: Trouble };
+  | { n: number; tell: "trouble"; title: string; fix: string };
 
 /** To the content scripts of a tab, by `tabs.sendMessage`: the person pressed the shortcut. */
 export interface FillCommand {
@@ -228,4 +259,19 @@ export interface ReadAsk {
 /** The answer to it. */
 export interface ReadTell {
   texts: string[];
+}
+
+/** What a frame of a page shows that may set up an account. */
+export interface Collected {
+  pictures: Picture[];
+  /** `otpauth` URIs, in links and in text. */
+  addresses: string[];
+}
+
+/** What pictures.ts offers to the scripts beside it. */
+export interface PicturesKit {
+  /** A picture on a ground of that colour. "tainted" where the browser keeps it from us, for it is another site's. */
+  greys(source: HTMLImageElement | HTMLCanvasElement | HTMLVideoElement | ImageBitmap, colour: string): Picture | "tainted" | undefined;
+  /** The picture that an element is, or has behind it; none if there is none yet. */
+  draw(it: Element): Promise<Picture | "tainted" | undefined>;
 }

@@ -1,12 +1,19 @@
-// On AWS's sign-in pages: watches for a field for the MFA code, and has the chip put there once there is one. A classic
-// script, and all that most pages ever see of Keyfob. It knows fields; all rules about hosts are the background's.
+// On AWS's sign-in pages: watches for a field for the MFA code, and has the chip put there once there is one; and notes who
+// signs in, which chooses the code. A classic script, and all that most pages ever see of Keyfob. It knows fields; all rules
+// about hosts are the background's.
 
 const KEYFOB_WATCH = (() => {
   type Found = import("./internal.js").Found;
   type Look = import("./internal.js").Look;
+  type PageAsk = import("./internal.js").ChipAsk | import("./internal.js").LoginNote;
+  type Root = Document | ShadowRoot;
 
   // A sandboxed frame has the origin "null"; it has no place here, whatever its address.
   if (self.origin === "null" || location.protocol !== "https:") return undefined;
+
+  const TABLE = KEYFOB_MFA_FIELDS;
+  const [MFA, APP, CODE] = [TABLE.wording, TABLE.authenticators, TABLE.codes].map((words) => new RegExp(words)) as
+    [RegExp, RegExp, RegExp];
 
   /** Smallest side, in CSS pixels, and least opacity of a field that a person can be said to see. */
   const MIN_SIDE = 8;
@@ -16,65 +23,106 @@ const KEYFOB_WATCH = (() => {
   const SCAN_SHARE = 20;
   /** How often a field that is not visible yet is looked at, in ms. */
   const POLL_HIDDEN = 200;
-  /** Of a page's inputs and labels only so many are read. */
+  /** When a page is looked at again in any case, in ms: shadow roots come without a word. */
+  const AGAIN = [300, 1000, 3000];
+  /** Of a page's inputs, labels and elements only so many are read, and so much of a text. */
   const MAX_READ = 100;
+  const MAX_ELEMENTS = 10_000;
+  const MAX_TEXT = 500;
+  /** A code has so many digits. */
+  const DIGITS = 6;
 
-  const EXACT = KEYFOB_MFA_FIELDS.selectors.join(",");
-  const ONE_TIME = 'input[autocomplete~="one-time-code" i]';
+  const TEXT = ["text", "tel", "number"];
 
-  const takesText = (element: Element, types: string[]): element is HTMLInputElement =>
+  const takesText = (element: Element | null, types = TEXT): element is HTMLInputElement =>
     element instanceof HTMLInputElement && types.includes(element.type) && !element.disabled && !element.readOnly;
 
-  const isMfa = (texts: (string | null | undefined)[]) => {
-    const text = texts.join(" ").toLowerCase();
-    return KEYFOB_MFA_FIELDS.wording.some((word) => text.includes(word));
+  /** The document and the open shadow roots in it. */
+  let roots: Root[] = [document];
+
+  function findRoots(): void {
+    roots = roots.filter((root) => root === document || (root as ShadowRoot).host.isConnected);
+    let read = 0;
+    for (const root of roots) {
+      for (const { shadowRoot } of root.querySelectorAll("*")) {
+        if (++read > MAX_ELEMENTS) return;
+        if (!shadowRoot || roots.includes(shadowRoot)) continue;
+        roots.push(shadowRoot);
+        observer.observe(shadowRoot, WATCHED);
+      }
+    }
+  }
+
+  function* all(selector: string, max = MAX_READ): Generator<Element> {
+    for (const root of roots) {
+      for (const element of root.querySelectorAll(selector)) {
+        if (--max < 0) return;
+        yield element;
+      }
+    }
+  }
+
+  const isMfa = (...texts: (string | null | undefined)[]) => {
+    const text = texts.map((each) => each?.slice(0, MAX_TEXT)).join(" ").toLowerCase();
+    return MFA.test(text) || (APP.test(text) && CODE.test(text));
   };
 
+  const textsBy = (element: Element) =>
+    (element.getAttribute("aria-labelledby") ?? "").split(/\s+/).filter(Boolean)
+      .map((id) => (element.getRootNode() as Root).getElementById?.(id)?.textContent);
+
   /** Whether the markup of the field itself calls it one for MFA. */
-  function namesMfa(field: HTMLInputElement): boolean {
-    const labelledBy = (field.getAttribute("aria-labelledby") ?? "").split(/\s+/).filter(Boolean);
-    const texts = labelledBy.map((id) => document.getElementById(id)?.textContent);
-    return isMfa([field.getAttribute("aria-label"), field.placeholder, field.name, field.id, ...texts]);
-  }
+  const namesMfa = (field: HTMLInputElement) =>
+    isMfa(field.ariaLabel, field.placeholder, field.name, field.id, ...textsBy(field));
+  const labelsMfa = (field: HTMLInputElement) => isMfa(...[...(field.labels ?? [])].map((label) => label.textContent));
 
   /** The best evidence first: an exact selector, the autocomplete token, a name or label. Visible or not. */
   function* fields(): Generator<Found> {
-    if (!document.querySelector("input")) return;
-    for (const field of document.querySelectorAll(EXACT)) {
-      if (takesText(field, ["text", "tel", "number", "password"])) yield { field, certain: true };
+    const code = (field: HTMLInputElement, certain: boolean): Found => ({ what: "code", field, certain, parts: [field] });
+    for (const field of all(TABLE.exact)) {
+      if (takesText(field, [...TEXT, "password"])) yield code(field, true);
     }
-    for (const field of document.querySelectorAll(ONE_TIME)) {
-      if (!takesText(field, ["text", "tel", "number", "password"])) continue;
-      yield { field, certain: namesMfa(field) || isMfa([...(field.labels ?? [])].map((label) => label.textContent)) };
+    // One field a digit.
+    const single = [...all("input[maxlength='1']")].filter((field) => takesText(field, [...TEXT, "password"]));
+    const [first] = single;
+    if (first && single.length === DIGITS) {
+      let around: Element | null = first;
+      while (around && !single.every((each) => around?.contains(each))) around = around.parentElement;
+      const form = first.form ?? around;
+      const certain = namesMfa(first) || isMfa(around?.ariaLabel, ...(around ? textsBy(around) : []), form?.textContent);
+      const once = first.autocomplete.includes("one-time-code");
+      if (certain || once) yield { what: "code", field: first, certain, parts: single };
     }
-    const short = (field: Element | null): field is HTMLInputElement =>
-      field !== null &&
-      takesText(field, ["text", "tel", "number"]) &&
-      (field.maxLength < 0 || (field.maxLength >= 6 && field.maxLength <= 10));
-    const inputs = document.getElementsByTagName("input");
-    for (let i = 0; i < Math.min(inputs.length, MAX_READ); i++) {
-      const field = inputs.item(i);
-      if (short(field) && namesMfa(field)) yield { field, certain: true };
+    for (const field of all('input[autocomplete~="one-time-code" i]')) {
+      if (takesText(field, [...TEXT, "password"]) && field.maxLength !== 1) {
+        yield code(field, namesMfa(field) || labelsMfa(field));
+      }
     }
-    const labels = document.getElementsByTagName("label");
-    for (let i = 0; i < Math.min(labels.length, MAX_READ); i++) {
-      const label = labels.item(i);
-      if (label && isMfa([label.textContent]) && short(label.control)) yield { field: label.control, certain: true };
+    for (const field of all("input")) {
+      const short =
+        takesText(field) && (field.maxLength < 0 || (field.maxLength >= DIGITS && field.maxLength <= 10));
+      if (short && (namesMfa(field) || labelsMfa(field))) yield code(field, true);
+    }
+    // Which of several devices: the button for the next step is there as well.
+    for (const field of all(TABLE.radio)) {
+      if (!(field instanceof HTMLInputElement && field.type === "radio" && !field.disabled)) continue;
+      yield { what: "devices", field, certain: true, parts: [field.labels?.[0] ?? field] };
     }
   }
 
-  /** Why a person cannot see the field, if so. */
-  function hiddenBecause(field: HTMLInputElement): string | undefined {
+  /** Why a person cannot see it, if so: a text of the chip's. */
+  function hiddenBecause(field: HTMLElement): string | undefined {
     const { width, height } = field.getBoundingClientRect();
-    if (width < MIN_SIDE || height < MIN_SIDE) return "the field is too small to be seen";
-    if (!field.checkVisibility({ visibilityProperty: true, contentVisibilityAuto: true })) return "the field is hidden";
+    if (width < MIN_SIDE || height < MIN_SIDE) return "chip_why_small";
+    if (!field.checkVisibility({ visibilityProperty: true, contentVisibilityAuto: true })) return "chip_why_hidden";
     let opacity = 1;
     for (let at: Element | null = field; at; at = at.parentElement ?? hostOf(at)) {
       const style = getComputedStyle(at);
       opacity *= Number(style.opacity);
+      if (style.clipPath !== "none" || style.clip !== "auto") return "chip_why_hidden";
       if (style.filter.includes("opacity(")) opacity = 0;
     }
-    return opacity < MIN_OPACITY ? "the field is transparent" : undefined;
+    return opacity < MIN_OPACITY ? "chip_why_transparent" : undefined;
   }
 
   function hostOf(element: Element): Element | null {
@@ -82,34 +130,72 @@ const KEYFOB_WATCH = (() => {
     return root instanceof ShadowRoot ? root.host : null;
   }
 
+  // ---- who signs in
+
+  const send = (message: PageAsk) => chrome.runtime.sendMessage(message);
+
+  let told = "";
+
+  /** On what a person does: what browsers fill in by themselves can be read from then on. Never a password. */
+  function tell(): void {
+    const read = (selector: string) => {
+      for (const field of all(selector)) {
+        const shown = field instanceof HTMLInputElement && [...TEXT, "email"].includes(field.type) && field.checkVisibility();
+        // A field with a made-up id may be the code's.
+        if (shown && field.value !== "" && !/^\d{6}$/.test(field.value)) return field.value;
+      }
+      return undefined;
+    };
+    const [account, user] = [read(TABLE.account), read(TABLE.user)];
+    const note = JSON.stringify([account, user]);
+    if (note === told || (account ?? user) === undefined) return;
+    told = note;
+    send({ ask: "login", ...(account === undefined ? {} : { account }), ...(user === undefined ? {} : { user }) })
+      .catch(() => (told = ""));
+  }
+
+  for (const type of ["click", "change", "keydown"]) {
+    const acted = (event: Event) => {
+      if (event.isTrusted && (type !== "keydown" || (event as KeyboardEvent).key === "Enter")) tell();
+    };
+    addEventListener(type, acted, { capture: true, passive: true });
+  }
+
+  // ---- looking
+
   const watch = {
-    MIN_OPACITY,
     hiddenBecause,
     scan,
     soon,
-    /** Fields whose chip the person has closed. */
-    dismissed: new WeakSet<HTMLInputElement>(),
+    roots: (): readonly Root[] => roots,
+    /** Fields whose chip the person has closed, by what stays of them when a framework replaces them. */
+    dismissed: new Set<string>(),
+    nameOf: ({ type, id, name, ariaLabel }: HTMLInputElement) =>
+      [location.pathname, type, id.replace(/\d+/g, ""), name, ariaLabel].join("|"),
     /** Told of every look at the page, once the chip's script is here. */
     look: undefined as ((look: Look) => void) | undefined,
   };
 
   let asked = false;
   function scan(): void {
+    findRoots();
     let hidden = false;
     let found: Found | undefined;
     for (const each of fields()) {
-      if (watch.dismissed.has(each.field)) continue;
-      if (hiddenBecause(each.field) === undefined) {
+      if (watch.dismissed.has(watch.nameOf(each.field))) continue;
+      if (each.parts.every((part) => hiddenBecause(part) === undefined)) {
         found = each;
         break;
       }
       hidden = true;
     }
+    // There a code is asked for that no account has yet.
+    if (found && typeof KEYFOB_ENROL !== "undefined" && KEYFOB_ENROL?.isHere()) found = undefined;
     if (watch.look) {
       watch.look({ found });
     } else if (found && !asked) {
       asked = true;
-      chrome.runtime.sendMessage({ ask: "chip" } satisfies import("./internal.js").ChipAsk).catch(() => (asked = false));
+      send({ ask: "chip" }).catch(() => (asked = false));
     }
     if (hidden && !found) setTimeout(soon, POLL_HIDDEN);
   }
@@ -131,12 +217,16 @@ const KEYFOB_WATCH = (() => {
     }, wait);
   }
 
-  new MutationObserver(soon).observe(document, {
+  const WATCHED: MutationObserverInit = {
     subtree: true,
     childList: true,
     attributes: true,
     attributeFilter: ["class", "style", "hidden", "disabled", "type"],
-  });
+  };
+  const observer = new MutationObserver(soon);
+  observer.observe(document, WATCHED);
+  for (const type of ["focusin", "pointerdown"]) addEventListener(type, soon, { capture: true, passive: true });
+  for (const delay of AGAIN) setTimeout(soon, delay);
   scan();
   return watch;
 })();

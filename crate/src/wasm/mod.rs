@@ -15,7 +15,7 @@ use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use core::fmt::Display;
 
-use js_sys::{Array, Reflect};
+use js_sys::{Array, Object, Reflect};
 use serde::Serialize;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 
@@ -92,13 +92,13 @@ pub fn match_pattern(url: &str) -> Option<String> {
     aws::match_pattern(url).or_else(|| crate::enrolment::permission(url))
 }
 
-/// [`aws::candidates`]: those of an array of accounts that fit the page at `url`; none if that is no
-/// sign-in page.
+/// [`aws::choose`]: those of an array of accounts that fit the page at `url`, as `{ accounts, likely, login? }`; none if
+/// that is no sign-in page. `login` is what the person told the page before, `{ account?, user? }`.
 ///
 /// # Errors
-/// `bad-request` if one of `accounts` is not an account of the protocol.
+/// `bad-request` if one of `accounts` is not an account of the protocol, or `login` is of another shape.
 #[wasm_bindgen]
-pub fn choose_accounts(accounts: &Array, url: &str) -> Result<Array, JsValue> {
+pub fn choose_accounts(accounts: &Array, url: &str, login: &JsValue) -> Result<Object, JsValue> {
     let read = |account: JsValue| {
         Ok(Account {
             name: text(&account, "name")?,
@@ -116,12 +116,23 @@ pub fn choose_accounts(accounts: &Array, url: &str) -> Result<Array, JsValue> {
             code: None,
         })
     };
-    let Some(page) = aws::sign_in_page(url) else { return Ok(Array::new()) };
+    let typed = |name| field(login, name).map(|_| text(login, name)).transpose();
+    let login = aws::Login::new(typed("account")?.as_deref(), typed("user")?.as_deref());
     let read: Vec<Account> = accounts.iter().map(read).collect::<Result<_, JsValue>>()?;
-    let fitting = aws::candidates(&read, &page);
-    let fits = |account: &JsValue| {
-        let name = text(account, "name").unwrap_or_default();
-        fitting.iter().any(|fitting| fitting.name == name)
-    };
-    Ok(accounts.iter().filter(fits).collect())
+    let choice = aws::sign_in_page(url).map(|page| aws::choose(&read, &page, &login));
+    let names = choice.iter().flat_map(|choice| &choice.accounts).map(|account| account.name.as_str());
+    let of_name =
+        |name| accounts.iter().find(|account| text(account, "name").is_ok_and(|theirs| theirs == name));
+    let result = Object::new();
+    // Setting a property of an object that was just made does not fail.
+    let set = |name: &str, value: &JsValue| drop(Reflect::set(&result, &name.into(), value));
+    set("accounts", &names.filter_map(of_name).collect::<Array>());
+    set(
+        "likely",
+        &u32::try_from(choice.as_ref().map_or(0, |choice| choice.likely)).unwrap_or(u32::MAX).into(),
+    );
+    if let Some(login) = choice.as_ref().and_then(|choice| choice.login.as_ref()) {
+        set("login", &login.into());
+    }
+    Ok(result)
 }

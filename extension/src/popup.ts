@@ -7,7 +7,8 @@ import { anyBusy, hideAccounts, showAccounts, startCodes, unlocked } from "./cod
 import { is_lookalike, match_pattern, ready } from "./core.js";
 import type { Key } from "./generated/message.js";
 import { loadIdentities, preview, usePage as useForLinks, watchMenu } from "./links.js";
-import { isHome, openScreen } from "./screens.js";
+import { startScan } from "./scan_panel.js";
+import { isHome } from "./screens.js";
 import { set, settings } from "./settings.js";
 import { localise, t } from "./text.js";
 import { byId, say } from "./ui.js";
@@ -137,7 +138,7 @@ for (const name of tabs) {
   });
 }
 
-byId("scan-open", "button").addEventListener("click", () => openScreen("scan-panel"));
+startScan({ reload: () => void load(true) });
 for (const button of document.querySelectorAll<HTMLElement>("[data-opens]")) {
   button.addEventListener("click", () => document.getElementById(button.dataset["opens"] ?? "")?.click());
 }

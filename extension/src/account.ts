@@ -27,7 +27,7 @@ export function openAccount(account: Account, title: string, key: string, change
       [
         digits === undefined ? "" : tCount("account_digits", digits),
         kind === "totp" ? t("account_every", period) : t("account_counter"),
-      ].filter(Boolean).join(", "),
+      ].filter(Boolean).join(" · "),
     ],
     [t("account_touch"), touch === undefined ? undefined : t(touch ? "account_touch_yes" : "account_touch_no")],
   ];

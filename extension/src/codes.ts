@@ -116,8 +116,9 @@ function label(button: HTMLElement, text: string): HTMLElement {
 /** A colour for a text: always the same for the same, in degrees. */
 function hue(text: string): number {
   let hash = 0;
-  for (const character of text) hash = (hash * 31 + (character.codePointAt(0) ?? 0)) % 360;
-  return hash;
+  for (const character of text) hash = (hash * 31 + (character.codePointAt(0) ?? 0)) % 65_521;
+  // The golden angle sets even neighbours apart.
+  return Math.round((hash * 137.508) % 360);
 }
 
 const manage = ({ account }: Row) => openAccount(account, titles(account).title, known.key, reload);

@@ -3,13 +3,18 @@
 
 #![no_main]
 
-use keyfob_core::message::Scheme;
+use keyfob::service::describe;
+use keyfob_core::message::{Op, Password, Scheme};
 use keyfob_core::s3::ParsedPresign;
 use keyfob_core::sigv4::{DateKey, ParsedRequest};
 use keyfob_fuzz::within;
 use libfuzzer_sys::fuzz_target;
 
+/// Within five minutes of nothing that a fuzzer makes.
+const NOW: u64 = 0;
+
 fuzz_target!(|text: &str| within((1 << 16) + 64 * text.len(), || {
+    several(&text.split('\0').collect::<Vec<_>>());
     if let Ok(parsed) = ParsedPresign::parse_virtual_hosted(text) {
         check(text, &parsed);
     }
@@ -76,6 +81,40 @@ fn check(text: &str, parsed: &ParsedPresign) {
     assert!(url.bytes().all(|b| b.is_ascii_graphic()), "{url:?}");
     // Neither a user's name nor another host for somebody who reads the link.
     assert!(!parsed.host().contains(['@', '/', '\\', '?', '#', '%']), "{url:?}");
+}
+
+/// Links that are signed with one touch are each a link, and alike in all that the prompt says once.
+fn several(texts: &[&str]) {
+    let canonical_requests = texts.iter().map(|text| Password((*text).to_owned())).collect();
+    let Ok(told) = describe(&Op::PresignMany { canonical_requests, scheme: Scheme::Https }, NOW) else {
+        return;
+    };
+    assert!(texts.len() <= 100);
+    assert!(told.starts_with(&format!("{} link", texts.len())), "{told:?}");
+    assert!(!told.contains(|c: char| c.is_control()) && told.chars().count() < 40_000, "{told:?}");
+    let first = ParsedPresign::parse(texts[0]).expect("a link");
+    for text in texts {
+        let link = ParsedPresign::parse(text).expect("a link");
+        assert!(!link.key().is_empty() && !link.has_session_token());
+        let common = |link: &ParsedPresign| {
+            let name = |name: &str| name.to_owned();
+            (
+                name(link.method()),
+                name(link.host()),
+                name(link.bucket()),
+                name(link.scope().as_str()),
+                link.time(),
+                link.expires(),
+            )
+        };
+        assert_eq!(common(&link), common(&first));
+        assert_eq!(link.headers(), first.headers());
+        assert!(text.contains(&format!("X-Amz-Credential={}%2F", first.access_key_id())));
+        assert!(told.contains(&format!(" as {} (work", link.access_key_id())), "{told:?}");
+        for (name, value) in link.parameters().iter().filter(|(name, _)| name != "versionId") {
+            assert!(first.parameters().contains(&(name.clone(), value.clone())), "{name}");
+        }
+    }
 }
 
 /// Whether a host is AWS's, the plain way.

@@ -284,6 +284,8 @@ struct Bench {
     home: Home,
     /// Whether the card is pulled out at its next calculation.
     pull: Arc<AtomicBool>,
+    /// Which of the next responses is cut, and after how many bytes.
+    cut: Arc<Mutex<Option<(usize, usize)>>>,
     /// How often it was told to calculate something for one credential.
     calculated: Arc<AtomicUsize>,
     key: Arc<Mutex<SoftKey>>,
@@ -318,8 +320,10 @@ impl Bench {
         home.use_pcscd(&pcscd);
         let key = Arc::new(Mutex::new(key));
         let (pull, calculated) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let cut: Arc<Mutex<Option<(usize, usize)>>> = Arc::default();
         let card = pcscd.insert(0, {
             let (key, pull, calculated) = (Arc::clone(&key), Arc::clone(&pull), Arc::clone(&calculated));
+            let cut = Arc::clone(&cut);
             move |command| {
                 if command.get(1) == Some(&ins::CALCULATE) {
                     calculated.fetch_add(1, Ordering::SeqCst);
@@ -327,12 +331,22 @@ impl Bench {
                         return Answer::Pulled;
                     }
                 }
-                Answer::Response(lock(&key).transmit(command, &mut finger).to_vec())
+                let mut response = lock(&key).transmit(command, &mut finger).to_vec();
+                match &mut *lock(&cut) {
+                    Some((0, bytes)) => {
+                        response.truncate(*bytes);
+                        *bytes = usize::MAX;
+                    }
+                    Some((before, _)) => *before -= 1,
+                    None => {}
+                }
+                Answer::Response(response)
             }
         });
         let bench = Self {
             home,
             pull,
+            cut,
             calculated,
             key,
             blinks: blinks.1,
@@ -425,6 +439,38 @@ fn a_key_that_is_pulled_out_in_the_middle_keeps_what_it_had() {
         assert_eq!(bench.state(), before);
         let code = ask(&mut host, &add(&uri("", SECRET), true, None)).0["error"]["code"].clone();
         assert!(code == "no-key" || code == "key-removed", "{code}");
+    }
+}
+
+#[test]
+fn a_card_that_breaks_off_loses_nothing() {
+    let bench = Bench::new();
+    let mut host = Host::start(&bench.home).unwrap();
+    let before = bench.state();
+    for op in [delete(ALICE), rename(ALICE, "AWS SSO:x"), confirm(ALICE, &uri("", SECRET))] {
+        // What it comes to when nobody disturbs.
+        let after = {
+            done(&mut host, &op);
+            bench.state()
+        };
+        let restore = || *lock(&bench.key) = SoftKey::from_bytes(&before).unwrap();
+        restore();
+        // Every response, cut after some of its bytes; there are fewer than ten of them.
+        for (nth, bytes) in (0..10).flat_map(|nth| [1, 2, 3, 7, 20].map(|bytes| (nth, bytes))) {
+            *lock(&bench.cut) = Some((nth, bytes));
+            let (reply, prompt) = ask(&mut host, &op);
+            let was_cut = lock(&bench.cut).take() == Some((0, usize::MAX));
+            assert!(prompt.is_none(), "{prompt:?}");
+            let state = bench.state();
+            assert!(state == before || state == after, "{op}: response {nth} cut to {bytes} bytes: {reply}");
+            if !was_cut {
+                assert_eq!(reply["type"], "done", "{reply}");
+            } else if reply["type"] != "done" {
+                let code = reply["error"]["code"].as_str().unwrap();
+                assert!(["bad-answer", "key-removed", "no-key"].contains(&code), "{nth}, {bytes}: {reply}");
+            }
+            restore();
+        }
     }
 }
 

@@ -31,6 +31,7 @@ let refresh: ReturnType<typeof setTimeout>;
 let reload: () => void;
 
 const list = byId("codes", "ul");
+const tools = byId("tools", "div");
 const search = byId("search", "input");
 const found = byId("found", "p");
 
@@ -42,12 +43,16 @@ const buttonOf = ({ item }: Row) => part(item, "row") as HTMLButtonElement;
 export function showAccounts(key: string, accounts: Account[]): void {
   const before = known.key === key ? known.rows : new Map<string, Row>();
   known = { key, rows: new Map(accounts.map((each) => [each.name, rowOf(each, before.get(each.name))])) };
+  tools.hidden = false;
   showRows([...known.rows.values()]);
   byId("no-codes", "div").hidden = rows.length > 0;
+  // The key has come back under somebody's eyes.
+  if (document.activeElement === document.body) search.focus();
 }
 
 /** Shows no account, for the key could not be read. What was known of it is kept for when it is. */
 export function hideAccounts(): void {
+  tools.hidden = true;
   showRows([]);
   byId("no-codes", "div").hidden = true;
 }

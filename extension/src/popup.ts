@@ -1,6 +1,7 @@
 // The popup: its tabs, which key is asked, and the page it was opened from. It asks the host through the background and holds
 // nothing but what it shows.
 
+import { startAdd } from "./add.js";
 import { ask, chooseKey, chosenKey } from "./ask.js";
 import { clearTrouble, isAboutAccount, keyIsRead, report, startCards, wantsChoice } from "./cards.js";
 import { anyBusy, hideAccounts, showAccounts, startCodes, unlocked } from "./codes.js";
@@ -138,6 +139,7 @@ for (const name of tabs) {
   });
 }
 
+startAdd({ reload: () => void load(true) });
 startScan({ reload: () => void load(true) });
 for (const button of document.querySelectorAll<HTMLElement>("[data-opens]")) {
   button.addEventListener("click", () => document.getElementById(button.dataset["opens"] ?? "")?.click());

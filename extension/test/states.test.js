@@ -44,6 +44,10 @@ const account = async (page) => {
   await page.click(`${ALICE} .manage`);
   await page.waitForSelector("#account-panel:not([hidden])");
 };
+const add = async (page) => {
+  await page.click("#add-open");
+  await page.waitForSelector("#add-panel:not([hidden])");
+};
 const MANY = `{ accounts: () => done({ name: "accounts", key: { ...key, name: "The key with the long name that hangs on the wall" },
   accounts: Array.from({ length: 64 }, (_, i) => account("Amazon Web Services:a-device-with-quite-a-long-name-" + i + "@the-production-of-everything",
     { touch: i % 3 === 0, aws: aws("a-device-with-quite-a-long-name-" + i, "the-production-of-everything"),
@@ -114,6 +118,21 @@ const STATES = [
       await page.click("#rename-submit");
       await page.waitForSelector("#account-trouble:not([hidden])");
     }],
+  ["add", HOST(), add],
+  ["add-refused", HOST(), async (page) => {
+    await add(page);
+    await page.click("#add-show");
+    await page.type("#add-secret", "0O1l");
+    await page.keyboard.press("Enter");
+    await page.waitForSelector("#add-trouble:not([hidden])");
+  }],
+  ["add-keys", HOST(), async (page) => {
+    await add(page);
+    await page.type("#add-account", "dave@123456789012");
+    await page.type("#add-secret", "JBSW Y3DP EHPK 3PXP");
+    await page.click("#add-submit");
+    await page.waitForSelector("#add-saver .keys");
+  }],
   ["many", HOST(MANY), (page) => page.waitForSelector("#codes li:nth-child(64)")],
   ["many-narrow", HOST(MANY), async (page) => {
     await page.waitForSelector("#codes li:nth-child(64)");
@@ -180,13 +199,16 @@ describe("states of the popup", { timeout: 180_000 }, () => {
     await page.goto(`chrome-extension://${browser.extensionId}/popup.html`);
     await page.waitForSelector("body[data-ready]");
     await press("touch")(page);
+    // puppeteer knows only some of them.
+    const session = await page.createCDPSession();
+    const media = (features) =>
+      session.send("Emulation.setEmulatedMedia", { features: Object.entries(features).map(([name, value]) => ({ name, value })) });
     for (const scheme of ["light", "dark"]) {
-      await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }, { name: "prefers-contrast", value: "more" }]);
+      await media({ "prefers-color-scheme": scheme, "prefers-contrast": "more" });
       await picture(page, `popup-contrast-${scheme}`);
       await accessible(page);
     }
-    const session = await page.createCDPSession();
-    await session.send("Emulation.setEmulatedMedia", { features: [{ name: "forced-colors", value: "active" }] });
+    await media({ "forced-colors": "active" });
     await picture(page, "popup-forced-colors");
   });
 });

@@ -1,23 +1,12 @@
 // The pages' side of the port to the background, and through it to the host.
 
 import type { Answer, Event } from "./generated/message.js";
-import type { PopupAsk, PopupOp, PopupTell, Trouble } from "./internal.js";
+import type { PopupAsk, PopupOp, PopupTell } from "./internal.js";
 import { t } from "./text.js";
-import { local } from "./trouble.js";
+import { local, TroubleError } from "./trouble.js";
 import { prompt } from "./ui.js";
 
-/** A failure on its way to the person. */
-export class TroubleError extends Error {
-  constructor(readonly trouble: Trouble) {
-    super(trouble.message);
-  }
-}
-
-/** Whatever was thrown, as something to show. */
-export function troubleOf(error: unknown): Trouble {
-  if (error instanceof TroubleError) return error.trouble;
-  return local("internal");
-}
+export { TroubleError, troubleOf } from "./trouble.js";
 
 interface Waiting {
   resolve(answer: Answer): void;

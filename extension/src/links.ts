@@ -364,9 +364,9 @@ function clearSigned(): void {
   say("", "");
 }
 
-function show(title: string, expiresAt: number): void {
+function show(title: string, count: number, expiresAt: number): void {
   byId("signed-title", "h2").textContent = title;
-  byId("signed-until", "p").textContent = t("links_signed_until", when(expiresAt));
+  byId("signed-until", "p").textContent = tCount("links_signed_until", count, when(expiresAt));
   over = setTimeout(() => {
     signed.dataset["over"] = "";
     byId("signed-until", "p").textContent = t("links_over", when(expiresAt));
@@ -384,7 +384,7 @@ function showOne({ method, key, contentType }: PresignPreview, link: string, exp
   byId("test-url", "button").hidden = method === "PUT";
   byId("upload", "div").hidden = method !== "PUT";
   if (method === "PUT") byId("curl", "textarea").value = curl_upload(link, contentType, key);
-  show(t("links_ready"), expiresAt);
+  show(t("links_ready"), 1, expiresAt);
   byId("copy-url", "button").focus();
 }
 
@@ -392,7 +392,7 @@ function showMany(objects: string[], links: string[], expiresAt: number): void {
   byId("signed-one", "div").hidden = true;
   byId("signed-many", "div").hidden = false;
   byId("urls", "ol").replaceChildren(...objects.map((key, i) => row(key, links[i] ?? "")));
-  show(tCount("links_ready_many", links.length), expiresAt);
+  show(tCount("links_ready_many", links.length), links.length, expiresAt);
   const all = byId("copy-all", "button");
   all.onclick = () => void copy(links.join("\n"), t("links_all_copied"));
   all.focus();

@@ -82,7 +82,7 @@ var KEYFOB_CHIP: import("./internal.js").ChipKit = (globalThis as { KEYFOB_CHIP?
   const t = (key: string, ...args: (string | number)[]): string => chrome.i18n.getMessage(key, args.map(String)) || key;
 
   function element<K extends keyof HTMLElementTagNameMap>(tag: K, text = "", name = ""): HTMLElementTagNameMap[K] {
-    const made = document.createElement(tag);
+    const made = doc.createElement(tag);
     made.textContent = text;
     made.className = name;
     return made;
@@ -97,24 +97,37 @@ var KEYFOB_CHIP: import("./internal.js").ChipKit = (globalThis as { KEYFOB_CHIP?
 
   function icon(): SVGElement {
     const space = "http://www.w3.org/2000/svg";
-    const svg = document.createElementNS(space, "svg");
+    const svg = doc.createElementNS(space, "svg");
     svg.setAttribute("viewBox", "0 0 24 24");
     svg.setAttribute("aria-hidden", "true");
-    const path = document.createElementNS(space, "path");
+    const path = doc.createElementNS(space, "path");
     path.setAttribute("d", KEY_ICON);
     path.setAttribute("fill", "currentColor");
     svg.append(path);
     return svg;
   }
 
+  /**
+   * The properties of a node. Elements with names hide those of their form and of the document: those of the prototypes are
+   * meant. What it gives is no node itself.
+   */
+  const pure = <T extends Node>(node: T): T =>
+    new Proxy(node, {
+      get: (_, name) => {
+        const value: unknown = Reflect.get(Object.getPrototypeOf(node) as object, name, node);
+        return typeof value === "function" ? (value as (...args: unknown[]) => unknown).bind(node) : value;
+      },
+    });
+  const doc = pure(document);
+
   /** What lies in the top layer besides `chip`: nothing else can be above it. Of closed shadow roots too. */
   function* topLayer(chip: HTMLElement): Generator<Element> {
     const ON_TOP = ":popover-open, :modal, :fullscreen";
-    const roots: (Document | ShadowRoot)[] = [document];
+    const roots: (Document | ShadowRoot)[] = [doc];
     let read = 0;
     for (let root = roots.pop(); root; root = roots.pop()) {
       for (const each of root.querySelectorAll(ON_TOP)) {
-        if (!each.contains(chip)) yield each;
+        if (!Node.prototype.contains.call(each, chip)) yield each;
       }
       for (const each of root.querySelectorAll("*")) {
         if (++read > MAX_READ) return;
@@ -126,14 +139,14 @@ var KEYFOB_CHIP: import("./internal.js").ChipKit = (globalThis as { KEYFOB_CHIP?
 
   /** Chromium and Firefox each have their own way for extensions to look into closed roots. */
   function shadowOf(each: HTMLElement): ShadowRoot | null {
-    const { openOrClosedShadowRoot } = each as HTMLElement & { openOrClosedShadowRoot?: ShadowRoot | null };
-    return openOrClosedShadowRoot ?? each.shadowRoot ?? chrome.dom?.openOrClosedShadowRoot(each) ?? null;
+    const { openOrClosedShadowRoot, shadowRoot } = pure(each) as HTMLElement & { openOrClosedShadowRoot?: ShadowRoot | null };
+    return openOrClosedShadowRoot ?? shadowRoot ?? chrome.dom?.openOrClosedShadowRoot(each) ?? null;
   }
 
   /** Whether what is around makes an element something that a person does not see. */
   function isFaint(from: Element | null): boolean {
     let opacity = 1;
-    for (let at = from; at; at = at.parentElement) {
+    for (let at = from; at; at = pure(at).parentElement) {
       const style = getComputedStyle(at);
       opacity *= Number(style.opacity);
       if (/opacity\(|blur\(|url\(/.test(style.filter)) return true;
@@ -143,7 +156,7 @@ var KEYFOB_CHIP: import("./internal.js").ChipKit = (globalThis as { KEYFOB_CHIP?
   }
 
   function create({ dismissed, refused }: ChipOptions): Chip {
-    const host = document.createElement("div");
+    const host = doc.createElement("div");
     host.popover = "manual";
     const root = host.attachShadow({ mode: "closed" });
     try {
@@ -185,18 +198,18 @@ var KEYFOB_CHIP: import("./internal.js").ChipKit = (globalThis as { KEYFOB_CHIP?
     function unseenBecause({ x, y }: Point): "chip_covered" | "chip_moved" | undefined {
       note();
       const box = host.getBoundingClientRect();
-      if (!host.isConnected || !host.matches(":popover-open") || document.visibilityState !== "visible") return "chip_moved";
+      if (!host.isConnected || !host.matches(":popover-open") || doc.visibilityState !== "visible") return "chip_moved";
       if (Math.abs(box.left - put.x) > 1 || Math.abs(box.top - put.y) > 1) return "chip_moved";
       // Everywhere where it was meanwhile, it was there too.
       const before = performance.now() - SEEN_FOR;
       const begun = seen.findLastIndex(({ at }) => at <= before);
       const inside = ({ left, top, right, bottom }: DOMRect) => x >= left && x <= right && y >= top && y <= bottom;
       if (begun < 0 || !seen.slice(begun).every(({ box }) => inside(box))) return "chip_moved";
-      const around = host.getRootNode() as Document | ShadowRoot;
+      const around = pure(host.getRootNode() as Document | ShadowRoot);
       if (covered || around.elementFromPoint(x, y) !== host || isFaint(host.parentElement)) return "chip_covered";
       // What lets clicks through is not found at the point.
       for (const each of topLayer(host)) {
-        const other = each.getBoundingClientRect();
+        const other = Element.prototype.getBoundingClientRect.call(each);
         const apart =
           other.right <= box.left || other.left >= box.right || other.bottom <= box.top || other.top >= box.bottom;
         // A backdrop is as large as the window.
@@ -270,7 +283,7 @@ var KEYFOB_CHIP: import("./internal.js").ChipKit = (globalThis as { KEYFOB_CHIP?
       anchor = beside;
       if (!anchor?.isConnected) return;
       // What is outside a modal dialog cannot be clicked while that is open.
-      const home = anchor.closest("dialog:modal") ?? document.documentElement;
+      const home = anchor.closest("dialog:modal") ?? doc.documentElement;
       if (host.parentElement !== home) home.append(host);
       if (!host.matches(":popover-open")) host.showPopover();
       const box = anchor.getBoundingClientRect();
@@ -292,8 +305,8 @@ var KEYFOB_CHIP: import("./internal.js").ChipKit = (globalThis as { KEYFOB_CHIP?
       const free = ([x, y]: readonly [number, number]) =>
         [0.05, 0.5, 0.95].every((part) =>
           [0.1, 0.5, 0.9].every((down) => {
-            const under = document.elementsFromPoint(x + width * part, y + height * down).find((e) => e !== host);
-            return !under?.closest("a, button, input, select, textarea, [role=button]");
+            const under = doc.elementsFromPoint(x + width * part, y + height * down).find((e) => e !== host);
+            return !under || !pure(under).closest("a, button, input, select, textarea, [role=button]");
           }),
         );
       const [x, y] = fits.find(free) ?? fits[0] ?? places[1];
@@ -311,5 +324,5 @@ var KEYFOB_CHIP: import("./internal.js").ChipKit = (globalThis as { KEYFOB_CHIP?
     return { host, show, place, remove, isSeen, button, focus: () => body.querySelector("button")?.focus() };
   }
 
-  return { create, element, prose, t, MIN_OPACITY };
+  return { create, element, prose, t, pure, MIN_OPACITY };
 })();

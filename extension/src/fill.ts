@@ -18,7 +18,8 @@
   // Without the watcher there is nothing to do, and a second time there is nothing more.
   if (!KEYFOB_WATCH || KEYFOB_WATCH.look) return;
   const watch = KEYFOB_WATCH;
-  const { element, t } = KEYFOB_CHIP;
+  const { element, t, pure } = KEYFOB_CHIP;
+  const doc = pure(document);
 
   /** So long, in ms, a field that the page took away may take to come back; and so far, in CSS pixels, it may be from there. */
   const BACK_WITHIN = 400;
@@ -38,9 +39,9 @@
 
   /** What lies at a point, but for the chip, into open shadow roots. */
   function elementAt(x: number, y: number): Element | undefined {
-    let hit = document.elementsFromPoint(x, y).find((element) => element !== chip?.host);
+    let hit = doc.elementsFromPoint(x, y).find((element) => element !== chip?.host);
     for (;;) {
-      const inner = hit?.shadowRoot?.elementsFromPoint(x, y)[0];
+      const inner = hit && pure(hit).shadowRoot?.elementsFromPoint(x, y)[0];
       if (!inner || inner === hit) return hit;
       hit = inner;
     }
@@ -53,10 +54,43 @@
       const at = [left + width * x, top + height * y] as const;
       if (at[0] < 0 || at[1] < 0 || at[0] >= innerWidth || at[1] >= innerHeight) return "chip_why_view";
       const hit = elementAt(...at);
-      const own = hit && (target.contains(hit) || hit.closest("label")?.control === target);
+      const own = hit && (target.contains(hit) || (pure(hit).closest("label"))?.control === target);
       if (!own) return "chip_why_covered";
     }
     return undefined;
+  }
+
+  /** Of a page so many elements are looked at for what lies over the field and lets clicks through. */
+  const MAX_READ = 20_000;
+
+  /**
+   * Whether something that lets clicks through covers the element: such things are found at no point. What may do so is made to
+   * take clicks for the moment of a look.
+   */
+  function paintedOver(target: HTMLElement): boolean {
+    const box = target.getBoundingClientRect();
+    const over: HTMLElement[] = [];
+    let read = 0;
+    for (const each of doc.querySelectorAll<HTMLElement>("body *")) {
+      if (++read > MAX_READ) break;
+      const other = Element.prototype.getBoundingClientRect.call(each);
+      const middle = other.left < box.left + box.width / 2 && other.right > box.left + box.width / 2 &&
+        other.top < box.top + box.height / 2 && other.bottom > box.top + box.height / 2;
+      if (!middle || each === target || Node.prototype.contains.call(each, target)) continue;
+      const { pointerEvents, backgroundColor, backgroundImage } = getComputedStyle(each);
+      // Icons and labels in a field let clicks through as well, but it is seen through them.
+      const replaced = each.matches?.("img, canvas, video, iframe, object, embed");
+      const opaque = !/^rgba\(.*, 0(\.[0-4]\d*)?\)$/.test(backgroundColor) || backgroundImage !== "none" || replaced;
+      if (pointerEvents === "none" && opaque) over.push(each);
+    }
+    return over.some((each) => {
+      const [before, how] = [each.style.getPropertyValue("pointer-events"), each.style.getPropertyPriority("pointer-events")];
+      each.style.setProperty("pointer-events", "auto", "important");
+      const hit = elementAt(box.left + box.width / 2, box.top + box.height / 2);
+      if (before) each.style.setProperty("pointer-events", before, how);
+      else each.style.removeProperty("pointer-events");
+      return hit === each;
+    });
   }
 
   /** Why a person does not see what the chip stands at, if so. */
@@ -65,7 +99,8 @@
       const because = watch.hiddenBecause(part) ?? coveredBecause(part);
       if (because !== undefined) return because;
     }
-    return undefined;
+    const [first] = found?.parts ?? [];
+    return first && paintedOver(first) ? "chip_why_covered" : undefined;
   }
 
   // ---- what is going on
@@ -95,7 +130,7 @@
   let submitting: ReturnType<typeof setTimeout> | undefined;
 
   /** The page is what the person looks at and types into. */
-  const attended = () => document.visibilityState === "visible" && document.hasFocus();
+  const attended = () => doc.visibilityState === "visible" && doc.hasFocus();
   const page = () => location.origin + location.pathname + location.search;
 
   /** Origins of the frames around this one; "null", which nobody accepts, where the browser will not say. */
@@ -352,9 +387,12 @@
     submitting = setTimeout(attempt, after);
   }
 
+  /** The field's form, or where there is none all that it is in. */
+  const formOf = (field: HTMLInputElement): ParentNode => pure(field.form ?? field.getRootNode()) as Node & ParentNode;
+
   /** The button of the field's own form that can be seen and pressed, if there is one and no second. */
   function buttonOf(selector: string, field: HTMLInputElement): HTMLElement[] {
-    const around: ParentNode = field.form ?? (field.getRootNode() as ParentNode);
+    const around = formOf(field);
     const usable = [...around.querySelectorAll<HTMLElement>(selector)].filter(
       (button) =>
         !(button as HTMLButtonElement).disabled && button.ariaDisabled !== "true" &&
@@ -372,8 +410,8 @@
     if (wanted.page !== page()) return "chip_why_page";
     if (wanted.value !== value()) return "chip_why_typed";
     if (!attended()) return "chip_why_focus_lost";
-    let active = document.activeElement;
-    while (active?.shadowRoot?.activeElement) active = active.shadowRoot.activeElement;
+    let active = doc.activeElement;
+    for (let inner = active; inner; inner = pure(inner).shadowRoot?.activeElement ?? null) active = inner;
     if (!(active instanceof HTMLElement) || found.parts.includes(active)) return undefined;
     const types = active.isContentEditable || active.matches("input, textarea, select, iframe");
     return types ? "chip_why_focus_moved" : undefined;
@@ -424,7 +462,7 @@
       found?.field === field && field.isConnected && page() === where && value() === code && lastAct < filledAt &&
       unseenBecause() === undefined;
     const { submits } = KEYFOB_MFA_FIELDS;
-    const here = submits.filter(([selector]) => (field.form ?? (field.getRootNode() as ParentNode)).querySelector(selector));
+    const here = submits.filter(([selector]) => formOf(field).querySelector(selector));
     const after = Math.max(SUBMIT_AFTER, ...here.map(([, ms]) => ms));
     pressWhenReady(here.map(([selector]) => selector), field, still, after);
   }
@@ -553,7 +591,7 @@
   function left({ type }: Event): void {
     if (wanted && (type !== "blur" || state === "busy")) stillWanted();
   }
-  for (const type of ["focusin", "input", "visibilitychange"]) document.addEventListener(type, left, { capture: true });
+  for (const type of ["focusin", "input", "visibilitychange"]) doc.addEventListener(type, left, { capture: true });
   addEventListener("blur", (event) => setTimeout(left, 0, event));
   addEventListener("keydown", (event) => {
     if (!event.isTrusted || event.key !== "Escape") return;
@@ -565,7 +603,7 @@
   addEventListener("scroll", () => found && watch.soon(), { capture: true, passive: true });
   addEventListener("resize", () => found && watch.soon(), { passive: true });
   addEventListener("focus", returned);
-  document.addEventListener("visibilitychange", returned);
+  doc.addEventListener("visibilitychange", returned);
   for (const type of ["keydown", "pointerdown", "pointerup"] as const) {
     const acted = (event: Event) => {
       if (!event.isTrusted) return;

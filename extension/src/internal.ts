@@ -95,6 +95,8 @@ export interface ChipKit {
   prose(tag: "b" | "small", text: string): HTMLElement;
   /** A text of `_locales`. */
   t(key: string, ...args: (string | number)[]): string;
+  /** The properties of a node, though elements of the page have their names. It is no node itself. */
+  pure<T extends Node>(node: T): T;
   /** Least opacity of what a person can be said to see. */
   readonly MIN_OPACITY: number;
 }

@@ -37,25 +37,37 @@ const KEYFOB_WATCH = (() => {
   const takesText = (element: Element | null, types = TEXT): element is HTMLInputElement =>
     element instanceof HTMLInputElement && types.includes(element.type) && !element.disabled && !element.readOnly;
 
+  // Elements with names hide properties of their form and of the document: those of the prototypes are meant.
+  const getter = <T extends object, K extends keyof T>(prototype: T, name: K) => {
+    const { get } = Object.getOwnPropertyDescriptor(prototype, name) as { get(): T[K] };
+    return (owner: T): T[K] => get.call(owner);
+  };
+  const parentOf = getter(Node.prototype, "parentElement");
+  const textOf = getter(Node.prototype, "textContent");
+  const shadowOf = getter(Element.prototype, "shadowRoot");
+  const inRoot = (root: Root, selector: string): NodeListOf<Element> =>
+    (root === document ? Document : DocumentFragment).prototype.querySelectorAll.call(root, selector);
+
   /** The document and the open shadow roots in it. */
-  let roots: Root[] = [document];
+  let roots = new Set<Root>([document]);
 
   function findRoots(): void {
-    roots = roots.filter((root) => root === document || (root as ShadowRoot).host.isConnected);
+    roots = new Set([...roots].filter((root) => root === document || (root as ShadowRoot).host.isConnected));
     let read = 0;
     for (const root of roots) {
-      for (const { shadowRoot } of root.querySelectorAll("*")) {
-        if (++read > MAX_ELEMENTS) return;
-        if (!shadowRoot || roots.includes(shadowRoot)) continue;
-        roots.push(shadowRoot);
-        observer.observe(shadowRoot, WATCHED);
+      for (const element of inRoot(root, "*")) {
+        if (++read > MAX_ELEMENTS || roots.size > MAX_READ) return;
+        const inner = shadowOf(element);
+        if (!inner || roots.has(inner)) continue;
+        roots.add(inner);
+        observer.observe(inner, WATCHED);
       }
     }
   }
 
   function* all(selector: string, max = MAX_READ): Generator<Element> {
     for (const root of roots) {
-      for (const element of root.querySelectorAll(selector)) {
+      for (const element of inRoot(root, selector)) {
         if (--max < 0) return;
         yield element;
       }
@@ -68,8 +80,8 @@ const KEYFOB_WATCH = (() => {
   };
 
   const textsBy = (element: Element) =>
-    (element.getAttribute("aria-labelledby") ?? "").split(/\s+/).filter(Boolean)
-      .map((id) => (element.getRootNode() as Root).getElementById?.(id)?.textContent);
+    (Element.prototype.getAttribute.call(element, "aria-labelledby") ?? "").split(/\s+/).filter(Boolean)
+      .map((id) => inRoot(Node.prototype.getRootNode.call(element) as Root, `#${CSS.escape(id)}`)[0]?.textContent);
 
   /** Whether the markup of the field itself calls it one for MFA. */
   const namesMfa = (field: HTMLInputElement) =>
@@ -87,9 +99,12 @@ const KEYFOB_WATCH = (() => {
     const [first] = single;
     if (first && single.length === DIGITS) {
       let around: Element | null = first;
-      while (around && !single.every((each) => around?.contains(each))) around = around.parentElement;
-      const form = first.form ?? around;
-      const certain = namesMfa(first) || isMfa(around?.ariaLabel, ...(around ? textsBy(around) : []), form?.textContent);
+      const holds = (each: Element) => Node.prototype.contains.call(around, each);
+      while (around && !single.every(holds)) around = parentOf(around) as Element | null;
+      const group = around && Element.prototype.closest.call(around, "[aria-label],[aria-labelledby],fieldset,form");
+      const texts = group ? [Element.prototype.getAttribute.call(group, "aria-label"), ...textsBy(group)] : [];
+      for (const each of [around, first.form]) if (each) texts.push(textOf(each));
+      const certain = namesMfa(first) || isMfa(...texts);
       const once = first.autocomplete.includes("one-time-code");
       if (certain || once) yield { what: "code", field: first, certain, parts: single };
     }
@@ -116,17 +131,17 @@ const KEYFOB_WATCH = (() => {
     if (width < MIN_SIDE || height < MIN_SIDE) return "chip_why_small";
     if (!field.checkVisibility({ visibilityProperty: true, contentVisibilityAuto: true })) return "chip_why_hidden";
     let opacity = 1;
-    for (let at: Element | null = field; at; at = at.parentElement ?? hostOf(at)) {
+    for (let at: Element | null = field; at; at = (parentOf(at) as Element | null) ?? hostOf(at)) {
       const style = getComputedStyle(at);
       opacity *= Number(style.opacity);
-      if (style.clipPath !== "none" || style.clip !== "auto") return "chip_why_hidden";
+      if (style.clipPath !== "none" || style.clip !== "auto" || style.maskImage !== "none") return "chip_why_hidden";
       if (style.filter.includes("opacity(")) opacity = 0;
     }
     return opacity < MIN_OPACITY ? "chip_why_transparent" : undefined;
   }
 
   function hostOf(element: Element): Element | null {
-    const root = element.getRootNode();
+    const root = Node.prototype.getRootNode.call(element);
     return root instanceof ShadowRoot ? root.host : null;
   }
 
@@ -167,7 +182,6 @@ const KEYFOB_WATCH = (() => {
     hiddenBecause,
     scan,
     soon,
-    roots: (): readonly Root[] => roots,
     /** Fields whose chip the person has closed, by what stays of them when a framework replaces them. */
     dismissed: new Set<string>(),
     nameOf: ({ type, id, name, ariaLabel }: HTMLInputElement) =>

@@ -365,7 +365,9 @@
 
   /** The person clicked: what is here? */
   function begin(): void {
-    if (asked || !enrolment || !attended()) return;
+    if (asked || !enrolment) return;
+    // A click on the chip leaves the focus where it is, which in a frame may be nowhere.
+    window.focus();
     stage = "reading";
     show({ state: "busy", text: t("enrol_reading") });
     void readPage();
@@ -410,7 +412,7 @@
     show({
       state: wrong ? "trouble" : "choose",
       text: wrong ?? t("enrol_whose"),
-      detail: t("enrol_whose_detail"),
+      detail: t(wrong ? "enrol_refused_names_detail" : "enrol_whose_detail"),
       body: form(device.row, account?.row, chip.button("primary", t("enrol_go_on"), go)),
     });
   }
@@ -462,14 +464,17 @@
 
   // ---- saving
 
+  /** The page at a person's click. */
   const snapshot = () => {
+    window.focus();
     const fields = enrolment?.codes ?? [];
     return { page: location.href, fields, values: fields.map(({ value }) => value) };
   };
 
   /** The person said yes to what the chip shows. If the page shows something else by now, they are shown that first. */
   function confirmPage(): void {
-    if (!read || asked || ticked.size === 0 || !attended()) return;
+    if (!read || asked || ticked.size === 0) return;
+    window.focus();
     const wanted = read;
     stage = "saving";
     show({ state: "busy", text: t("enrol_reading") });

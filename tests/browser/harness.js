@@ -99,9 +99,17 @@ export class Pages {
       // A proxied http request has the whole URL, an https one behind CONNECT its path.
       const url = new URL(request.url, `${scheme}://${request.headers.host}`);
       if (url.pathname === "/report") pages.report = JSON.parse(url.searchParams.get("what"));
+      const made = pages.files.get(url.pathname);
+      if (made) {
+        response.writeHead(200, { "content-type": made.type });
+        response.end(made.body);
+        return;
+      }
       const file = path.join(here, "pages", path.basename(url.pathname));
-      const found = existsSync(file) && file.endsWith(".html");
-      response.writeHead(found ? 200 : 404, { "content-type": "text/html; charset=utf-8" });
+      const types = { ".html": "text/html; charset=utf-8", ".svg": "image/svg+xml" };
+      const type = types[path.extname(file)];
+      const found = existsSync(file) && type !== undefined;
+      response.writeHead(found ? 200 : 404, { "content-type": type ?? types[".html"] });
       response.end(found ? readFileSync(file) : "<!doctype html><title>Nothing here</title>");
     };
     pages.https = https.createServer({ key: readFileSync(key), cert: readFileSync(cert) }, answer("https"));
@@ -126,6 +134,9 @@ export class Pages {
    * counts as the person's interaction with it, which is just what may be missing in a test.
    */
   report;
+
+  /** What else is there, under every host name: by path, `{ type, body }`. */
+  files = new Map();
 
   stop() {
     for (const server of [this.https, this.proxy]) {

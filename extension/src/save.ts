@@ -33,7 +33,7 @@ export interface Part {
   key: string;
   /** Full name that the account has, or is to have, on this key. */
   name: string;
-  /** Which step it is at. `done`: it is on the key, and the key's code is right. */
+  /** Which step it is at. `done`: it is on the key, and the key's code is right, where there are `codes`. */
   state: "ready" | "adding" | "confirming" | "done" | "failed";
   /** Whether it is on the key; `perhaps` when the answer to that was lost. */
   added: "no" | "perhaps" | "yes";
@@ -41,7 +41,7 @@ export interface Part {
   waits?: { touch: boolean; text: string };
   /** Why it failed. Saving again goes on from there. */
   trouble?: Trouble;
-  /** Once done: the previous code, the current one and the next. */
+  /** Once done: the previous code, the current one and the next. None of an account that browsers are told nothing of. */
   codes?: Code[];
 }
 
@@ -186,8 +186,14 @@ async function saveToOne(setup: Setup, before: Part, taken: Set<string>, options
       }
     }
     step("confirming");
-    const codes = await confirm();
-    step("done", { codes });
+    try {
+      const codes = await confirm();
+      step("done", { codes });
+    } catch (error) {
+      // Of accounts that are not AWS's a browser is told nothing, unless the person has allowed it.
+      if (setup.aws || troubleOf(error).code !== "not-found") throw error;
+      step("done");
+    }
   } catch (error) {
     step("failed", { trouble: troubleOf(error) });
   }

@@ -146,10 +146,12 @@ export function startSaver(place: HTMLElement, setup: Setup, { saved, close }: S
       else chosen.delete(key.id);
       changed();
     });
-    row.dataset["key"] = key.id;
     const box = row.querySelector("input") as HTMLInputElement;
     box.disabled = trouble !== undefined;
-    return trouble?.code === "locked" ? [row, unlockForm(trouble, key)] : [row];
+    // Where there is only one, there is nothing to choose.
+    const shown = choices.length > 1 ? row : element("div", "tick", ...[...row.children].slice(1));
+    shown.dataset["key"] = key.id;
+    return trouble?.code === "locked" ? [shown, unlockForm(trouble, key)] : [shown];
   }
 
   function unlockForm({ wants }: Trouble, key: Key): HTMLElement {
@@ -240,7 +242,7 @@ export function startSaver(place: HTMLElement, setup: Setup, { saved, close }: S
           : t(state === "adding" ? "scan_saving" : "scan_checking"));
         break;
       case "done":
-        tell(t("scan_saved"));
+        tell(t(part.codes ? "scan_saved_right" : "scan_saved"));
         break;
       case "failed": {
         const { title, fix } = trouble ? explain(trouble) : { title: "", fix: "" };
@@ -293,7 +295,7 @@ export function waiting(text: string): HTMLElement {
   return made;
 }
 
-const note = (key: TextKey, ...args: string[]) => said("p", "hint note", t(key, ...args));
+const note = (key: TextKey, ...args: string[]) => said("p", "hint remark", t(key, ...args));
 
 function tickBox(text: string, detail: string | undefined, checked: boolean, change: (checked: boolean) => void): HTMLLabelElement {
   const box = element("input");

@@ -1,0 +1,167 @@
+// "Scan this page" in real Chromium, opened by the toolbar's button on pages that show QR codes in every way; with the real host
+// and a software key, and with hosts that fail.
+
+import assert from "node:assert/strict";
+import { after, afterEach, before, beforeEach, describe, test } from "node:test";
+
+import { Home, launch, Pages, picture, until } from "../../tests/browser/harness.js";
+import { FakeHost } from "./fake-host.js";
+import { page as html, png, SHOWN } from "./qr-pages.js";
+
+/** RFC 6238's secret, "12345678901234567890". */
+const RFC_SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+const uriOf = (label, more = "") => `otpauth://totp/${encodeURIComponent(label)}?secret=${RFC_SECRET}${more}`;
+const ALICE = "Amazon Web Services:alice@123456789012";
+
+let home, pages, browser, site, popup;
+
+/** Opens the popup on a page with that body, as a click on the toolbar's button does, and has it scan. */
+async function scan(body, { scheme = "light", host = "example.org" } = {}) {
+  pages.files.set("/setup", html(body));
+  await site.goto(`https://${host}/setup`);
+  await open(scheme);
+}
+
+async function open(scheme = "light") {
+  await site.bringToFront();
+  const [extension] = (await browser.extensions()).values();
+  await extension.triggerAction(site);
+  const target = await browser.waitForTarget((target) => target.url().endsWith("/popup.html"), { timeout: 10_000 });
+  popup = await target.asPage();
+  await popup.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
+  await popup.waitForSelector("body[data-ready]");
+  await popup.click("#scan-open");
+}
+
+const text = (selector) => popup.$eval(selector, (element) => element.textContent.trim());
+const there = (selector) => popup.waitForSelector(selector, { timeout: 15_000 });
+const save = async () => {
+  await there(".scan button.wide:not([disabled])");
+  await popup.click(".scan button.wide");
+};
+
+async function start(environment) {
+  home = new Home();
+  const own = home.environment.bind(home);
+  home.environment = () => ({ ...own(), KEYFOB_SOFT_TOUCH: "300", ...environment });
+  pages = await Pages.start(home);
+}
+
+async function stop() {
+  await browser?.close();
+  pages?.stop();
+  home?.remove();
+}
+
+describe("scanning a page, with a software key", { timeout: 150_000 }, () => {
+  before(async () => {
+    await start({ KEYFOB_KEY: "soft:test" });
+    await home.keyfob(["soft", "create", "test"]);
+    browser = await launch("chromium", home, pages);
+    site = await browser.newPage();
+  });
+  after(stop);
+  afterEach(() => popup?.close().catch(() => undefined));
+
+  test("a code is shown for what it is, saved with touch required, checked, and is there on the command line", async () => {
+    await scan(SHOWN.img(uriOf(ALICE, "&issuer=Amazon%20Web%20Services")));
+    await there(".found-account");
+    assert.equal(await text(".found-account b"), "alice");
+    assert.match(await text(".found-account small"), /Amazon Web Services.*123456789012/);
+    await there(".tick:not([data-key]) input:checked");
+    await picture(popup, "scan-found-light");
+    await save();
+    await there(".progress li[data-state=touch]");
+    assert.match(await text("#status"), /confirm Amazon Web Services:alice@123456789012/);
+    await picture(popup, "scan-touch-light");
+    await there(".progress li[data-state=done]");
+    await picture(popup, "scan-done-light");
+    const codes = await popup.$$eval(".enrol-codes .code", (all) => all.map((each) => each.textContent));
+    const [now] = [Math.floor(Date.now() / 1000)];
+    assert((await home.keyfob(["oath", "list"])).includes(ALICE));
+    const printed = await home.keyfob(["code", "alice", "--at", "1970-01-01T00:00:59Z"]);
+    assert.match(printed, /287082/, "the RFC's code");
+    const both = await Promise.all([now - 30, now].map((at) =>
+      home.keyfob(["code", "alice", "--at", new Date(at * 1000).toISOString().replace(/\.\d+/, "")])));
+    codes.forEach((code, i) => assert(both[i].includes(code) || both.join().includes(code), `${both} ${code}`));
+    await popup.click(".scan button.wide");
+    await there("#codes [data-account]");
+  });
+
+  test("every way to show a code; a name that is taken becomes another, and nothing is overwritten", async () => {
+    for (const [way, shows] of Object.entries(SHOWN)) {
+      await scan(shows(uriOf(ALICE)));
+      await there(".found-account");
+      assert.equal(await text(".found-account b"), "alice", way);
+      await popup.close();
+    }
+    await scan(SHOWN.svg(uriOf(ALICE)), { scheme: "dark" });
+    await there(".scan .remark");
+    assert.match(await text(".scan .remark"), /alice-2@123456789012/);
+    await picture(popup, "scan-renamed-dark");
+    await save();
+    await there(".progress li[data-state=done]");
+    await picture(popup, "scan-done-dark");
+    const names = await home.keyfob(["oath", "list"]);
+    assert(names.includes(ALICE) && names.includes("Amazon Web Services:alice-2@123456789012"), names);
+  });
+
+  test("a picture of another site is read off the screen; so is one in another site's frame", async () => {
+    pages.files.set("/qr.png", { type: "image/png", body: png(uriOf("AWS SSO:bob")) });
+    await scan('<img src="https://other.test/qr.png">');
+    await there(".found-account");
+    assert.equal(await text(".found-account b"), "bob");
+    await popup.close();
+    pages.files.set("/framed", html('<img src="/qr.png">'));
+    await scan('<iframe src="https://other.test/framed" width="400" height="400"></iframe>');
+    await there(".found-account");
+    assert.equal(await text(".found-account b"), "bob");
+  });
+
+  test("links and text, and several accounts to choose from", async () => {
+    await scan(`<a href="${uriOf("GitHub:carol")}">Open in app</a><pre>${uriOf("AWS SSO:dave")}</pre>${SHOWN.img(uriOf("AWS SSO:erin"))}`);
+    await there(".found-accounts");
+    assert.deepEqual(await popup.$$eval(".found-accounts b", (all) => all.map((each) => each.textContent)), ["carol", "dave", "erin"]);
+    await picture(popup, "scan-several-light");
+    await popup.click(".found-accounts li:first-child button");
+    await there(".scan .remark");
+    assert.match(await text(".scan .remark"), /not for AWS/);
+    await picture(popup, "scan-not-aws-light");
+    await save();
+    await there(".progress li[data-state=done]");
+    assert.match(await text(".progress small"), /^Saved$/, "browsers are told nothing of it");
+    const printed = await home.keyfob(["code", "carol", "--at", "1970-01-01T00:00:59Z"]);
+    assert.match(printed, /287082/);
+    await popup.click(".scan button.wide");
+    assert(!(await popup.content()).includes("carol"));
+  });
+
+  test("what sets up nothing says what it is", async () => {
+    const check = async (body, found) => {
+      await scan(body);
+      await there(`.scan [data-found="${found}"]`);
+      await popup.close();
+    };
+    await check("<p>Nothing here</p>", "none");
+    await check(SHOWN.img("https://example.org/"), "other");
+    await check(SHOWN.canvas("otpauth-migration://offline?data=CjEKCkhlbGxvId6tvu8SGEV4YW1wbGU"), "migration");
+    await check(SHOWN.img(uriOf("x").replace("totp", "hotp") + "&counter=0"), "hotp");
+    await check(SHOWN.img("otpauth://totp/x?secret=not-base32!"), "invalid");
+    await check(SHOWN.img(`otpauth://totp/Amazon%20Web%20Services:a%E2%80%AEb?secret=${RFC_SECRET}`), "invalid");
+    // Pixels that have the reader at work: what is found in time is what counts.
+    await check(`<canvas id="noise" width="600" height="600"></canvas><script>
+      const context = document.getElementById("noise").getContext("2d");
+      const image = context.createImageData(600, 600);
+      for (let i = 0, n = 1; i < image.data.length; i += 4) {
+        n = (n * 1103515245 + 12345) & 0x7fffffff;
+        image.data.fill(n & 65536 ? 255 : 0, i, i + 3);
+        image.data[i + 3] = 255;
+      }
+      context.putImageData(image, 0, 0);
+    </script>`, "none");
+    await site.goto("chrome://version");
+    await open("dark");
+    await there('.scan [data-found="blocked"]');
+    await picture(popup, "scan-blocked-dark");
+  });
+});

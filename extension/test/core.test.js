@@ -46,18 +46,26 @@ test("accounts of a page", () => {
     totp("GitHub:alice"),
     { ...totp("Amazon Web Services:counter@123456789012"), kind: "hotp" },
     { ...totp("Amazon Web Services:eight@123456789012"), digits: 8 },
+    totp("Amazon Web Services:bob@210987654321"),
   ];
-  const check = (url, expected) =>
+  const check = (url, expected, login = {}, likely = expected.length, key = undefined) =>
     assert.deepEqual(
-      core.choose_accounts(accounts, url),
-      expected.map((i) => accounts[i]),
+      core.choose_accounts(accounts, url, login),
+      { accounts: expected.map((i) => accounts[i]), likely, ...(key === undefined ? {} : { login: key }) },
       url,
     );
-  check("https://us-east-1.signin.aws.amazon.com/oauth", [0]);
+  const oauth = "https://us-east-1.signin.aws.amazon.com/oauth";
+  check(oauth, [0, 5]);
+  check(oauth, [5, 0], { account: "210987654321" }, 1, "aws:210987654321:");
+  check(oauth, [5, 0], { account: "2109-8765-4321", user: "bob" }, 1, "aws:210987654321:bob");
+  check(oauth, [5, 0], { user: "bob" }, 1, "aws::bob");
+  check(oauth, [0, 5], { account: "333333333333" }, 0, "aws:333333333333:");
   check("https://us-east-1.signin.aws/platform/d-1/login", [1]);
   check("https://evil.test/", []);
-  assert.throws(() => core.choose_accounts([{ kind: "totp" }], "https://signin.aws.amazon.com/"), { code: "bad-request" });
-  assert.throws(() => core.choose_accounts([null], "https://signin.aws.amazon.com/"), { code: "bad-request" });
+  const url = "https://signin.aws.amazon.com/";
+  assert.throws(() => core.choose_accounts([{ kind: "totp" }], url, {}), { code: "bad-request" });
+  assert.throws(() => core.choose_accounts([null], url, {}), { code: "bad-request" });
+  assert.throws(() => core.choose_accounts([], url, { user: 1 }), { code: "bad-request" });
 });
 
 test("console addresses", () => {

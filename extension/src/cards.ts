@@ -48,8 +48,8 @@ export const wantsChoice = (code = trouble.dataset["code"]) => code === "ambiguo
 /** Whether nothing is wrong with the key. */
 export const keyIsRead = () => unlock.hidden && (trouble.hidden || trouble.dataset["about"] === "account");
 
-/** Whether the failure that shows is about one account. */
-export const isAboutAccount = () => trouble.dataset["about"] === "account";
+/** Whether the failure that shows is about one account, and is not over once the key can be read. */
+export const isAboutAccount = () => trouble.dataset["about"] === "account" && !PASSING.has(trouble.dataset["code"] ?? "");
 
 /**
  * Shows a failure in the one place for it; a locked key gets the form that unlocks it, and keeps it where that may be tried
@@ -82,7 +82,7 @@ export function report(error: unknown, about: "key" | "account" | "unlock" = "ke
   if (locked && (fresh || about !== "key")) password.focus();
   if (wantsChoice(code)) void hooks.listKeys();
   clearTimeout(looking);
-  if (about === "key" && PASSING.has(code)) looking = setTimeout(lookAgain, LOOK_AGAIN);
+  if (PASSING.has(code)) looking = setTimeout(lookAgain, LOOK_AGAIN);
 }
 
 function lookAgain(): void {

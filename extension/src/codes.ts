@@ -7,7 +7,7 @@ import { isBusy, next, type Flow, type Happening } from "./flow.js";
 import type { Account } from "./generated/message.js";
 import { unixNow } from "./step.js";
 import { t, tCount, type TextKey } from "./text.js";
-import { byId, copy, part } from "./ui.js";
+import { byId, copy, part, say } from "./ui.js";
 
 /** With less left than this, in seconds, a code is shown to be about to end. */
 const ENDING = 5;
@@ -225,6 +225,7 @@ async function bring(row: Row, by: Happening = { what: "asked" }): Promise<void>
     });
     if (asking.signal.aborted) return;
     happen({ what: "code", code });
+    announce(row);
     if (row.flow.state === "done" && wanted()) {
       clearTrouble();
       await copy(code.value, t("codes_copied"), t("codes_copy_by_hand"));
@@ -233,9 +234,16 @@ async function bring(row: Row, by: Happening = { what: "asked" }): Promise<void>
     if (asking.signal.aborted) return;
     happen({ what: "trouble", trouble: troubleOf(error) });
     if (wanted() && (row.flow.state === "failed" || row.flow.state === "unlock")) report(error, "account");
+    announce(row);
   } finally {
     tick();
   }
+}
+
+/** Says why there is no code, to those who do not see the note. */
+function announce({ flow }: Row): void {
+  const note = NOTES[flow.state];
+  if (note) say(t(note));
 }
 
 function cancel(row: Row): void {

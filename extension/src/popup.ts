@@ -67,6 +67,7 @@ let generation = 0;
 /** Reads the key. */
 async function load(refreshing = false): Promise<void> {
   const mine = ++generation;
+  let another = false;
   const list = byId("codes", "ul");
   list.ariaBusy = "true";
   lastRead = Date.now();
@@ -75,6 +76,7 @@ async function load(refreshing = false): Promise<void> {
     if (mine !== generation) return;
     if (!refreshing || !isAboutAccount()) clearTrouble();
     showKey(key);
+    another = key.id !== shown;
     shown = key.id;
     showAccounts(key.id, accounts);
   } catch (error) {
@@ -85,7 +87,8 @@ async function load(refreshing = false): Promise<void> {
     list.ariaBusy = "false";
     showLock();
   }
-  if (keyIsRead()) await loadIdentities().catch((error: unknown) => report(error));
+  // Codes change, identities do not.
+  if (keyIsRead() && (another || !refreshing)) await loadIdentities().catch((error: unknown) => report(error));
 }
 
 startCards({

@@ -12,7 +12,9 @@ export function openScreen(id: Screen, closed: () => void = () => undefined): vo
   closeScreen();
   current = { id, opener: document.activeElement, closed };
   show();
-  byId(id, "section").querySelector<HTMLElement>("[data-focus]:not([hidden]), .back")?.focus();
+  const section = byId(id, "section");
+  const [first = section.querySelector<HTMLElement>(".back")] = section.querySelectorAll<HTMLElement>("[data-focus]");
+  first?.focus();
   scrollTo(0, 0);
 }
 

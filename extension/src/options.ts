@@ -27,6 +27,7 @@ function line(name: string, more: string, control: HTMLElement, id: string): HTM
   if (title instanceof HTMLLabelElement) title.htmlFor = control.id;
   const detail = document.createElement("p");
   detail.textContent = more;
+  detail.dir = "auto";
   words.append(title, detail);
   row.append(words, control);
   return row;
@@ -141,7 +142,7 @@ async function showSites(): Promise<void> {
           () => say(t("options_sites_declined")),
         ).finally(() => void showSites());
       });
-      const hosts = [...new Set(origins.map((pattern) => pattern.replace(/^https:\/\/|\/.*$/g, "")))];
+      const hosts = [...new Set(origins.map((pattern) => pattern.replace(/^https:\/\/(\*\.)?|\/.*$/g, "")))];
       return line(t(name), hosts.join(", "), box, `${name}-name`);
     }),
   );

@@ -21,5 +21,5 @@ mod sorted;
 pub mod tlv;
 #[cfg(test)]
 mod typescript;
-#[cfg(all(target_arch = "wasm32", feature = "wasm"))]
+#[cfg(all(target_arch = "wasm32", any(feature = "links", feature = "pages")))]
 pub mod wasm;

@@ -2,20 +2,12 @@
 
 import { ask, type Pending } from "./ask.js";
 import { clearTrouble, report } from "./cards.js";
-import {
-  curl_upload,
-  max_expires,
-  parse_console_url,
-  presign_list,
-  presign_preview,
-  ready,
-  type CoreError,
-  type PresignPreview,
-} from "./core.js";
+import { parse_console_url, type CoreError } from "./core.js";
+import type { PresignPreview } from "./keyfob_links.js";
 import { HANDED_OVER, type HandedOver } from "./handover.js";
 import { set, settings, type LinkDefaults } from "./settings.js";
 import { language, t, tCount, write, type TextKey } from "./text.js";
-import { explain, TroubleError, troubleOf } from "./trouble.js";
+import { explain, local, TroubleError, troubleOf } from "./trouble.js";
 import { byId, copy, part, prose } from "./ui.js";
 
 const form = byId("presign", "form");
@@ -26,6 +18,15 @@ const identity = byId("identity", "select");
 const keys = byId("object-keys", "textarea");
 const input = (id: string) => byId(id, "input").value;
 const now = () => Math.floor(Date.now() / 1000);
+
+/** What makes links, once there is one to be made. */
+let wasm: typeof import("./presign.js") | undefined;
+
+async function load(): Promise<void> {
+  const presign = await import("./presign.js");
+  await presign.ready();
+  wasm = presign;
+}
 
 /** A time, in seconds of Unix, with the zone that it is in: links are for people elsewhere. */
 const when = (unix: number) =>
@@ -65,7 +66,7 @@ const begun = settings().then(({ link }) => {
 /** Shows which identities the key has. */
 export async function loadIdentities(): Promise<void> {
   const { identities } = await ask({ name: "identities" }, "identities");
-  await Promise.all([begun, ready()]);
+  await begun;
   const before = identity.value || chosen.identity;
   // Links are signed by SigV4 alone.
   const usable = identities.filter(({ signature }) => signature === "SigV4");
@@ -107,11 +108,11 @@ byId("several", "button").addEventListener("click", () => {
 expires.addEventListener("change", () => {
   const until = byId("until", "input");
   if (expires.value !== "") return;
-  const local = (unix: number) =>
+  const spelled = (unix: number) =>
     new Date(unix * 1000 - new Date(unix * 1000).getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
-  until.min = local(now() + 60);
-  until.max = local(now() + max_expires());
-  if (!(Date.parse(until.value) / 1000 > now())) until.value = local(now() + 86_400);
+  until.min = spelled(now() + 60);
+  if (wasm) until.max = spelled(now() + wasm.max_expires());
+  if (!(Date.parse(until.value) / 1000 > now())) until.value = spelled(now() + 86_400);
 });
 
 // ---- what would be signed
@@ -139,13 +140,12 @@ let pageProblem: string | undefined;
 let folder: string | undefined;
 
 /** How long the link is to work, in seconds. */
-function life(at: number): number {
+function life(at: number, most: number): number {
   if (expires.value !== "") return Number(expires.value);
   // Without a zone it is local time.
   const until = Math.floor(Date.parse(input("until")) / 1000);
   if (Number.isNaN(until)) throw new Problem(t("links_no_time"));
   if (until <= at) throw new Problem(t("links_past"), true);
-  const most = max_expires();
   if (until - at > most) throw new Problem(t("links_too_late", most / 86_400, when(at + most)), true);
   return until - at;
 }
@@ -171,6 +171,11 @@ function current(): Wanted {
   if (missing.length > 0) throw needed(...missing);
   if (list === undefined && key === folder) throw new Problem(t("links_folder"));
 
+  if (!wasm) {
+    void load().then(preview);
+    throw new Problem("");
+  }
+  const { max_expires, presign_list, presign_preview } = wasm;
   const at = now();
   const given = (row: string, id: string) => (byId(row, "p").hidden ? "" : input(id).trim());
   const versionId = given("version-row", "version-id");
@@ -181,7 +186,7 @@ function current(): Wanted {
     bucket,
     region: region || "us-east-1",
     accessKeyId: identity.value,
-    expires: life(at),
+    expires: life(at, max_expires()),
     at,
     ...(versionId ? { versionId } : {}),
     ...(downloadName ? { downloadName } : {}),
@@ -313,6 +318,7 @@ async function presign(): Promise<void> {
       const op = { name: "presign-many", canonical_requests: requests, scheme } as const;
       const { urls, expires_at } = await ask(op, "presigned-many", options);
       const { keys } = wanted;
+      if (urls.length !== keys.length) throw new TroubleError(local("bad-answer"));
       finish = () => showMany(keys, urls, expires_at);
     } else {
       const op = { name: "presign", canonical_request: wanted.says.canonicalRequest, scheme } as const;
@@ -383,7 +389,7 @@ function showOne({ method, key, contentType }: PresignPreview, link: string, exp
   // To try an upload would be to upload.
   byId("test-url", "button").hidden = method === "PUT";
   byId("upload", "div").hidden = method !== "PUT";
-  if (method === "PUT") byId("curl", "textarea").value = curl_upload(link, contentType, key);
+  if (method === "PUT") byId("curl", "textarea").value = wasm?.curl_upload(link, contentType, key) ?? "";
   show(t("links_ready"), 1, expiresAt);
   byId("copy-url", "button").focus();
 }

@@ -19,6 +19,7 @@ pub(crate) fn run() -> Result<()> {
     run::say("Sizes");
     for (what, flavour) in [
         ("the extension's wasm", Flavour::Extension),
+        ("links", Flavour::Links),
         ("QR codes", Flavour::Qr),
         ("with signer and software key", Flavour::Signer),
     ] {

@@ -25,7 +25,7 @@ pub(crate) fn host(profile: &str) -> Result<()> {
 
 /// Compiles the wasm and the TypeScript, and puts them beside the static files.
 pub(crate) fn assemble() -> Result<()> {
-    let modules = [Flavour::Extension, Flavour::Qr];
+    let modules = [Flavour::Extension, Flavour::Links, Flavour::Qr];
     for module in modules {
         wasm::build(module)?;
     }

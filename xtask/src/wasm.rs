@@ -48,8 +48,10 @@ pub(crate) fn add_rustup_target() {
 /// What a wasm is for.
 #[derive(Clone, Copy)]
 pub(crate) enum Flavour {
-    /// The extension: without anything that takes a key.
+    /// The extension, wherever it is at work: what pages are.
     Extension,
+    /// The extension, where links are made.
+    Links,
     /// The extension, where an account is put on a key: QR codes and what they say.
     Qr,
     /// Tests and benchmarks: with the signer and the software key too.
@@ -60,6 +62,7 @@ impl Flavour {
     fn name(self) -> &'static str {
         match self {
             Self::Extension => "extension",
+            Self::Links => "links",
             Self::Qr => "qr",
             Self::Signer => "signer",
         }
@@ -68,6 +71,7 @@ impl Flavour {
     fn purpose(self) -> &'static str {
         match self {
             Self::Extension => "The core as wasm, for the extension",
+            Self::Links => "Links as wasm, for the extension",
             Self::Qr => "QR codes as wasm, for the extension",
             Self::Signer => "The core as wasm, for tests and benchmarks",
         }
@@ -75,14 +79,15 @@ impl Flavour {
 
     fn package(self) -> &'static str {
         match self {
-            Self::Extension | Self::Signer => "keyfob-core",
+            Self::Extension | Self::Links | Self::Signer => "keyfob-core",
             Self::Qr => "keyfob-qr",
         }
     }
 
     fn features(self) -> &'static str {
         match self {
-            Self::Extension => "wasm",
+            Self::Extension => "pages",
+            Self::Links => "links",
             Self::Qr => "",
             Self::Signer => "signer",
         }
@@ -91,14 +96,18 @@ impl Flavour {
     /// The profile of Cargo: the extension's modules are downloaded with it, hashing is measured in the other.
     fn profile(self) -> &'static str {
         match self {
-            Self::Extension | Self::Qr => "wasm-small",
+            Self::Extension | Self::Links | Self::Qr => "wasm-small",
             Self::Signer => "wasm",
         }
     }
 
     /// The module's name, without its endings.
-    fn stem(self) -> String {
-        self.package().replace('-', "_")
+    fn stem(self) -> &'static str {
+        match self {
+            Self::Extension | Self::Signer => "keyfob_core",
+            Self::Links => "keyfob_links",
+            Self::Qr => "keyfob_qr",
+        }
     }
 
     /// Folder with the module and its glue.
@@ -108,12 +117,12 @@ impl Flavour {
 
     /// The glue's file.
     pub(crate) fn script(self) -> PathBuf {
-        self.folder().join(self.stem() + ".js")
+        self.folder().join([self.stem(), ".js"].concat())
     }
 
     /// The module's file.
     pub(crate) fn module(self) -> PathBuf {
-        self.folder().join(self.stem() + "_bg.wasm")
+        self.folder().join([self.stem(), "_bg.wasm"].concat())
     }
 }
 
@@ -145,14 +154,19 @@ pub(crate) fn build(flavour: Flavour) -> Result<()> {
     }
     run::visible(&mut cargo)?;
 
-    let compiled = build.join(TRIPLE).join(flavour.profile()).join(flavour.stem() + ".wasm");
+    let file = flavour.package().replace('-', "_") + ".wasm";
+    let compiled = build.join(TRIPLE).join(flavour.profile()).join(file);
     let folder = flavour.folder();
     fs::create_dir_all(&folder)?;
     let source = folder.join("compiled.wasm");
     if same(&compiled, &source) && flavour.module().exists() {
         return Ok(());
     }
-    run::visible(command("cargo run --quiet --package bindgen --").arg(&compiled).arg(&folder))?;
+    // The glue is named after it.
+    let named = folder.join([flavour.stem(), ".wasm"].concat());
+    fs::copy(&compiled, &named)?;
+    run::visible(command("cargo run --quiet --package bindgen --").arg(&named).arg(&folder))?;
+    fs::remove_file(&named)?;
     optimise(&flavour.module())?;
     // Last: what is finished is recognised by it.
     fs::copy(&compiled, &source)?;

@@ -3,7 +3,6 @@
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
-use js_sys::Array;
 use serde::Serialize;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 
@@ -11,24 +10,9 @@ use super::{field, invalid, number, text, to_js};
 use crate::curl;
 use crate::message::{MAX_LINKS, Scheme};
 use crate::s3::{
-    ConsoleLocation, Endpoint, EndpointKind, KeyList, MAX_EXPIRES, ParsedPresign, PresignRequest, attachment,
-    attachment_name, check_media_type, has_dot_segments,
+    Endpoint, EndpointKind, KeyList, MAX_EXPIRES, ParsedPresign, PresignRequest, attachment, attachment_name,
+    check_media_type, has_dot_segments,
 };
-
-/// [`ConsoleLocation::parse`].
-///
-/// # Errors
-/// `invalid-input` if the address is not one of the S3 console, or names no bucket.
-#[wasm_bindgen]
-pub fn parse_console_url(url: &str) -> Result<JsValue, JsValue> {
-    to_js(&ConsoleLocation::parse(url).map_err(invalid)?)
-}
-
-/// [`ConsoleLocation::match_patterns`].
-#[wasm_bindgen]
-pub fn console_patterns() -> Array {
-    ConsoleLocation::match_patterns().map(JsValue::from).collect()
-}
 
 /// [`MAX_EXPIRES`].
 #[wasm_bindgen]

@@ -405,7 +405,10 @@
     };
     for (const each of [device, account]) {
       each?.field.addEventListener("keydown", (event) => {
-        if (event.isTrusted && event.key === "Enter" && chip?.isSeen()) go();
+        if (!event.isTrusted || event.key !== "Enter") return;
+        // It would press the button that has the focus next.
+        event.preventDefault();
+        if (chip?.isSeen()) go();
       });
     }
     chip ??= KEYFOB_CHIP.create({ dismissed: dismiss });
@@ -625,7 +628,7 @@
     show({
       state: "done",
       text: t(two ? "enrol_done" : "enrol_done_one"),
-      detail: t("enrol_done_detail"),
+      detail: wait ? undefined : t("enrol_done_detail"),
       body: form(
         wait,
         hint(t("enrol_saved_as", part.name)),

@@ -349,11 +349,15 @@
 
   // ---- several devices
 
-  /** The person has chosen a device: theirs counts. */
+  /** The person has chosen a device, even that which was chosen: theirs counts. */
   let chose = false;
-  addEventListener("change", ({ isTrusted, target }) => {
-    if (isTrusted && target instanceof HTMLInputElement && target.type === "radio") chose = true;
-  }, { capture: true, passive: true });
+  for (const type of ["pointerdown", "click", "change"]) {
+    addEventListener(type, ({ isTrusted, target }) => {
+      if (!isTrusted || !(target instanceof Element)) return;
+      const control = pure(target).closest("label")?.control ?? target;
+      if (control instanceof HTMLInputElement && control.type === "radio") chose = true;
+    }, { capture: true, passive: true });
+  }
 
   /** Chooses the authenticator app, whose code the key has; that submits nothing. */
   function chooseDevice(): void {

@@ -31,11 +31,11 @@ async function stop() {
   home?.remove();
 }
 
-async function open() {
+async function open(url = SIGN_IN) {
   page = await browser.newPage();
   await page.bringToFront();
   devtools = await page.createCDPSession();
-  await page.goto(SIGN_IN);
+  await page.goto(url);
 }
 
 /** The chip as the person sees it: its state, and its lines. The root is closed to the page, but not to the debugger. */
@@ -62,8 +62,10 @@ const box = () =>
     return { left, top, right, bottom };
   });
 
+/** Once the person has seen the chip for a while, there: clicks before that do not count. */
 const click = async () => {
   const { left, top } = await box();
+  await new Promise((resolve) => setTimeout(resolve, 350));
   await page.mouse.click(left + 60, top + 18);
 };
 
@@ -280,6 +282,7 @@ describe("chip on another host", { timeout: 120_000 }, () => {
     }, /^The page lost the focus/],
     "hides the chip": [async () => {
       const { right, top } = await box();
+      await new Promise((resolve) => setTimeout(resolve, 350));
       await page.mouse.click(right - 12, top + 18);
     }],
     "goes to another page": [() => page.goto(SIGN_IN.replace("signin.html", "nothing.html"))],
@@ -342,5 +345,198 @@ describe("chip on another host", { timeout: 120_000 }, () => {
     await says("two-accounts", "idle", /^Fill code$/, /^2 accounts fit$/);
     await click();
     await says("choose", "choose", /^Which account\?$/);
+  });
+});
+
+// Who signs in, as the person told the page before, and what the person has set.
+describe("chip and the step before", { timeout: 120_000 }, () => {
+  let host;
+  before(async () => {
+    await start({});
+    host = new FakeHost(home);
+  });
+  after(stop);
+  afterEach(async () => {
+    await page.close();
+    host.end();
+    await settings({ fillWithoutClick: false, submit: false, choices: [] });
+  });
+
+  const STEPS = SIGN_IN.replace("?mfa&nofocus", "?steps");
+  const account = (device, id, more = "") =>
+    `account("Amazon Web Services:${device}@${id}", { aws: { account: "${id}", device: "${device}", flow: "iam" }, ${more} })`;
+  /** Lists the accounts, and gives a code of its own for each: its place in the list, six times. */
+  const lists = (...accounts) =>
+    host.answers(`({ id, op }) => {
+      const accounts = [${accounts}];
+      if (op.name !== "code") return frame({ type: "done", id, answer: { name: "accounts", key, accounts } });
+      const value = String(accounts.findIndex(({ name }) => name === op.account) + 1).repeat(6);
+      const answer = { name: "code", account: op.account, code: code(value, now() - 10, now() + 20) };
+      setTimeout(() => write(frame({ type: "done", id, answer })), 300);
+      return touch(id);
+    }`);
+  /** What the options page would set. */
+  const settings = async (changed) => {
+    const target = await browser.waitForTarget((each) => each.type() === "service_worker" && each.url().includes(browser.extensionId));
+    const worker = await target.worker();
+    await until("the storage", () => worker.evaluate((values) => globalThis.chrome?.storage?.local.set(values).then(() => true), changed));
+  };
+  const signIn = async (id, user) => {
+    await page.type("#account", id);
+    await page.type("#username", user);
+    await page.click("#next");
+  };
+  const framework = () => page.$eval("#state", (shown) => shown.textContent);
+  /** Presses a line of the chip's list, from below. */
+  const pressLine = async (fromBelow = 0) => {
+    const { left, bottom } = await box();
+    await new Promise((resolve) => setTimeout(resolve, 350));
+    await page.mouse.click(left + 60, bottom - 24 - 46 * fromBelow);
+  };
+
+  const [alice, bob] = [account("alice", "123456789012"), account("bob", "210987654321")];
+  const [phone, tablet] = [account("phone", "123456789012"), account("tablet", "123456789012")];
+
+  for (const [how, url] of [["without a page load", STEPS], ["across a page load", `${STEPS}&load`]]) {
+    test(`the account and the user that the person typed choose, ${how}`, async () => {
+      lists(alice, bob, account("root-account-mfa-device", "210987654321"));
+      await open(url);
+      await signIn("2109-8765-4321", "bob");
+      // Whether a page that was just loaded is one that the person has used is the browser's to say.
+      await until("the code", async () => {
+        if (url !== STEPS && (await chip())?.state === "idle") await click();
+        return page.evaluate(() => document.getElementById("mfaCode")?.value);
+      });
+      assert.equal(await value(), "222222");
+    });
+  }
+
+  test("another tab knows nothing of it", async () => {
+    lists(alice, bob);
+    await open(STEPS);
+    await signIn("210987654321", "bob");
+    await until("the code", () => page.evaluate(() => document.getElementById("mfaCode")?.value));
+    const first = page;
+    await open();
+    await says("two-tabs", "idle", /^Fill code$/, /^2 accounts fit$/);
+    await first.close();
+  });
+
+  test("a choice is asked for once a login, and there is a way to another", async () => {
+    const plain = ["alice", "phone", "tablet"].map((device) => account(device, "123456789012", "touch: false"));
+    lists(...plain);
+    await open(STEPS);
+    await signIn("123456789012", "carol");
+    await says("several", "idle", /^Fill code$/, /^3 accounts fit$/);
+    await click();
+    await says("choose", "choose", /^Which account\?$/);
+    await pressLine();
+    await until("the code", value);
+    assert.equal(await value(), "333333");
+    await page.close();
+
+    await open(STEPS);
+    await signIn("123456789012", "carol");
+    // Chosen before: one click is enough.
+    await says("remembered", "idle", /^Fill code$/, /^tablet · 123456789012$/);
+    await click();
+    await until("the code", value);
+    assert.equal(await value(), "333333");
+    await page.close();
+
+    await open(STEPS);
+    await signIn("123456789012", "carol");
+    await says("remembered", "idle", /^Fill code$/, /^tablet · 123456789012$/);
+    await pressLine(-0.2);
+    await says("choose-another", "choose", /^Which account\?$/);
+    await page.close();
+
+    // Another login is another choice.
+    await open(STEPS);
+    await signIn("123456789012", "dave");
+    await says("several", "idle", /^Fill code$/, /^3 accounts fit$/);
+  });
+
+  test("the list is used by the keyboard alone", async () => {
+    lists(alice, phone, tablet);
+    await open(STEPS);
+    await signIn("123456789012", "carol");
+    await says("several", "idle", /^Fill code$/, /^3 accounts fit$/);
+    await new Promise((resolve) => setTimeout(resolve, 350));
+    await page.focus("#mfaCode");
+    // The chip is last in the page's order.
+    await page.keyboard.press("Tab");
+    await page.keyboard.press("Tab");
+    await page.keyboard.press("Enter");
+    await says("choose", "choose", /^Which account\?$/);
+    await new Promise((resolve) => setTimeout(resolve, 350));
+    await page.keyboard.press("ArrowDown");
+    await page.keyboard.press("Enter");
+    await until("the code", value);
+    assert.equal(await value(), "222222");
+  });
+
+  test("of several devices the authenticator app is chosen, and the chip goes on to the next step", async () => {
+    lists(alice);
+    await open(`${STEPS}&devices`);
+    await signIn("123456789012", "alice");
+    await says("devices", "idle", /^Continue with authenticator app$/, /alice · 123456789012/);
+    await until("the choice", () => page.$eval("[value=SWHW]", (radio) => radio.checked));
+    assert.equal(await framework(), "", "nothing was submitted");
+    await click();
+    await until("the code", () => page.evaluate(() => document.getElementById("mfaCode")?.value));
+    assert.equal(await value(), "111111");
+  });
+
+  test("of several devices none is chosen without an account for the page, nor after the person has chosen", async () => {
+    lists();
+    await open(`${STEPS}&devices`);
+    await signIn("123456789012", "alice");
+    await page.waitForSelector("[value=SWHW]");
+    await until("the question", () => host.asked("accounts").length > 0);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    assert.equal(await page.$eval("[value=SWHW]", (radio) => radio.checked), false);
+    assert.equal(await chip(), undefined);
+    await page.close();
+    host.end();
+    lists(alice);
+    await open(SIGN_IN.replace("?mfa&nofocus", "?pick"));
+    await says("devices", "idle", /^Continue with authenticator app$/);
+    await page.click("label:has([value=U2F])");
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    assert.equal(await page.$eval("[value=SWHW]", (radio) => radio.checked), false, "the person's choice stays");
+  });
+
+  const plain = account("alice", "123456789012", "touch: false");
+
+  test("accounts without touch are filled without a click if the person wants that, in a page that they have used", async () => {
+    host.answers(`({ id, op }) => frame({ type: "done", id, answer: op.name === "code"
+      ? { name: "code", account: op.account, code: code("111111", now() - 10, now() + 20) }
+      : { name: "accounts", key, accounts: [${plain}] } })`);
+    await settings({ fillWithoutClick: true });
+    await open();
+    await says("idle", "idle", /^Fill code$/, /alice/);
+    assert.deepEqual(host.asked("code"), [], "a page that merely loaded");
+    await page.mouse.click(500, 80);
+    await until("the code", value);
+    assert.equal(await framework(), "111111", "it was not submitted");
+  });
+
+  test("the form is submitted if the person wants that, and does nothing else meanwhile", async () => {
+    lists(alice);
+    await settings({ submit: true });
+    await open();
+    await says("idle", "idle", /^Use key$/);
+    await click();
+    await until("the submission", async () => (await framework()) === "submitted 111111");
+    await says("submitted", "done", /^Code filled$/, /^Signing in…$/);
+    await page.close();
+    await open();
+    await says("idle", "idle", /^Use key$/);
+    await click();
+    await until("the code", value);
+    await page.keyboard.press("Shift");
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    assert.equal(await framework(), "111111");
   });
 });

@@ -19,6 +19,9 @@ const SIGN_IN = "https://us-east-1.signin.aws.amazon.com/signin.html?mfa&nofocus
 /** Long enough for whatever does not wait for a person: to ask the host, to get its answer, and to fill it. */
 const SETTLED = 500;
 
+/** Clicks on a chip that the person has not seen for a while do not count. */
+const SEEN = 350;
+
 const accounts = {
   "a touch account": [[["--touch"], ALICE]],
   "an account without touch": [[[], ALICE]],
@@ -102,6 +105,7 @@ function inBrowser(name) {
       const clickPage = () => page.mouse.click(500, 80);
       const clickChip = async () => {
         const { x, y } = await chip();
+        await sleep(SEEN);
         await page.mouse.click(x + 60, y + 18);
       };
       const filled = async () => {
@@ -152,12 +156,14 @@ function inBrowser(name) {
         });
 
         // Some of it is noticed at once, and the host is told that nobody waits any more; the rest when the code is there.
-        const noticed = ["the field was replaced", "the focus moved to another field", "the page opened another",
+        const noticed = ["the field was replaced by another", "the focus moved to another field", "the page opened another",
           "the form became transparent", "the field became tiny"];
         const late = {
-          "the field was replaced": () => {
+          "the field was replaced by another": () => {
             const old = document.getElementById("mfaCode");
-            old.replaceWith(old.cloneNode());
+            const made = old.cloneNode();
+            made.name = "another";
+            old.replaceWith(made);
           },
           "the page opened another": () => location.assign("/nothing.html"),
           "the person typed": () => {
@@ -184,13 +190,57 @@ function inBrowser(name) {
             document.querySelector("main").style.transform = "translateX(-3000px)";
           },
         };
-        if (name === "chromium") {
-          test("the service worker is stopped while the key waits: nothing is filled, and a click asks anew", async () => {
+        for (const [how, wait] of [["at once", 0], ["a moment later", 150]]) {
+          test(`the framework puts another element in the place of the field, ${how}: that is filled`, async () => {
             await openWithChip();
             await untilTouch(clickPage);
+            await page.evaluate((wait) => {
+              const old = document.getElementById("mfaCode");
+              const made = old.cloneNode();
+              const next = old.nextSibling;
+              const form = old.parentNode;
+              made.addEventListener("input", () => {
+                document.getElementById("state").textContent = made.value;
+              });
+              // What takes its place meanwhile keeps it free.
+              const room = document.createElement("div");
+              room.style.height = `${old.offsetHeight + 4}px`;
+              old.replaceWith(room);
+              const put = () => (room.remove(), form.insertBefore(made, next));
+              if (wait) setTimeout(put, wait);
+              else put();
+            }, wait);
+            await filled();
+          });
+        }
+
+        if (name === "chromium") {
+          const stopWorker = async () => {
             const target = await browser.waitForTarget((each) => each.type() === "service_worker");
             await (await target.worker()).close();
-            // The touch, which nobody waits for any more, would have been given by then.
+          };
+
+          test("the service worker is stopped while the key waits: it goes on by itself, with another touch", async () => {
+            await openWithChip();
+            await untilTouch(clickPage);
+            const touches = host.touches();
+            await stopWorker();
+            await until("the touch", () => host.touches() > touches);
+            await filled();
+          });
+
+          test("and not when the person has gone on meanwhile, nor a second time", async () => {
+            await openWithChip();
+            await untilTouch(clickPage);
+            const [touches, codes] = [host.touches(), host.codes()];
+            await page.evaluate(() => history.pushState(null, "", "/elsewhere"));
+            await stopWorker();
+            await sleep(800 + SETTLED);
+            assert.deepEqual([host.touches(), host.codes(), await value()], [touches, codes, ""]);
+            await openWithChip();
+            await untilTouch(clickPage);
+            await untilTouch(stopWorker);
+            await stopWorker();
             await sleep(800 + SETTLED);
             assert.equal(await value(), "");
             await clickChip();
@@ -302,6 +352,7 @@ function inBrowser(name) {
               return [box.x + Math.min(60, box.width / 2), box.y + Math.min(18, box.height / 2), host !== null];
             });
             const codes = host.codes();
+            await sleep(SEEN);
             await page.mouse.click(places[0], places[1]);
             if (fills) {
               assert.match(await until("the code in the frame", () => value(frame)), /^[0-9]{6}$/);
@@ -324,6 +375,7 @@ function inBrowser(name) {
             const box = await chip();
             return box.height > low + 40 && box;
           });
+          await sleep(SEEN);
           await untilTouch(() => page.mouse.click(x + 60, y + height - 22));
           assert.equal(await value(), "", "the key waits for its touch");
           await filled();

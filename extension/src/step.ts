@@ -2,7 +2,6 @@
 // its step is the host's to say: it waits for the next.)
 
 import type { Account, Code } from "./generated/message.js";
-import type { Trouble } from "./internal.js";
 
 /** With less left than this, in seconds, a code that costs nothing is not used: the next one is. */
 const FILLING_NEEDS = 3;
@@ -23,8 +22,3 @@ export function hasRunOut({ valid_until }: Code, now: number): boolean {
 
 /** Unix time in seconds. */
 export const unixNow = () => Date.now() / 1000;
-
-/** The key calculates for the time before the touch: what comes after it may be past. */
-export function ranOut(hint: string): Trouble {
-  return { code: "code-expired", message: "That code ran out while you touched", hint };
-}

@@ -480,7 +480,7 @@ describe("chip and the step before", { timeout: 120_000 }, () => {
     lists(alice);
     await open(`${STEPS}&devices`);
     await signIn("123456789012", "alice");
-    await says("devices", "idle", /^Continue with authenticator app$/, /alice · 123456789012/);
+    await says("devices", "idle", /^Use authenticator app$/, /alice · 123456789012/);
     await until("the choice", () => page.$eval("[value=SWHW]", (radio) => radio.checked));
     assert.equal(await framework(), "", "nothing was submitted");
     await click();
@@ -501,7 +501,7 @@ describe("chip and the step before", { timeout: 120_000 }, () => {
     host.end();
     lists(alice);
     await open(SIGN_IN.replace("?mfa&nofocus", "?pick"));
-    await says("devices", "idle", /^Continue with authenticator app$/);
+    await says("devices", "idle", /^Use authenticator app$/);
     await page.click("label:has([value=U2F])");
     await new Promise((resolve) => setTimeout(resolve, 300));
     assert.equal(await page.$eval("[value=SWHW]", (radio) => radio.checked), false, "the person's choice stays");

@@ -150,12 +150,13 @@ pub const AUTHENTICATOR_WORDING: &[&str] = &[
     "authenticat",
     "authentificat",
     "authentifizier",
+    "authentifik",
     "autenticador",
     "autenticaci",
     "autenticaç",
     "autenticator",
     "autenticazion",
-    "autentikat",
+    "autentika",
     "kimlik doğrula",
     "認証",
     "认证",
@@ -163,6 +164,7 @@ pub const AUTHENTICATOR_WORDING: &[&str] = &[
     "身份验证",
     "驗證器",
     "인증",
+    "مصادقة",
 ];
 
 /// A code, in the languages of AWS's pages.

@@ -290,7 +290,9 @@ var KEYFOB_CHIP: import("./internal.js").ChipKit = (globalThis as { KEYFOB_CHIP?
       const toLeft = getComputedStyle(anchor).direction === "rtl";
       const space = (toLeft ? box.left : innerWidth - box.right) - EDGE - GAP;
       const room = space < MIN_WIDTH ? innerWidth - 2 * EDGE : space;
-      variable("--room", `${Math.floor(Math.min(room, MAX_WIDTH))}px`);
+      // A page's zoom holds for the chip too.
+      const zoom = host.currentCSSZoom ?? 1;
+      variable("--room", `${Math.floor(Math.min(room / zoom, MAX_WIDTH))}px`);
       const { width, height } = host.getBoundingClientRect();
       const inline = toLeft ? box.right - width : box.left;
       const left = Math.max(EDGE, Math.min(inline, innerWidth - width - EDGE));
@@ -311,8 +313,8 @@ var KEYFOB_CHIP: import("./internal.js").ChipKit = (globalThis as { KEYFOB_CHIP?
         );
       const [x, y] = fits.find(free) ?? fits[0] ?? places[1];
       put = { x: Math.round(x), y: Math.round(Math.max(EDGE, y)) };
-      variable("--x", `${put.x}px`);
-      variable("--y", `${put.y}px`);
+      variable("--x", `${put.x / zoom}px`);
+      variable("--y", `${put.y / zoom}px`);
       note();
     }
 

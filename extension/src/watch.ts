@@ -33,18 +33,21 @@ const KEYFOB_WATCH = (() => {
   const DIGITS = 6;
 
   const TEXT = ["text", "tel", "number"];
+  const SECRET = [...TEXT, "password"];
 
   const takesText = (element: Element | null, types = TEXT): element is HTMLInputElement =>
     element instanceof HTMLInputElement && types.includes(element.type) && !element.disabled && !element.readOnly;
 
   // Elements with names hide properties of their form and of the document: those of the prototypes are meant.
-  const getter = <T extends object, K extends keyof T>(prototype: T, name: K) => {
-    const { get } = Object.getOwnPropertyDescriptor(prototype, name) as { get(): T[K] };
-    return (owner: T): T[K] => get.call(owner);
+  const getter = <T>(name: "parentElement" | "textContent" | "shadowRoot" | "ariaLabel") => {
+    const { get } = (Object.getOwnPropertyDescriptor(Node.prototype, name) ??
+      Object.getOwnPropertyDescriptor(Element.prototype, name)) as { get(): unknown };
+    return (owner: Node) => get.call(owner) as T;
   };
-  const parentOf = getter(Node.prototype, "parentElement");
-  const textOf = getter(Node.prototype, "textContent");
-  const shadowOf = getter(Element.prototype, "shadowRoot");
+  const parentOf = getter<Element | null>("parentElement");
+  const textOf = getter<string>("textContent");
+  const shadowOf = getter<ShadowRoot | null>("shadowRoot");
+  const labelOf = getter<string | null>("ariaLabel");
   const inRoot = (root: Root, selector: string): NodeListOf<Element> =>
     (root === document ? Document : DocumentFragment).prototype.querySelectorAll.call(root, selector);
 
@@ -79,49 +82,44 @@ const KEYFOB_WATCH = (() => {
     return MFA.test(text) || (APP.test(text) && CODE.test(text));
   };
 
-  const textsBy = (element: Element) =>
-    (Element.prototype.getAttribute.call(element, "aria-labelledby") ?? "").split(/\s+/).filter(Boolean)
-      .map((id) => inRoot(Node.prototype.getRootNode.call(element) as Root, `#${CSS.escape(id)}`)[0]?.textContent);
-
-  /** Whether the markup of the field itself calls it one for MFA. */
-  const namesMfa = (field: HTMLInputElement) =>
-    isMfa(field.ariaLabel, field.placeholder, field.name, field.id, ...textsBy(field));
-  const labelsMfa = (field: HTMLInputElement) => isMfa(...[...(field.labels ?? [])].map((label) => label.textContent));
+  /** Whether the field is called one for MFA, by its markup or its labels. */
+  const namesMfa = (field: HTMLInputElement) => {
+    const ids = field.getAttribute("aria-labelledby")?.match(/\S+/g) ?? [];
+    const by = ids.map((id) => inRoot(field.getRootNode() as Root, `#${CSS.escape(id)}`)[0]);
+    const labels = [...by, ...(field.labels ?? [])].map((label) => label && textOf(label));
+    return isMfa(field.ariaLabel, field.placeholder, field.name, field.id, ...labels);
+  };
 
   /** The best evidence first: an exact selector, the autocomplete token, a name or label. Visible or not. */
   function* fields(): Generator<Found> {
     const code = (field: HTMLInputElement, certain: boolean): Found => ({ what: "code", field, certain, parts: [field] });
     for (const field of all(TABLE.exact)) {
-      if (takesText(field, [...TEXT, "password"])) yield code(field, true);
+      if (takesText(field, SECRET)) yield code(field, true);
     }
     // One field a digit.
-    const single = [...all("input[maxlength='1']")].filter((field) => takesText(field, [...TEXT, "password"]));
+    const single = [...all("input[maxlength='1']")].filter((field) => takesText(field, SECRET));
     const [first] = single;
     if (first && single.length === DIGITS) {
       let around: Element | null = first;
-      const holds = (each: Element) => Node.prototype.contains.call(around, each);
-      while (around && !single.every(holds)) around = parentOf(around) as Element | null;
-      const group = around && Element.prototype.closest.call(around, "[aria-label],[aria-labelledby],fieldset,form");
-      const texts = group ? [Element.prototype.getAttribute.call(group, "aria-label"), ...textsBy(group)] : [];
-      for (const each of [around, first.form]) if (each) texts.push(textOf(each));
+      while (around && !single.every((each) => Node.prototype.contains.call(around, each))) around = parentOf(around);
+      const texts = [around, first.form].map((each) => each && `${labelOf(each)} ${textOf(each)}`);
       const certain = namesMfa(first) || isMfa(...texts);
       const once = first.autocomplete.includes("one-time-code");
       if (certain || once) yield { what: "code", field: first, certain, parts: single };
     }
     for (const field of all('input[autocomplete~="one-time-code" i]')) {
-      if (takesText(field, [...TEXT, "password"]) && field.maxLength !== 1) {
-        yield code(field, namesMfa(field) || labelsMfa(field));
+      if (takesText(field, SECRET) && field.maxLength !== 1) {
+        yield code(field, namesMfa(field));
       }
     }
     for (const field of all("input")) {
       const short =
         takesText(field) && (field.maxLength < 0 || (field.maxLength >= DIGITS && field.maxLength <= 10));
-      if (short && (namesMfa(field) || labelsMfa(field))) yield code(field, true);
+      if (short && namesMfa(field)) yield code(field, true);
     }
     // Which of several devices: the button for the next step is there as well.
     for (const field of all(TABLE.radio)) {
-      if (!(field instanceof HTMLInputElement && field.type === "radio" && !field.disabled)) continue;
-      yield { what: "devices", field, certain: true, parts: [field.labels?.[0] ?? field] };
+      if (takesText(field, ["radio"])) yield { what: "devices", field, certain: true, parts: [field.labels?.[0] ?? field] };
     }
   }
 
@@ -131,10 +129,10 @@ const KEYFOB_WATCH = (() => {
     if (width < MIN_SIDE || height < MIN_SIDE) return "chip_why_small";
     if (!field.checkVisibility({ visibilityProperty: true, contentVisibilityAuto: true })) return "chip_why_hidden";
     let opacity = 1;
-    for (let at: Element | null = field; at; at = (parentOf(at) as Element | null) ?? hostOf(at)) {
+    for (let at: Element | null = field; at; at = parentOf(at) ?? hostOf(at)) {
       const style = getComputedStyle(at);
       opacity *= Number(style.opacity);
-      if (style.clipPath !== "none" || style.clip !== "auto" || style.maskImage !== "none") return "chip_why_hidden";
+      if (`${style.clipPath}${style.maskImage}${style.clip}` !== "nonenoneauto") return "chip_why_hidden";
       if (style.filter.includes("opacity(")) opacity = 0;
     }
     return opacity < MIN_OPACITY ? "chip_why_transparent" : undefined;
@@ -153,20 +151,19 @@ const KEYFOB_WATCH = (() => {
 
   /** On what a person does: what browsers fill in by themselves can be read from then on. Never a password. */
   function tell(): void {
-    const read = (selector: string) => {
-      for (const field of all(selector)) {
-        const shown = field instanceof HTMLInputElement && [...TEXT, "email"].includes(field.type) && field.checkVisibility();
+    const read = (part: "account" | "user") => {
+      for (const field of all(TABLE[part])) {
+        if (!(field instanceof HTMLInputElement && [...TEXT, "email"].includes(field.type) && field.checkVisibility())) continue;
         // A field with a made-up id may be the code's.
-        if (shown && field.value !== "" && !/^\d{6}$/.test(field.value)) return field.value;
+        if (!/^(\d{6})?$/.test(field.value)) return { [part]: field.value };
       }
-      return undefined;
+      return {};
     };
-    const [account, user] = [read(TABLE.account), read(TABLE.user)];
-    const note = JSON.stringify([account, user]);
-    if (note === told || (account ?? user) === undefined) return;
-    told = note;
-    send({ ask: "login", ...(account === undefined ? {} : { account }), ...(user === undefined ? {} : { user }) })
-      .catch(() => (told = ""));
+    const note = { ...read("account"), ...read("user") };
+    const text = JSON.stringify(note);
+    if (text === told || text === "{}") return;
+    told = text;
+    send({ ask: "login", ...note }).catch(() => (told = ""));
   }
 
   for (const type of ["click", "change", "keydown"]) {

@@ -14,6 +14,6 @@ const KEYFOB_MFA_FIELDS = {
     ["[data-testid=test-primary-button]", 2000],
   ] as [selector: string, after: number][],
   wording: "mfa",
-  authenticators: "authenticat|authentificat|authentifizier|autenticador|autenticaci|autenticaç|autenticator|autenticazion|autentikat|kimlik doğrula|認証|认证|認證|身份验证|驗證器|인증",
+  authenticators: "authenticat|authentificat|authentifizier|authentifik|autenticador|autenticaci|autenticaç|autenticator|autenticazion|autentika|kimlik doğrula|認証|认证|認證|身份验证|驗證器|인증|مصادقة",
   codes: "code|código|codigo|codice|kode|kod|コード|代码|代碼|验证码|驗證碼|코드",
 };

@@ -91,6 +91,7 @@ export function startSaver(place: HTMLElement, setup: Setup, { saved, close }: S
   let parts: Part[] = [];
   let running = false;
   let codesEnd: ReturnType<typeof setTimeout> | undefined;
+  place.classList.add("saver");
 
   const show = (...content: (HTMLElement | undefined)[]) => {
     if (!signal.aborted) place.replaceChildren(accountCard(setup), ...content.filter((each) => each !== undefined));

@@ -159,9 +159,125 @@ describe("scanning a page, with a software key", { timeout: 150_000 }, () => {
       }
       context.putImageData(image, 0, 0);
     </script>`, "none");
+    // Nothing but finder patterns: the reader would take hours, and is ended. What is beside it is found.
+    await scan(`<canvas id="finders" width="900" height="900"></canvas><script>
+      const context = document.getElementById("finders").getContext("2d");
+      context.fillStyle = "#fff"; context.fillRect(0, 0, 900, 900);
+      for (let x = 5; x < 890; x += 9) for (let y = 5; y < 890; y += 9) {
+        for (const [side, colour] of [[7, "#000"], [5, "#fff"], [3, "#000"]]) {
+          context.fillStyle = colour; context.fillRect(x + (7 - side) / 2, y + (7 - side) / 2, side, side);
+        }
+      }
+    </script>${SHOWN.img(uriOf("AWS SSO:frank"))}`);
+    await there(".found-account");
+    assert.equal(await text(".found-account b"), "frank");
+    await popup.close();
     await site.goto("chrome://version");
     await open("dark");
     await there('.scan [data-found="blocked"]');
     await picture(popup, "scan-blocked-dark");
+  });
+});
+
+describe("saving to several keys", { timeout: 90_000 }, () => {
+  let host;
+
+  before(async () => {
+    await start({});
+    browser = await launch("chromium", home, pages);
+    host = new FakeHost(home);
+    site = await browser.newPage();
+  });
+  after(stop);
+  afterEach(async () => {
+    await popup?.close().catch(() => undefined);
+    host.end();
+  });
+
+  /** Two keys, the second locked until it is unlocked; on the second no touch comes the first time. */
+  const TWO_KEYS = `(request) => {
+    const { id, op } = request;
+    const keys = [key, { ...key, id: "2", label: "Reader 2", name: "Backup" }];
+    const mine = keys.find((each) => each.id === (request.key ?? "1"));
+    const done = (answer) => frame({ type: "done", id, answer });
+    switch (op.name) {
+      case "keys": return done({ name: "keys", keys });
+      case "identities": return done({ name: "identities", key: mine, identities: [] });
+      case "unlock":
+        if (op.password !== "secret") return failed(id, { code: "wrong-password", message: "that password is wrong" });
+        globalThis.open = true;
+        return done({ name: "unlocked" });
+      case "accounts":
+        if (mine.id === "2" && !globalThis.open) return failed(id, { code: "locked", message: "the key wants its password",
+          wants: { key: "2", what: "the password of the key in Reader 2" } });
+        return done({ name: "accounts", key: mine, accounts: [] });
+      case "add-account": return done({ name: "written", written: op.account, replaced: false });
+      case "confirm-account": {
+        const codes = [0, 30, 60].map((from, i) => code(String(i + 1).repeat(6), now() - 30 + from, now() + from));
+        const answer = done({ name: "confirmed", codes });
+        if (mine.id === "2" && !globalThis.missed) {
+          globalThis.missed = true;
+          setTimeout(() => write(failed(id, { code: "touch-timeout", message: "no touch came" })), 400);
+        } else setTimeout(() => write(answer), 300);
+        return touch(id);
+      }
+    }
+  }`;
+
+  test("a backup is suggested; a locked key is unlocked here; one that was not touched is asked again, alone", async () => {
+    host.answers(TWO_KEYS);
+    await scan(SHOWN.img(uriOf(ALICE)), { scheme: "dark" });
+    await there('.tick[data-key="1"] input:checked');
+    assert.match(await text(".keys > .hint"), /second key/);
+    await picture(popup, "scan-locked-dark");
+    const password = ".keys .unlock input";
+    await popup.type(password, "wrong");
+    await popup.keyboard.press("Enter");
+    await popup.waitForFunction(() => /wrong/i.test(document.querySelector(".keys .unlock .hint").textContent));
+    await popup.type(password, "secret");
+    await popup.keyboard.press("Enter");
+    await there('.tick[data-key="2"] input:checked');
+    await save();
+    await there('.progress li[data-key="1"][data-state=done]');
+    await there('.progress li[data-key="2"][data-state=touch]');
+    await picture(popup, "scan-second-touch-dark");
+    await there('.progress li[data-key="2"][data-state=failed][data-code="touch-timeout"]');
+    await picture(popup, "scan-not-touched-dark");
+    await popup.click(".scan button.primary");
+    await there('.progress li[data-key="2"][data-state=done]');
+    assert.deepEqual(host.asked("add-account").map(({ key, op }) => [key, op.touch, op.overwrite]), [["1", true, false], ["2", true, false]]);
+    assert.deepEqual(host.asked("confirm-account").map(({ key }) => key), ["1", "2", "2"]);
+    assert.deepEqual(await popup.$$eval(".enrol-codes .code", (all) => all.map((each) => each.textContent)), ["111111", "222222"]);
+    await picture(popup, "scan-both-done-dark");
+  });
+
+  test("without a touch, to one of them; leaving takes nothing back and keeps nothing", async () => {
+    host.answers(TWO_KEYS);
+    await scan(SHOWN.img(uriOf(ALICE)));
+    await there(".tick:not([data-key])");
+    await popup.click(".tick:not([data-key]) input");
+    await save();
+    await there('.progress li[data-state=done]');
+    assert.deepEqual(host.asked("add-account").map(({ key, op }) => [key, op.touch]), [["1", false]]);
+    await popup.click("#scan-panel .back");
+    assert.equal(await popup.$eval(".scan", (place) => place.childElementCount), 0);
+    const stored = await popup.evaluate(async () => JSON.stringify([await chrome.storage.local.get(), await chrome.storage.session.get(), { ...localStorage }]));
+    assert(!stored.includes("alice") && !stored.includes("GEZD"), stored);
+  });
+
+  test("a key that was taken out, and another host that has one", async () => {
+    // It is there when the popup opens, and gone when it comes to saving.
+    host.answers(`({ id, op }) => op.name === "keys" ? frame({ type: "done", id, answer: { name: "keys", keys: [] } })
+      : op.codes ? frame({ type: "done", id, answer: { name: "accounts", key, accounts: [] } })
+      : failed(id, { code: "no-key", message: "no key is plugged in" })`);
+    await scan(SHOWN.img(uriOf(ALICE)));
+    await there('.scan .card.bad[data-code="no-key"]');
+    await picture(popup, "scan-no-key-light");
+    host.answers(TWO_KEYS);
+    host.end();
+    await until("another host", async () => {
+      await popup.click(".scan .card.bad button").catch(() => undefined);
+      return popup.$(".keys");
+    });
   });
 });

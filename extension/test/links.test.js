@@ -244,11 +244,12 @@ describe("the panel with other hosts", { timeout: 120_000 }, () => {
   });
 
   test("the wasm for links is not loaded before there is one to be made", async () => {
-    const loaded = () => page.evaluate(() => performance.getEntriesByType("resource").some(({ name }) => /keyfob_links/.test(name)));
+    const loaded = [];
+    page.on("request", (request) => /keyfob_\w+_bg\.wasm$/.test(request.url()) && loaded.push(path.basename(request.url())));
     await open("{}", "about:blank");
-    assert.equal(await loaded(), false);
+    assert.deepEqual(loaded, ["keyfob_core_bg.wasm"]);
     await open("{}");
     await page.waitForSelector("#sign:not([disabled])");
-    assert.equal(await loaded(), true);
+    assert.deepEqual(loaded.slice(1), ["keyfob_core_bg.wasm", "keyfob_links_bg.wasm"]);
   });
 });

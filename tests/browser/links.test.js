@@ -65,7 +65,11 @@ describe("links in chromium", { timeout: 180_000 }, () => {
     await open(object(key));
     await fill("endpoint", s3.endpoint);
     for (const [id, value] of Object.entries({ method: "GET", expires: "3600", ...choices })) await page.select(`#${id}`, value);
+    await ready();
   }
+
+  /** What can be signed shows. */
+  const ready = () => page.waitForSelector("#sign:not([disabled])");
 
   /** What a person does in a field: their typing, in one stroke. */
   const fill = (id, value) =>
@@ -83,7 +87,7 @@ describe("links in chromium", { timeout: 180_000 }, () => {
   };
 
   async function sign() {
-    await until("the button", async () => !(await isDisabled()));
+    await ready();
     await page.click("#sign");
     await page.waitForSelector("#signed:not([hidden])");
     return value("url");
@@ -272,6 +276,7 @@ describe("links in chromium", { timeout: 180_000 }, () => {
     await open(object("a.txt", "&versionId=3%2FL4kq"));
     assert.equal(await value("version-id"), "3/L4kq");
     await page.select("#method", "GET");
+    await ready();
     assert.match(await text("preview-facts"), /Version 3\/L4kq/);
     const url = new URL(await sign());
     assert.deepEqual([url.host, url.searchParams.get("versionId")], ["bucket.s3.eu-west-1.amazonaws.com", "3/L4kq"]);
@@ -286,7 +291,7 @@ describe("links in chromium", { timeout: 180_000 }, () => {
     await page.focus("#object-key");
     await page.keyboard.press("End");
     await page.keyboard.type("a");
-    assert.equal(await isDisabled(), false);
+    await ready();
 
     await open(`${CONSOLE}/buckets/bucket?region=eu-west-1&tab=objects`);
     await problem(/Still needed: Object key/);

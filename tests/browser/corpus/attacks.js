@@ -170,6 +170,14 @@ const ATTACKS = (() => {
         root.append(make("div", THROUGH, { popover: "manual" }));
         root.lastChild.showPopover();
       }),
+    "such a popover, in a closed tree behind thirty thousand elements": () =>
+      when("chip", () => {
+        const box = body(make("div", "height:1px;overflow:hidden"));
+        box.innerHTML = "<i></i>".repeat(30_000);
+        const root = body(make("div", "")).attachShadow({ mode: "closed" });
+        root.append(make("div", THROUGH, { popover: "manual" }));
+        root.lastChild.showPopover();
+      }),
     "such a popover, shown again all the time": () =>
       when("chip", () => {
         const over = body(make("div", THROUGH, { popover: "manual" }));

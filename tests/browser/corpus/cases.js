@@ -29,21 +29,22 @@ const BUILDER = "https://us-east-1.signin.aws/platform/d-9067642ac7/login?workfl
  * @property {"shadow" | "nested shadow"} [root] The form is in open shadow trees.
  * @property {number} [late] The form comes so late, in ms.
  * @property {number[]} [replacedAt] When the framework replaces the form, in ms after it came.
- * @property {{ host: string, path?: string, sandbox?: string, kind?: string }[]} [around] Pages that have it in a frame, the outermost first.
+ * @property {number} [replacedAfter] The framework replaces it, in ms after the person pressed something.
+ * @property {{ host: string, scheme?: string, sandbox?: string, kind?: string }[]} [around] Pages that have it in a frame, the outermost first.
  * @property {string} [css] Styles of the page, from `when` on: one of the kit's moments.
  * @property {string} [when]
  * @property {string[]} [does] Names of attacks.
  * @property {string} [dir] Of the document.
  * @property {[number, number]} [window] Its size, in CSS pixels.
  * @property {string} [field] Markup of the field of `other-fields`.
- * @property {"chip" | "page" | "twice" | "close" | "last" | "back" | "steps"} act What the person does: clicks the chip; clicks the page; clicks
- *   twice beside the chip; closes the chip; takes the chip's list's last item; comes back to the page; goes through the earlier steps.
+ * @property {"chip" | "page" | "twice" | "close" | "last" | "back" | "steps" | "steps last" | "nothing"} act What the person does: clicks the chip;
+ *   clicks the page; clicks twice beside the chip; closes the chip; takes the last of the chip's list; comes back to the page; goes through the earlier steps.
  * @property {Record<string, string>} [types] What the person types in the earlier steps, by selector, in order; an empty text is a click.
  * @property {boolean} [chip] Whether the chip must come (true), must not (false), or may.
  * @property {keyof ACCOUNTS | null} [fills] Whose code must be in the field in the end; null: none; undefined: it may be.
- * @property {string} [note] Of the page, which must not be there in the end.
+ * @property {boolean} [asked] What is wrong may be noticed only once the key has been asked.
+ * @property {boolean} [once] In one browser only: in the other, the rule is the same code, and other rows of the kind show that it is met.
  * @property {boolean} later The accounts of `later` are on the key.
- * @property {boolean} first Also run in the second browser, where the rules are the same code: those that lean on the browser.
  */
 
 /** @type {Partial<Case>} */
@@ -151,7 +152,7 @@ const positive = [
 
   // ---- languages
   ...Object.keys(TEXTS).filter((locale) => locale !== "en").flatMap((locale) =>
-    each({ locale, page: "identity-center", url: CENTER, act: "page", fills: "center" }, {
+    each({ locale, page: "identity-center", url: CENTER, act: "page", fills: "center", once: !["ja", "de"].includes(locale) }, {
       [`${locale}: MFA code`]: {},
       [`${locale}: authenticator's code`]: { label: "authenticator" },
     })),
@@ -163,13 +164,22 @@ const positive = [
 
 const touch = each({ url: CENTER, page: "identity-center", fills: "center" }, {
   "the page was used: the key blinks by itself": { act: "page" },
-  "the framework replaces the field while the key waits": { act: "page", replacedAfterAct: 120 },
+  "the framework replaces the field while the key waits": { act: "page", replacedAfter: 120 },
 });
+
+/** What is wrong only once the key has been asked. */
+const late = Object.entries({
+  "the field has no opacity": HIDDEN["the field has no opacity"],
+  "the form has no opacity": HIDDEN["the form has no opacity"],
+  "display: none": HIDDEN["display: none"],
+  "moved out of the window": OUT_OF_SIGHT["moved out of the window"],
+  "behind something": OUT_OF_SIGHT["behind something"],
+}).map(([name, css]) => ({ ...DEFAULTS, name: `${name}, after the person's click`, css, when: "click", fills: null, asked: true }));
 
 const negative = [
   // ---- fields that nobody sees
-  ...Object.entries(HIDDEN).map(([name, css]) => ({ name, css, chip: false })),
-  ...Object.entries(OUT_OF_SIGHT).map(([name, css]) => ({ name, css, chip: undefined })),
+  ...Object.entries(HIDDEN).map(([name, css], i) => ({ name, css, chip: false, once: i % 3 !== 0 })),
+  ...Object.entries(OUT_OF_SIGHT).map(([name, css], i) => ({ name, css, chip: undefined, once: i % 3 !== 0 })),
   { name: "the field is of the type hidden", css: "", chip: false, page: "other-fields", field: '<input data-code id="mfaCode" type="hidden">' },
   { name: "the field is disabled", chip: false, page: "other-fields", field: '<input data-code id="mfaCode" disabled>' },
   { name: "the field is read-only", chip: false, page: "other-fields", field: '<input data-code id="mfaCode" readonly>' },
@@ -181,20 +191,20 @@ const negative = [
     "an account": '<label for="a">Account ID (12 digits) or account alias</label><input data-code id="a" name="account">',
     "a captcha": '<label for="captchaGuess">Type the characters seen in the image</label><input data-code id="captchaGuess" maxlength="6">',
     "a search": '<input data-code type="search" aria-label="MFA code">',
-    "a box to tick": '<label><input data-code type="checkbox" id="mfaCode"> MFA code</label>',
+    "a box to tick": '<label><input data-code type="checkbox" id="mfaCode" value=""> MFA code</label>',
     "a device's name": '<label for="d">MFA device name</label><input data-code id="d" maxlength="128">',
     "an e-mail address": '<label for="e">Email address for MFA recovery</label><input data-code id="e" type="email">',
     "an area of text": '<label for="t">MFA code</label><textarea id="t"></textarea><input data-code type="hidden">',
-  }).map(([name, field]) => ({ name: `asks for ${name}`, page: "other-fields", field, chip: false })),
+  }).map(([name, field], i) => ({ name: `asks for ${name}`, page: "other-fields", field, chip: false, once: i % 3 !== 0 })),
 
   // ---- what is wrong from the moment that the chip is there, and from the moment that the person presses it
-  ...Object.entries({ ...HIDDEN, ...OUT_OF_SIGHT }).map(([name, css]) => ({ name: `${name}, once there is a chip`, css, when: "chip", chip: true })),
+  ...Object.entries({ ...HIDDEN, ...OUT_OF_SIGHT }).map(([name, css], i) => (
+    { name: `${name}, once there is a chip`, css, when: "chip", chip: true, once: i % 3 !== 1 })),
   ...["the field has no opacity", "the field is tiny", "display: none", "scaled to nothing"].map((name) => (
     { name: `${name}, as the person presses the chip`, css: HIDDEN[name], when: "pointerdown", chip: true })),
   ...["clipped to nothing", "moved out of the window", "behind something"].map((name) => (
     { name: `${name}, as the person presses the chip`, css: OUT_OF_SIGHT[name], when: "mousedown", chip: true })),
   { name: "the field has no opacity, as the person lets go of the chip", css: HIDDEN["the field has no opacity"], when: "mouseup", chip: true },
-  { name: "the field has no opacity, after the person's click", css: HIDDEN["the field has no opacity"], when: "click", chip: true },
   { name: "html is clipped to nothing", css: "html{clip-path:inset(100%)}", when: "chip", chip: true },
   { name: "html has a filter", css: "html{filter:opacity(0)}", when: "chip", chip: true },
   { name: "html has a mask", css: "html{mask-image:linear-gradient(#0000,#0000)}", when: "chip", chip: true },
@@ -205,6 +215,7 @@ const negative = [
     "a popover lies over everything",
     "a popover that lets clicks through lies over everything",
     "such a popover, in a closed tree",
+    "such a popover, in a closed tree behind thirty thousand elements",
     "such a popover, shown again all the time",
     "such a popover, shown when the pointer comes",
     "a dialog lies over everything",
@@ -243,7 +254,7 @@ const negative = [
     "http and another port": "http://us-east-1.signin.aws.amazon.com:8080",
     "China's name under another": "https://cn-north-1.signin.amazonaws.cn.evil.test",
     "GovCloud's name under another": "https://signin.amazonaws-us-gov.com.evil.test",
-  }).map(([name, origin]) => ({ name: `look-alike: ${name}`, url: `${origin}${OAUTH}`, chip: false })),
+  }).map(([name, origin], i) => ({ name: `look-alike: ${name}`, url: `${origin}${OAUTH}`, chip: false, once: i % 2 === 1 })),
 
   // ---- frames
   ...Object.entries({
@@ -279,7 +290,6 @@ const unimpressed = [
   "the chip has styles of the page",
   "ten thousand inputs",
   "ten thousand labelled inputs",
-  "a thousand hidden fields of the same id",
   "a thousand fields with the autocomplete of a code",
   "a label of ten million characters",
   "a tree three hundred deep",
@@ -299,6 +309,7 @@ const stubborn = [
   "every toggle is undone by the page",
   "the chip is put into a transparent box",
   "the field is put back every frame",
+  "a thousand hidden fields of the same id",
   "html is replaced",
   "a frame lies over everything",
   "a dialog that lets clicks through lies over everything",
@@ -307,6 +318,8 @@ const stubborn = [
 // ---- the earlier step, and more accounts than one
 
 const steps = [
+  // Before anybody has signed in in the tab.
+  ...rows({ later: true }, { name: "several fit: the last of the list", act: "last", fills: "root" }),
   ...rows({ later: true, act: "steps" },
     { name: "several devices: the app, then the code", page: "several-devices", url: "https://123456789012.signin.aws.amazon.com/console",
       types: { "[value=SWHW]": "", "[data-goes]": "" }, act: "steps last", fills: undefined },
@@ -317,7 +330,6 @@ const steps = [
   ),
   ...rows({ later: true },
     { name: "the alias that the host names", url: "https://acme-dev.signin.aws.amazon.com/console", fills: "bob" },
-    { name: "several fit: the last of the list", act: "last", fills: "root" },
   ),
 ];
 
@@ -333,6 +345,7 @@ const optional = each({}, {
 export const CASES = {
   "pages that are filled": positive,
   "a key that wants a touch": touch,
+  "pages that change while the key is asked": late,
   "pages that get nothing": negative,
   "pages that do as they like": unimpressed,
   "pages that fight the chip": stubborn,

@@ -21,8 +21,19 @@ const KIT = (() => {
   const activation = navigator.userActivation;
 
   /** The form that is on the page now: its fields, and what its framework believes. */
-  let form = { fields: [], state: () => "", submitted: () => null };
+  let form = { fields: [], buttons: [], state: () => "", submitted: () => null };
   const notes = {};
+  /** As `map`; nothing of arrays that a page can replace is used. */
+  const mapped = (list, each) => {
+    const made = [];
+    for (let i = 0; i < list.length; i++) made[i] = each(list[i], i);
+    return made;
+  };
+  const joined = (texts) => {
+    let text = "";
+    for (let i = 0; i < texts.length; i++) text += texts[i];
+    return text;
+  };
   const box = (element) => {
     const { x, y, width, height } = rect(element);
     return { x, y, width, height };
@@ -47,13 +58,13 @@ const KIT = (() => {
     void send(`/report?case=${CASE.id}`, {
       method: "POST",
       body: stringify({
-        fields: form.fields.map(box),
-        value: form.fields.map(get).join(""),
+        fields: mapped(form.fields, box),
+        value: joined(mapped(form.fields, get)),
         state: form.state(),
         submitted: form.submitted(),
         chip: host ? box(host) : null,
         open: host ? host.shadowRoot !== null : false,
-        buttons: Array.from(form.buttons ?? [], box),
+        buttons: mapped(form.buttons, box),
         width: innerWidth,
         height: innerHeight,
         active: activation.hasBeenActive,
@@ -127,28 +138,27 @@ const KIT = (() => {
   /** Puts the form of the template into `root`, and has the case's framework keep it. */
   function mount(root = byId("root"), template = byId("first") ? "first" : "mfa") {
     const content = byId(template).content.cloneNode(true);
-    const fields = [...all_(content, "[data-code]")];
-    const parts = fields.map(() => "");
+    const fields = mapped(content.querySelectorAll("[data-code]"), (field) => field);
+    const parts = mapped(fields, () => "");
     let submitted = null;
     root.replaceChildren(content);
-    const buttons = [...all_(root, "[data-submit]")];
+    const buttons = mapped(all(root, "[data-submit]"), (button) => button);
     const framework = frameworks[CASE.framework];
-    fields.forEach((field, i) => framework(field, (value) => {
+    mapped(fields, (field, i) => framework(field, (value) => {
       parts[i] = value;
       // Six fields of one digit: the next has the focus once one has its digit.
       if (fields.length > 1 && value && fields[i + 1]) fields[i + 1].focus();
     }, root));
     const submit = (event) => {
       event.preventDefault();
-      submitted = parts.join("");
+      submitted = joined(parts);
     };
-    for (const each of all_(root, "form")) listen(each, "submit", submit);
-    for (const each of buttons) listen(each, "click", submit);
-    form = { fields, buttons, state: () => parts.join(""), submitted: () => submitted };
+    mapped(all(root, "form"), (each) => listen(each, "submit", submit));
+    mapped(buttons, (each) => listen(each, "click", submit));
+    form = { fields, buttons, state: () => joined(parts), submitted: () => submitted };
     if (CASE.focus) fields[0]?.focus();
     fieldSince ??= now();
   }
-  const all_ = (root, selector) => root.querySelectorAll(selector);
 
   /** A web component that keeps the form in its own tree. */
   function component(depth) {
@@ -159,11 +169,11 @@ const KIT = (() => {
     const inside = create("div");
     root.append(style, inside);
     if (depth > 1) {
-      const [inner, place] = component(depth - 1);
-      inside.append(inner);
-      return [host, place];
+      const inner = component(depth - 1);
+      inside.append(inner.host);
+      return { host, place: inner.place };
     }
-    return [host, inside];
+    return { host, place: inside };
   }
 
   // ---- when
@@ -202,7 +212,7 @@ const KIT = (() => {
   function begin() {
     const start = () => {
       if (CASE.root === undefined) return mount();
-      const [host, place] = component(CASE.root === "nested shadow" ? 2 : 1);
+      const { host, place } = component(CASE.root === "nested shadow" ? 2 : 1);
       byId("root").append(host);
       mount(place);
     };
@@ -219,11 +229,11 @@ const KIT = (() => {
     });
     if (CASE.late === undefined) start();
     else later(start, CASE.late);
+    if (CASE.replacedAfter) when("pointerdown", () => void later(() => mount(undefined, "mfa"), CASE.replacedAfter));
     when("field", () => {
       const { fields } = form;
-      for (const at of CASE.replacedAt ?? []) {
-        later(() => mount(fields[0].getRootNode().host?.shadowRoot.lastElementChild, "mfa"), at);
-      }
+      mapped(CASE.replacedAt ?? [], (at) =>
+        later(() => mount(fields[0].getRootNode().host?.shadowRoot.lastElementChild, "mfa"), at));
     });
   }
 

@@ -97,7 +97,7 @@ byId("several", "button").addEventListener("click", () => {
   const one = byId("object-key", "input");
   keys.hidden = !keys.hidden;
   if (isList()) {
-    if (keys.value === "" && one.value !== "") keys.value = `${one.value}\n`;
+    if (keys.value === "" && one.value !== "" && one.value !== folder) keys.value = `${one.value}\n`;
   } else if (one.value === "") {
     one.value = keys.value.split("\n")[0] ?? "";
   }
@@ -113,6 +113,7 @@ expires.addEventListener("change", () => {
   until.min = spelled(now() + 60);
   if (wasm) until.max = spelled(now() + wasm.max_expires());
   if (!(Date.parse(until.value) / 1000 > now())) until.value = spelled(now() + 86_400);
+  changed();
 });
 
 // ---- what would be signed
@@ -375,7 +376,8 @@ function show(title: string, count: number, expiresAt: number): void {
   byId("signed-until", "p").textContent = tCount("links_signed_until", count, when(expiresAt));
   over = setTimeout(() => {
     signed.dataset["over"] = "";
-    byId("signed-until", "p").textContent = t("links_over", when(expiresAt));
+    byId("signed-title", "h2").textContent = tCount("links_over_title", count);
+    byId("signed-until", "p").textContent = tCount("links_over", count, when(expiresAt));
     say("", "");
   }, expiresAt * 1000 - Date.now());
   signed.hidden = false;

@@ -103,6 +103,13 @@
     return first && paintedOver(first) ? "chip_why_covered" : undefined;
   }
 
+  /** What stays of a field when a framework replaces it. */
+  const nameOf = ({ type, id, name, ariaLabel }: HTMLInputElement) =>
+    [location.pathname, type, id.replace(/\d+/g, ""), name, ariaLabel].join("|");
+  /** The fields whose chip the person has closed. */
+  const dismissed = new Set<string>();
+  watch.isDismissed = (field) => dismissed.has(nameOf(field));
+
   // ---- what is going on
 
   /** What fits the page, the likeliest first; undefined until the key was asked. */
@@ -312,7 +319,7 @@
     fillWhenKnown = false;
     continuing = false;
     const { field, parts } = found;
-    wanted = { account, chosen, parts, name: watch.nameOf(field), box: field.getBoundingClientRect(), value: value(), page: page() };
+    wanted = { account, chosen, parts, name: nameOf(field), box: field.getBoundingClientRect(), value: value(), page: page() };
     if (unseenBecause() === "chip_why_view") field.scrollIntoView({ block: "center", behavior: "instant" });
     const because = unseenBecause();
     if (because !== undefined) return notFilled(because);
@@ -512,7 +519,7 @@
   }
 
   function dismiss(): void {
-    if (found) watch.dismissed.add(watch.nameOf(found.field));
+    if (found) dismissed.add(nameOf(found.field));
     leave();
   }
 
@@ -542,7 +549,7 @@
     return (
       !found.field.isConnected &&
       now.parts.length === found.parts.length &&
-      watch.nameOf(now.field) === wanted.name &&
+      nameOf(now.field) === wanted.name &&
       (["left", "top", "right", "bottom"] as const).every((side) => Math.abs(box[side] - (wanted?.box[side] ?? NaN)) <= SAME_PLACE) &&
       (now.parts as HTMLInputElement[]).map((part) => part.value).join("") === wanted.value &&
       wanted.page === page()
@@ -619,9 +626,9 @@
   }
   chrome.runtime.onMessage.addListener((message: FillCommand, sender) => {
     if (sender.id !== chrome.runtime.id || message.command !== "fill" || !attended()) return;
-    if (!found && watch.dismissed.size > 0) {
+    if (!found && dismissed.size > 0) {
       // Whoever closed the chip may want it after all.
-      watch.dismissed.clear();
+      dismissed.clear();
       watch.scan();
     }
     fillByPerson();

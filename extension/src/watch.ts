@@ -179,10 +179,8 @@ const KEYFOB_WATCH = (() => {
     hiddenBecause,
     scan,
     soon,
-    /** Fields whose chip the person has closed, by what stays of them when a framework replaces them. */
-    dismissed: new Set<string>(),
-    nameOf: ({ type, id, name, ariaLabel }: HTMLInputElement) =>
-      [location.pathname, type, id.replace(/\d+/g, ""), name, ariaLabel].join("|"),
+    /** Whether the person has closed the chip at a field; once the chip's script is here. */
+    isDismissed: undefined as ((field: HTMLInputElement) => boolean) | undefined,
     /** Told of every look at the page, once the chip's script is here. */
     look: undefined as ((look: Look) => void) | undefined,
   };
@@ -193,7 +191,7 @@ const KEYFOB_WATCH = (() => {
     let hidden = false;
     let found: Found | undefined;
     for (const each of fields()) {
-      if (watch.dismissed.has(watch.nameOf(each.field))) continue;
+      if (watch.isDismissed?.(each.field)) continue;
       if (each.parts.every((part) => hiddenBecause(part) === undefined)) {
         found = each;
         break;
@@ -201,7 +199,7 @@ const KEYFOB_WATCH = (() => {
       hidden = true;
     }
     // There a code is asked for that no account has yet.
-    if (found && typeof KEYFOB_ENROL !== "undefined" && KEYFOB_ENROL?.isHere()) found = undefined;
+    if (found && KEYFOB_ENROL?.isHere()) found = undefined;
     if (watch.look) {
       watch.look({ found });
     } else if (found && !asked) {

@@ -302,6 +302,12 @@
     }
   }
 
+  /** The person's click was in this frame, whichever had the focus. */
+  function takeFocus(): void {
+    if (!doc.hasFocus()) window.focus();
+    if (!doc.hasFocus()) found?.field.focus({ preventScroll: true });
+  }
+
   function choose(): void {
     fillWhenKnown = false;
     show("choose", t("chip_which"), keyKind());
@@ -492,7 +498,7 @@
     else if (next === "idle" && found.what === "code" && likely === 1 && (candidates?.length ?? 0) > 1) {
       body.push(chip.button("link", t("chip_another"), choose));
     }
-    chip.show({ state, text, detail, act: next === "idle" || next === "trouble" ? () => act() : undefined, body });
+    chip.show({ state, text, detail, act: next === "idle" || next === "trouble" ? () => (takeFocus(), act()) : undefined, body });
     const beside = anchor();
     if (beside) chip.place(beside);
   }
@@ -501,7 +507,7 @@
   function list(chip: Chip, candidates: Candidate[]): HTMLElement {
     const made = element("ul");
     for (const candidate of candidates) {
-      const item = chip.button("", "", () => want(candidate, true));
+      const item = chip.button("", "", () => (takeFocus(), want(candidate, true)));
       item.append(element("b", candidate.label), element("small", candidate.detail));
       item.title = candidate.name;
       made.append(element("li"));
@@ -610,6 +616,10 @@
     if (wanted) notFilled("chip_why_escape");
     else if (state === "choose") offer();
   }, { capture: true, passive: true });
+
+  // A page that is left may be come back to as it is, but browsers close its ports.
+  addEventListener("pagehide", leave);
+  addEventListener("pageshow", ({ persisted }) => persisted && watch.scan());
 
   addEventListener("scroll", () => found && watch.soon(), { capture: true, passive: true });
   addEventListener("resize", () => found && watch.soon(), { passive: true });

@@ -50,7 +50,11 @@ export function say(text: string): void {
 /** Shows what question `n` waits for, until it is told that it waits no more. */
 export function prompt(n: number, text: string | undefined): void {
   if (text === undefined) prompts.delete(n);
-  else prompts.set(n, text);
+  else {
+    // What is wanted now goes before what was said in passing.
+    said = "";
+    prompts.set(n, text);
+  }
   showStatus();
 }
 

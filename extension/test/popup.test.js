@@ -14,6 +14,8 @@ const ACCOUNTS = [
   [[], "otpauth://totp/GitHub:carol?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"],
 ];
 const ALICE = "Amazon Web Services:alice@123456789012";
+const BOB = "AWS SSO:bob";
+const row = (name) => `[data-account="${name}"]`;
 const OBJECT =
   "https://eu-west-1.console.aws.amazon.com/s3/object/b-1?region=eu-west-1&bucketType=general&prefix=a%20b/%C3%BC%2B%25~.txt";
 
@@ -63,100 +65,142 @@ describe("popup on a software key", { timeout: 120_000 }, () => {
     for (const [options, uri] of ACCOUNTS) await home.keyfob(["oath", "uri", ...options], `${uri}\n`);
     await home.keyfob(["aws", "add", "AKIAIOSFODNN7EXAMPLE"], "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY\n");
     browser = await launch("chromium", home, pages);
+    // Headless browsers ask nobody.
+    await browser.defaultBrowserContext().overridePermissions(`chrome-extension://${browser.extensionId}`, ["clipboard-read", "clipboard-sanitized-write"]);
   });
   after(stop);
   beforeEach(newPage);
   afterEach(() => page.close());
 
-  test("AWS accounts and no others, with their codes; a touch account after its touch", async () => {
+  const listed = () => page.$$eval("#codes li:not([hidden])", (items) => items.map((item) => item.dataset.account));
+  const focused = () =>
+    page.evaluate(() => document.activeElement.closest("li")?.dataset.account ?? document.activeElement.id);
+  const clipboard = () => page.evaluate(() => navigator.clipboard.readText());
+  const inList = (name) => home.keyfob(["oath", "list"]).then((printed) => printed.includes(name));
+
+  test("AWS accounts and no others, with their codes; a touch account after its touch, and copied", async () => {
     await open();
-    const names = await page.$$eval("#codes li", (items) => items.map((item) => item.dataset.account));
-    assert.deepEqual(names, [ALICE, "AWS SSO:bob"]);
+    assert.deepEqual(await listed(), [ALICE, BOB]);
     assert(!(await page.content()).includes("carol"));
-    const bob = await page.$eval('[data-account="AWS SSO:bob"] .code', (element) => element.dataset.value);
+    const bob = await page.$eval(`${row(BOB)} .code`, (element) => element.dataset.value);
     assert((await home.keyfob(["code", "bob", "--json"])).includes(bob));
-    assert.equal(await text(`[data-account="${ALICE}"] .code`), "Touch");
-    await page.click(`[data-account="${ALICE}"] button`);
-    await page.waitForSelector(`[data-account="${ALICE}"] button[data-state=touch]`);
+    assert.equal(await text(`${row(ALICE)} .code`), "Touch");
+    await page.click(`${row(ALICE)} .row`);
+    await page.waitForSelector(`${row(ALICE)}[data-state=touch]`);
     assert.match(await text("#status"), /code of Amazon Web Services:alice@123456789012/);
-    await page.waitForSelector(`[data-account="${ALICE}"] button[data-state=code]`);
-    assert.match(await page.$eval(`[data-account="${ALICE}"] .code`, (element) => element.dataset.value), /^\d{6}$/);
+    await page.waitForSelector(`${row(ALICE)}[data-state=done]`);
+    const code = await page.$eval(`${row(ALICE)} .code`, (element) => element.dataset.value);
+    assert.match(code, /^\d{6}$/);
+    await until("the copy", async () => (await clipboard()) === code);
     assert.equal(await page.$eval("#software-badge", (badge) => badge.hidden), false, "it is said to be a software key");
   });
 
-  test("a console page fills the form, and the link is the one that was shown", async () => {
-    await open(OBJECT);
-    assert.equal(await page.$eval("#bucket", (input) => input.value), "b-1");
-    assert.equal(await page.$eval("#object-key", (input) => input.value), "a b/ü+%~.txt");
-    assert.equal(await page.$eval("#region", (input) => input.value), "eu-west-1");
-    assert.equal(await text("#preview-verb"), "GET");
-    assert.equal(await text("#preview-object"), "b-1/a b/ü+%~.txt");
-    assert.equal(await text("#preview-host"), "https://b-1.s3.eu-west-1.amazonaws.com");
-    await page.select("#method", "PUT");
-    assert.equal(await text("#preview-verb"), "PUT");
-    await page.select("#expires", "900");
-    await page.click("#sign");
-    await page.waitForSelector("#sign[data-state=touch]");
-    assert.match(await text("#status"), /PUT/);
-    await page.waitForSelector("#signed:not([hidden])");
-    const url = new URL(await page.$eval("#url", (area) => area.value));
-    assert.equal(url.origin + url.pathname, "https://b-1.s3.eu-west-1.amazonaws.com/a%20b/%C3%BC%2B%25~.txt");
-    assert.equal(url.searchParams.get("X-Amz-Expires"), "900");
-    // The command line makes the same link for the same second.
-    const [, day, time] = /^(\d{8})T(\d{6})Z$/.exec(url.searchParams.get("X-Amz-Date"));
-    const colons = (digits) => digits.replace(/(..)(..)(..)/, "$1:$2:$3");
-    const at = `${day.replace(/(....)(..)(..)/, "$1-$2-$3")}T${colons(time)}Z`;
-    const options = ["--method", "PUT", "--expires", "900", "--region", "eu-west-1", "--at", at];
-    const printed = await home.keyfob(["presign", "s3://b-1/a b/ü+%~.txt", ...options]);
-    assert.equal(printed.trim(), url.href);
-    // Typing on takes the link away: it belongs to what was signed.
-    await page.type("#object-key", "x");
-    assert.equal(await page.$eval("#signed", (card) => card.hidden), true);
+  test("from the first key to the copied code without the mouse", async () => {
+    await open();
+    assert.equal(await focused(), "search");
+    await page.evaluate(() => navigator.clipboard.writeText(""));
+    // Any word of it, in any case.
+    await page.keyboard.type("SSO bo");
+    assert.deepEqual(await listed(), [BOB]);
+    assert.equal(await text("#found"), "1 account");
+    await page.keyboard.press("Enter");
+    await until("the copy", async () => /^\d{6}$/.test(await clipboard()));
+    assert.equal(await clipboard(), await page.$eval(`${row(BOB)} .code`, (element) => element.dataset.value));
+    assert.equal(await text("#status"), "Code copied");
+    await page.keyboard.type("x");
+    assert.deepEqual(await listed(), []);
+    assert.equal(await text("#found"), "No account fits “SSO box”");
+    await page.keyboard.press("Enter");
+    await page.keyboard.press("Escape");
+    assert.equal(await page.$eval("#search", (input) => input.value), "");
+    assert.deepEqual(await listed(), [ALICE, BOB]);
+    // A touch account: asked for, touched, copied.
+    await page.keyboard.type("123456789012");
+    await page.keyboard.press("Enter");
+    await page.waitForSelector(`${row(ALICE)}[data-state=touch]`);
+    await page.waitForSelector(`${row(ALICE)}[data-state=done]`);
+    const code = await page.$eval(`${row(ALICE)} .code`, (element) => element.dataset.value);
+    await until("the copy", async () => (await clipboard()) === code);
   });
 
-  test("a console page whose address cannot be read says so; other pages with such addresses do not matter", async () => {
-    const hint = () => text("#preview-trouble");
-    const selected = () => page.$eval("#tab-presign", (tab) => tab.getAttribute("aria-selected"));
-    await open(OBJECT.replace("%C3%BC", "%FF"));
-    assert.match(await hint(), /not percent-encoded UTF-8/);
-    assert.equal(await selected(), "true");
-    await open(OBJECT.replace("b-1", "B_1"));
-    assert.match(await hint(), /bucket/);
-    assert.equal(await selected(), "true");
-    const others = ["https://eu-west-1.console.aws.amazon.com/ec2/home", "https://example.org/?a=\\%FF", "about:blank"];
-    for (const other of others) {
-      await open(other);
-      assert.match(await hint(), /^Open an object/, other);
-      assert.equal(await selected(), "false", other);
+  test("the list goes by keyboard", async () => {
+    await open();
+    for (const [key, at] of [
+      ["ArrowDown", ALICE], ["ArrowDown", BOB], ["ArrowDown", BOB], ["Home", ALICE], ["End", BOB], ["ArrowUp", ALICE],
+      ["ArrowUp", "search"], ["ArrowUp", BOB], ["Home", ALICE], ["Tab", ALICE], ["ArrowDown", BOB],
+    ]) {
+      await page.keyboard.press(key);
+      assert.equal(await focused(), at, key);
     }
+    // Whoever types goes on with the search.
+    await page.keyboard.type("al");
+    assert.equal(await focused(), "search");
+    assert.deepEqual(await listed(), [ALICE]);
+    await page.keyboard.press("ArrowDown");
+    await page.keyboard.press("Escape");
+    assert.equal(await focused(), "search");
+    assert.deepEqual(await listed(), [ALICE, BOB]);
   });
 
-  test("what cannot be signed says why before the key is asked", async () => {
-    await open(OBJECT);
-    const check = async (selector, value, message) => {
-      await type(selector, value);
-      assert.match(await text("#preview-trouble"), message);
-      assert.equal(await page.$eval("#sign", (button) => button.disabled), true);
-    };
-    await page.$eval("#object-key", (input) => {
-      input.value = "x".repeat(1024);
-    });
-    await page.type("#object-key", "y");
-    assert.match(await text("#preview-trouble"), /1025 bytes/);
-    await type("#object-key", "x");
-    assert.equal(await page.$eval("#sign", (button) => button.disabled), false);
-    await check("#bucket", "Not_A_Bucket", /bucket/i);
-    await type("#bucket", "b-1");
-    await check("#region", "nowhere", /region/);
-    await type("#region", "eu-west-1");
-    await check("#endpoint", "ftp://x", /endpoint/);
+  test("an account is renamed and deleted, after a touch where its codes want one", async () => {
+    await home.keyfob(["oath", "uri", "--touch"], "otpauth://totp/Amazon%20Web%20Services:dave@123456789012?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP\n");
+    const [dave, erin] = ["dave", "erin"].map((name) => `Amazon Web Services:${name}@123456789012`);
+    await open();
+    await page.click(`${row(dave)} .manage`);
+    assert.equal(await page.$eval("#rename-submit", (button) => button.disabled), true);
+    await type("#rename-to", erin);
+    await page.click("#rename-submit");
+    await page.waitForSelector("#rename-submit[data-state=touch]");
+    await page.waitForSelector(row(erin));
+    assert.deepEqual([await inList("dave@"), await inList("erin@")], [false, true]);
+    // A name that is there is not taken, nor one that this browser would not see.
+    await page.click(`${row(erin)} .manage`);
+    for (const [name, code] of [[ALICE, "exists"], ["Elsewhere:erin", "forbidden"]]) {
+      await type("#rename-to", name);
+      await page.click("#rename-submit");
+      await page.waitForSelector(`#account-trouble[data-code=${code}]:not([hidden])`);
+    }
+    await page.click("#delete");
+    assert.equal(await focused(), "delete-no");
+    await page.click("#delete-no");
+    await page.click("#delete");
+    await page.click("#delete-yes");
+    await page.waitForSelector("#delete-yes[data-state=touch]");
+    assert.match(await text("#status"), /erin/);
+    await page.waitForFunction((gone) => !document.querySelector(gone), {}, row(erin));
+    assert.equal(await inList("erin@"), false);
+    assert.equal(await focused(), "search");
   });
 
-  test("an endpoint that the user has not allowed is refused by the host", async () => {
-    await open(OBJECT);
-    await type("#endpoint", "http://127.0.0.1:9");
-    await page.click("#sign");
-    await trouble("forbidden", /127\.0\.0\.1:9/, /allow_endpoints/);
+  test("an account is typed in, and its secret is nowhere afterwards", async () => {
+    const frank = "Amazon Web Services:frank@123456789012";
+    const secret = "JBSW Y3DP EHPK 3PXP JBSW Y3DP EHPK 3PXQ";
+    await open();
+    await page.click("#add-open");
+    assert.equal(await focused(), "add-account");
+    await page.type("#add-account", "frank@123456789012");
+    for (const wrong of ["", "0189", "otpauth-migration://offline?data=x", "otpauth://hotp/x?secret=JBSWY3DPEHPK3PXP"]) {
+      await type("#add-secret", wrong);
+      await page.click("#add-submit");
+      await page.waitForSelector("#add-trouble:not([hidden])");
+      assert.equal(await page.$eval("#add-secret", (input) => input.value), wrong);
+    }
+    await type("#add-secret", secret);
+    assert.equal(await page.$eval("#add-secret", (input) => input.type), "password");
+    await page.click("#add-show");
+    assert.equal(await page.$eval("#add-secret", (input) => input.type), "text");
+    await page.click("#add-submit");
+    await page.waitForSelector("#add-saver .primary:not(:disabled)");
+    await page.click("#add-saver .primary");
+    await page.waitForSelector("#add-saver li[data-state=touch]");
+    await page.waitForSelector("#add-saver li[data-state=done]");
+    assert(!(await page.content()).replaceAll(" ", "").includes(secret.replaceAll(" ", "")));
+    assert.equal(await page.$eval("#add-secret", (input) => input.value), "");
+    await page.click("#add-saver .primary");
+    await page.waitForSelector(row(frank));
+    assert.equal(await text(`${row(frank)} .code`), "Touch");
+    assert.equal(await inList("frank@"), true);
+    await home.keyfob(["oath", "delete", frank, "--force"]);
   });
 
   test("a page that looks like the sign-in is warned of", async () => {
@@ -166,23 +210,41 @@ describe("popup on a software key", { timeout: 120_000 }, () => {
     assert.equal(await page.$eval("#warning", (card) => card.hidden), true);
   });
 
-  test("a sign-in host that needs the person's permission is offered, others are not", async () => {
+  test("a host that needs the person's permission is offered, others are not", async () => {
     const offered = async (url, expected) => {
       await open(url);
       assert.equal(await page.$eval("#allow", (card) => !card.hidden), expected, url);
     };
     await offered("https://us-gov-west-1.signin.amazonaws-us-gov.com/oauth", true);
     assert.equal(await text("#allow-host"), "us-gov-west-1.signin.amazonaws-us-gov.com");
+    await offered("https://d-1234567890.awsapps.com/start", true);
     await offered("https://us-east-1.signin.aws.amazon.com/oauth", false);
     await offered("https://signin.amazonaws-us-gov.com.evil.test/oauth", false);
   });
 
-  test("the tabs go by keyboard", async () => {
-    await open();
-    await page.focus("#tab-codes");
-    await page.keyboard.press("ArrowRight");
-    assert.equal(await page.evaluate(() => document.activeElement.id), "tab-presign");
+  test("a page of an object opens the links, and the tabs go by keyboard", async () => {
+    await open(OBJECT);
+    assert.equal(await page.$eval("#object-key", (input) => input.value), "a b/ü+%~.txt");
+    assert.equal(await focused(), "tab-presign");
     assert.equal(await page.$eval("#codes-panel", (panel) => panel.hidden), true);
+    await page.keyboard.press("ArrowLeft");
+    assert.equal(await focused(), "tab-codes");
+    assert.equal(await page.$eval("#presign-panel", (panel) => panel.hidden), true);
+  });
+
+  test("Escape leads back, and takes what is waited for back", async () => {
+    await open();
+    await page.click(`${row(ALICE)} .manage`);
+    await page.waitForSelector("#account-panel:not([hidden])");
+    await page.keyboard.press("Escape");
+    assert.equal(await page.$eval("#home", (part) => part.hidden), false);
+    assert.equal(await focused(), ALICE);
+    await page.focus(`${row(ALICE)} .row`);
+    await page.keyboard.press("Enter");
+    await page.waitForSelector(`${row(ALICE)}[data-state=touch]`);
+    await page.keyboard.press("Escape");
+    await page.waitForSelector(`${row(ALICE)}[data-state=cancelled]`);
+    assert.equal(await text("#status"), "");
   });
 });
 
@@ -211,14 +273,14 @@ describe("popup on a locked key", { timeout: 120_000 }, () => {
     await trouble("wrong-password", /wrong/i, /^/);
     await page.type("#password", home.passphrase);
     await page.click("#unlock-submit");
-    await page.waitForSelector('[data-account="AWS SSO:bob"] button[data-state=code]');
+    await page.waitForSelector('[data-account="AWS SSO:bob"][data-state=done]');
     assert.equal(await page.$eval("#unlock", (form) => form.hidden), true);
     assert.equal(await page.$eval("#password", (input) => input.value), "");
   });
 
   test("it is locked again by the button, for the command line as well", async () => {
     await open();
-    await page.waitForSelector('[data-account="AWS SSO:bob"] button[data-state=code]');
+    await page.waitForSelector('[data-account="AWS SSO:bob"][data-state=done]');
     assert.match(await home.keyfob(["code", "bob"]), /^\S*.*\d{6}/);
     await page.waitForSelector("#lock:not([hidden])");
     await picture(page, "popup-lock");
@@ -264,7 +326,7 @@ describe("popup on another host", { timeout: 120_000 }, () => {
     host.end();
   });
 
-  const row = (name) => `[data-account="${name}"] button`;
+  const button = (name) => `${row(name)} .row`;
   const shown = (name) => text(`[data-account="${name}"] .code`);
 
   test("that ends at once", async () => {
@@ -341,7 +403,8 @@ describe("popup on another host", { timeout: 120_000 }, () => {
       return done({ key: keys[1], accounts: [{ name: "AWS SSO:" + key, kind: "totp", period: 30, touch: true }] });
     }`);
     await open();
-    await trouble("ambiguous", /two keys/i, /1, 2/);
+    await trouble("ambiguous", /several keys/i);
+    assert.match(await text("#trouble-detail"), /^Two keys\. 1, 2$/);
     await page.waitForSelector("#key:not([hidden])");
     await page.select("#key", "2");
     await page.waitForSelector('[data-account="AWS SSO:2"]');
@@ -371,13 +434,13 @@ describe("popup on another host", { timeout: 120_000 }, () => {
       }`,
     ));
     await open();
-    await page.click(row("AWS:a"));
+    await page.click(button("AWS:a"));
     await picture(page, "popup-code-expired");
-    await trouble("code-expired", /^That code ran out while you touched$/, /click .*again/i);
-    assert.equal(await shown("AWS:a"), "Touch");
-    assert.equal(await page.$eval("#retry", (button) => button.hidden), true);
-    await page.click(row("AWS:a"));
-    await page.waitForSelector(`${row("AWS:a")}[data-state=code]`);
+    await page.waitForSelector(`${row("AWS:a")}[data-state=expired]`);
+    assert.equal(await text(`${row("AWS:a")} .note`), "That code ran out while you touched");
+    assert.equal(await shown("AWS:a"), "Try again");
+    await page.click(button("AWS:a"));
+    await page.waitForSelector(`${row("AWS:a")}[data-state=done]`);
     assert.equal(await shown("AWS:a"), "111 111");
     assert.equal(await page.$eval("#trouble", (card) => card.hidden), true);
   });
@@ -389,16 +452,16 @@ describe("popup on another host", { timeout: 120_000 }, () => {
       return waiting(id, "this code of AWS:a is about to run out");
     }`));
     await open();
-    await page.click(row("AWS:a"));
-    await page.waitForSelector(`${row("AWS:a")}[data-state=wait]`);
+    await page.click(button("AWS:a"));
+    await page.waitForSelector(`${row("AWS:a")}[data-state=waiting]`);
     await until("the reason", async () => (await text("#status")) === "Waiting: this code of AWS:a is about to run out");
     assert.equal(await shown("AWS:a"), "Waiting…");
     await picture(page, "popup-waiting");
     await page.waitForSelector(`${row("AWS:a")}[data-state=touch]`);
     assert.equal(await text("#status"), "Touch for this");
-    await page.waitForSelector(`${row("AWS:a")}[data-state=code]`);
+    await page.waitForSelector(`${row("AWS:a")}[data-state=done]`);
     assert.equal(await shown("AWS:a"), "222 222");
-    assert.equal(await text("#status"), "");
+    await until("the end of what was said", async () => (await text("#status")) === "");
   });
 
   test("whose key has no password: there is nothing to lock", async () => {
@@ -422,25 +485,112 @@ describe("popup on another host", { timeout: 120_000 }, () => {
       `(gives, id) => (setTimeout(() => write(gives("222222", now() + 30)), 1000), waiting(id, "it was used"))`,
     ));
     await open();
-    assert.equal(await page.$eval(row("AWS:a"), (button) => button.hasAttribute("data-used")), true);
-    assert.match(await text('[data-account="AWS:a"] .used'), /^Used; the next in (19|20) s$/);
-    assert.equal(await page.$eval(row("AWS:b"), (button) => button.hasAttribute("data-used")), false);
+    assert.equal(await page.$eval(row("AWS:a"), (item) => item.hasAttribute("data-used")), true);
+    assert.match(await text('[data-account="AWS:a"] .note'), /^Used; the next in (19|20) s$/);
+    assert.equal(await page.$eval(row("AWS:b"), (item) => item.hasAttribute("data-used")), false);
     await picture(page, "popup-used");
-    await page.click(row("AWS:a"));
+    await page.click(button("AWS:a"));
     await page.waitForFunction((selector) => document.querySelector(selector).textContent === "Waiting…", {},
       '[data-account="AWS:a"] .code');
     await page.waitForFunction((selector) => document.querySelector(selector).textContent === "222 222", {},
       '[data-account="AWS:a"] .code');
-    assert.equal(await page.$eval(row("AWS:a"), (button) => button.hasAttribute("data-used")), false);
+    assert.equal(await page.$eval(row("AWS:a"), (item) => item.hasAttribute("data-used")), false);
     assert.equal(host.asked("code")[0].op.fresh, true);
     // Copied, it is no more used than before: nobody gave it to AWS.
-    await page.click(row("AWS:a"));
+    await page.click(button("AWS:a"));
     await until("the copy", async () => /cop/.test(await text("#status")));
     assert.equal(host.asked("submitted").length, 0);
   });
 
+  test("whose key is not touched: it says so, and asks again only when it is told to", async () => {
+    host.answers(ANSWER('() => [account("AWS:a")]', `(gives, id) => {
+      globalThis.asked = (globalThis.asked ?? 0) + 1;
+      return globalThis.asked === 1 ? Buffer.concat([touch(id), failed(id, { code: "touch-timeout", message: "nobody touched the key" })])
+        : Buffer.concat([touch(id), gives("333333", now() + 20)]);
+    }`));
+    await open();
+    await page.click(button("AWS:a"));
+    await page.waitForSelector(`${row("AWS:a")}[data-state=timed-out]`);
+    assert.equal(await text(`${row("AWS:a")} .note`), "No touch came in time");
+    assert.equal(host.asked("code").length, 1);
+    await page.click(button("AWS:a"));
+    await page.waitForSelector(`${row("AWS:a")}[data-state=done]`);
+    assert.equal(await shown("AWS:a"), "333 333");
+  });
+
+  test("whose touch is wanted no more: it is taken back, and its late code is nobody's", async () => {
+    host.answers(ANSWER('() => [account("AWS:a")]', `(gives, id) => (setTimeout(() => write(gives("444444", now() + 20)), 600), touch(id))`));
+    await open();
+    await page.click(button("AWS:a"));
+    await page.waitForSelector(`${row("AWS:a")}[data-state=touch]`);
+    await page.click(`${row("AWS:a")} .cancel`);
+    await page.waitForSelector(`${row("AWS:a")}[data-state=cancelled]`);
+    const [cancel] = await until("the cancellation", () => host.asked("cancel").length > 0 && host.asked("cancel"));
+    assert.equal(cancel.op.request, host.asked("code")[0].id);
+    await new Promise((resolve) => setTimeout(resolve, 800));
+    assert.equal(await shown("AWS:a"), "Try again");
+  });
+
+  test("whose key is locked when a code is wanted: unlocked, it gives that code", async () => {
+    host.answers(`(request) => {
+      if (request.op.name === "unlock") {
+        globalThis.opened = true;
+        return frame({ type: "done", id: request.id, answer: { name: "unlocked" } });
+      }
+      return (${ANSWER('() => [account("AWS:a"), account("AWS:b")]', `(gives, id) => globalThis.opened ? gives("555555", now() + 20)
+        : failed(id, { code: "locked", message: "the key wants its password", wants: { key: "1", what: "its password" } })`)})(request);
+    }`);
+    await open();
+    await page.click(button("AWS:a"));
+    await page.waitForSelector(`${row("AWS:a")}[data-state=unlock]`);
+    await page.waitForSelector("#unlock:not([hidden])");
+    assert.equal(await page.evaluate(() => document.activeElement.id), "password");
+    await page.keyboard.type("secret");
+    await page.keyboard.press("Enter");
+    await page.waitForSelector(`${row("AWS:a")}[data-state=done]`);
+    assert.deepEqual([await shown("AWS:a"), await shown("AWS:b")], ["555 555", "Touch"]);
+    assert.equal(await page.$eval("#unlock", (form) => form.hidden), true);
+  });
+
+  test("whose key is plugged in and removed under one's eyes", async () => {
+    const plugged = home.write("plugged", "");
+    const GONE = `failed(request.id, { code: "no-key", message: "no key was found" })`;
+    host.answers(`(request) => {
+      const there = require("node:fs").readFileSync(${JSON.stringify(plugged)}, "utf8") !== "";
+      if (there) return (${ANSWER('() => [account("AWS:a")]', `(gives, id) => failed(id, { code: "key-removed", message: "the key was removed" })`)})(request);
+      if (request.op.name === "keys") return frame({ type: "done", id: request.id, answer: { name: "keys", keys: [] } });
+      return request.op.name === "code" ? failed(request.id, { code: "key-removed", message: "the key was removed" }) : ${GONE};
+    }`);
+    await open();
+    await trouble("no-key", /no key/i);
+    assert.equal(await page.$eval("#tools", (tools) => tools.hidden), true);
+    home.write("plugged", "yes");
+    await page.waitForSelector(row("AWS:a"));
+    assert.equal(await page.$eval("#trouble", (card) => card.hidden), true);
+    assert.equal(await page.evaluate(() => document.activeElement.id), "search");
+    home.write("plugged", "");
+    await page.click(button("AWS:a"));
+    await trouble("key-removed", /removed/i);
+    await trouble("no-key", /no key/i);
+    assert.equal((await page.$$("#codes li")).length, 0);
+    // Whoever comes back to the window sees what there is now.
+    home.write("plugged", "yes");
+    await page.evaluate(() => window.dispatchEvent(new Event("focus")));
+    await page.waitForSelector(row("AWS:a"));
+  });
+
+  test("with 64 accounts: all are there, and any is found", async () => {
+    host.answers(ANSWER(
+      `() => Array.from({ length: 64 }, (_, i) => account("AWS:device-" + i, { aws: { account: "prod", device: "device-" + i, flow: "iam" } }))`,
+      "() => null",
+    ));
+    await open();
+    await page.keyboard.type("device-63");
+    assert.deepEqual(await page.$$eval("#codes li:not([hidden])", (items) => items.map((item) => item.dataset.account)), ["AWS:device-63"]);
+  });
+
   for (const [what, op, press] of [
-    ["a code", "code", () => page.click(row("AWS:a"))],
+    ["a code", "code", () => page.click(button("AWS:a"))],
     ["a signature", "presign", async () => {
       await page.waitForFunction(() => !document.querySelector("#sign").disabled);
       await page.click("#sign");
@@ -520,9 +670,9 @@ describe("popup on another host", { timeout: 120_000 }, () => {
       }`,
     ));
     await open();
-    await page.click(row("AWS:a"));
-    await page.waitForSelector(`${row("AWS:a")}[data-state=code]`);
-    await page.click(row("AWS:b"));
+    await page.click(button("AWS:a"));
+    await page.waitForSelector(`${row("AWS:a")}[data-state=done]`);
+    await page.click(button("AWS:b"));
     await page.waitForSelector(`${row("AWS:b")}[data-state=touch]`);
     const third = await page.$eval('[data-account="AWS:c"] .code', (element) => element.dataset.value);
     await page.waitForFunction(
@@ -536,9 +686,9 @@ describe("popup on another host", { timeout: 120_000 }, () => {
     await new Promise((resolve) => setTimeout(resolve, 2000));
     assert.equal(await text("#status"), "Touch for this");
     await picture(page, "popup-touch");
-    await page.waitForSelector(`${row("AWS:b")}[data-state=code]`);
+    await page.waitForSelector(`${row("AWS:b")}[data-state=done]`);
     assert.equal(await shown("AWS:b"), "222 222");
-    assert.equal(await text("#status"), "");
+    await until("the end of what was said", async () => (await text("#status")) === "");
   });
 
   test("that is not there", async () => {

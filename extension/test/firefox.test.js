@@ -1,0 +1,55 @@
+// The popup in real Firefox, as a page in a tab: that it is alive there, and accessible. What it does is tested in Chromium.
+
+import assert from "node:assert/strict";
+import { mkdirSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { after, before, describe, test } from "node:test";
+
+import { axeSource, run } from "../../tests/browser/axe.js";
+import { Home, until } from "../../tests/browser/harness.js";
+import { launchMarionette } from "../../tests/browser/marionette.js";
+
+const ALICE = "Amazon Web Services:alice@123456789012";
+
+describe("popup in firefox", { timeout: 120_000 }, () => {
+  let home, browser;
+
+  before(async () => {
+    home = new Home();
+    home.settings = { KEYFOB_KEY: "soft:test", KEYFOB_SOFT_TOUCH: "400" };
+    await home.keyfob(["soft", "create", "test"]);
+    await home.keyfob(["oath", "uri", "--touch"], "otpauth://totp/Amazon%20Web%20Services:alice@123456789012?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP\n");
+    await home.keyfob(["oath", "uri"], "otpauth://totp/AWS%20SSO:bob?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\n");
+    browser = await launchMarionette(home);
+  });
+  after(async () => {
+    await browser?.close();
+    home?.remove();
+  });
+
+  const has = (selector) => until(selector, () => browser.evaluate((selector) => document.querySelector(selector) !== null, selector));
+  const text = (selector) => browser.evaluate((selector) => document.querySelector(selector).textContent, selector);
+  const look = async (name) => {
+    assert.deepEqual(await browser.evaluate(`${axeSource}\n;return (${run})()`), []);
+    const folder = process.env.KEYFOB_PICTURES;
+    if (!folder) return;
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(path.join(folder, `${name}.png`), await browser.screenshot());
+  };
+
+  test("codes come from the host, one after a touch", async () => {
+    await browser.openExtensionPage("popup.html");
+    await has("body[data-ready]");
+    await look("popup-firefox");
+    const bob = await text('[data-account="AWS SSO:bob"] .code');
+    assert((await home.keyfob(["code", "bob", "--json"])).includes(bob.replaceAll(/\D/g, "")));
+    await browser.evaluate((selector) => document.querySelector(selector).click(), `[data-account="${ALICE}"] .row`);
+    await has(`[data-account="${ALICE}"][data-state=touch]`);
+    await has(`[data-account="${ALICE}"][data-state=done]`);
+    assert.match(await text(`[data-account="${ALICE}"] .code`), /^\d{3} \d{3}$/);
+    await browser.evaluate((selector) => document.querySelector(selector).click(), `[data-account="${ALICE}"] .manage`);
+    await has("#account-panel:not([hidden])");
+    await look("popup-firefox-account");
+    await browser.closePage();
+  });
+});

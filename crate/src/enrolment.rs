@@ -72,7 +72,6 @@ const fn console(domain: &'static str, partition: &'static str, optional: bool) 
 
 impl EnrolmentHost {
     /// The match pattern of its pages, as the manifest spells it.
-    #[cfg(test)]
     fn match_pattern(&self) -> String {
         let any = if self.hosts == Hosts::Domain { "" } else { "*." };
         ["https://", any, self.domain, self.path, "*"].concat()
@@ -109,63 +108,35 @@ fn is_plain(host: &str) -> bool {
 const ISSUERS: [(AwsFlow, &str); 2] =
     [(AwsFlow::Iam, "Amazon Web Services"), (AwsFlow::IdentityCenter, "AWS SSO")];
 
-/// What is pressed to see the QR code or the secret, and what stands beside them, in lower case and in the languages of the
-/// console (English, German, Spanish, French, Indonesian, Italian, Japanese, Korean, Portuguese, Turkish, Chinese).
+/// What is pressed to see the QR code or the secret, and what stands beside them: regular expressions in the languages of the
+/// console (English, German, Spanish, French, Indonesian, Italian, Japanese, Korean, Portuguese, Turkish, Chinese). Access keys
+/// and security keys, which the same pages speak of, are none of them.
 pub const REVEAL_WORDING: &[&str] = &[
-    "qr code",
-    "qr-code",
-    "qrコード",
-    "qr コード",
-    "código qr",
-    "code qr",
-    "codice qr",
-    "kode qr",
-    "qr kodu",
+    "qr.?(?:code|コード|kodu|코드|代?码|碼)",
+    "(?:code|código|codice|kode) qr",
     "karekod",
-    "qr 코드",
-    "qr 码",
-    "qr码",
-    "二维码",
-    "qr 代码",
-    "qr 碼",
+    "二[维維][码碼]",
     "secret key",
-    "geheimen schlüssel",
-    "geheimschlüssel",
-    "geheimer schlüssel",
-    "clave secreta",
-    "clé secrète",
-    "clé secrete",
-    "kunci rahasia",
+    "geheim\\S* ?schlüssel",
+    "c(?:la|ha)ve secreta",
+    "clé secr[eè]te",
     "chiave segreta",
-    "シークレットキー",
-    "シークレット キー",
-    "보안 키",
-    "비밀 키",
-    "chave secreta",
+    "kunci rahasia",
+    "シークレット ?キー",
+    "비밀 ?키",
     "gizli anahtar",
-    "密钥",
-    "密鑰",
-    "私有密钥",
+    "(?:显示|顯示|秘密|私有)密[钥鑰]",
 ];
 
-/// What the name of a field for the device's name holds, in lower case: it may speak of MFA as well, and is none for a code.
+/// What the name of a field for the device's name holds, as regular expressions: it may speak of MFA as well, and is none for a
+/// code.
 pub const DEVICE_WORDING: &[&str] = &[
-    "device name",
-    "device-name",
-    "devicename",
+    "device.?name",
     "gerätename",
-    "gerätenamen",
-    "nombre del dispositivo",
-    "nombre de dispositivo",
-    "nom de l'appareil",
-    "nom du dispositif",
+    "nom(?:e|bre)? (?:d\\S+ ?)?(?:dispositi|appareil)",
     "nama perangkat",
-    "nome del dispositivo",
-    "nome dispositivo",
     "デバイス名",
-    "디바이스 이름",
-    "장치 이름",
-    "nome do dispositivo",
+    "(?:디바이스|장치) 이름",
     "cihaz adı",
     "设备名称",
     "裝置名稱",
@@ -217,14 +188,10 @@ pub fn enrolment_page(url: &str) -> Option<EnrolmentPage> {
             user: None,
         });
     }
-    let rest = url.strip_prefix("https://")?;
-    let (host, path) = rest.split_at_checked(rest.find(['/', '?', '#'])?)?;
-    let row = EnrolmentHost::of(host)?;
-    if !path.starts_with(row.path) {
-        return None;
-    }
+    let row = row_of(url)?;
+    let host = url.split('/').nth(2)?;
     let account = if row.hosts == Hosts::Console { console_host(host)?.1 } else { None };
-    let user = path.split_once("#/users/details/").and_then(|(_, route)| {
+    let user = url.split_once("#/users/details/").and_then(|(_, route)| {
         let name = route.split(['/', '?']).next()?;
         // What IAM allows in names, as it stands: a name that has to be decoded is typed by the person.
         aws::is_device(name).then(|| name.to_string())
@@ -235,9 +202,21 @@ pub fn enrolment_page(url: &str) -> Option<EnrolmentPage> {
 /// The match pattern of the permission under which the page at `url` can be helped with an enrolment; none if it is no such page.
 #[must_use]
 pub fn permission(url: &str) -> Option<String> {
+    row_of(url).map(EnrolmentHost::permission)
+}
+
+/// Where scripts run under a [`permission`]; none if it is that of another host.
+#[must_use]
+pub fn match_pattern(permission: &str) -> Option<String> {
+    let row = ENROLMENT_HOSTS.iter().find(|row| row.permission() == permission);
+    row.map(EnrolmentHost::match_pattern)
+}
+
+/// The row of a page besides those of the sign-in hosts.
+fn row_of(url: &str) -> Option<&'static EnrolmentHost> {
     let rest = url.strip_prefix("https://")?;
-    let host = rest.split(['/', '?', '#']).next()?;
-    Some(EnrolmentHost::of(host)?.permission())
+    let (host, path) = rest.split_at_checked(rest.find(['/', '?', '#'])?)?;
+    EnrolmentHost::of(host).filter(|row| path.starts_with(row.path))
 }
 
 /// The issuer and the account that AWS's own QR code would name, for a secret without one: `device` is the device's name (Identity
@@ -395,8 +374,14 @@ mod tests {
         check("https://cn-north-1.console.amazonaws.cn/iam/home", Some("https://*.console.amazonaws.cn/*"));
         check("https://d-1.awsapps.com/start", Some("https://*.awsapps.com/*"));
         check("https://profile.aws.amazon.com/#/mfa", Some("https://profile.aws.amazon.com/*"));
+        check("https://cn-north-1.console.amazonaws.cn/s3/home", None);
         check("https://profile.aws.amazon.com.evil.test/", None);
         check("http://d-1.awsapps.com/start", None);
+        assert_eq!(
+            match_pattern("https://*.console.amazonaws.cn/*").as_deref(),
+            Some("https://*.console.amazonaws.cn/iam/*")
+        );
+        assert_eq!(match_pattern("https://*.signin.amazonaws.cn/*"), None);
     }
 
     #[test]
@@ -457,19 +442,18 @@ mod tests {
     /// The watcher must know an enrolment before anything is asked: it has these tables.
     #[test]
     fn content_script_table_is_current() {
-        let list = |words: &[&str]| serde_json::to_string(words).unwrap();
-        for word in REVEAL_WORDING.iter().chain(DEVICE_WORDING) {
-            assert_eq!(*word, word.to_lowercase());
-        }
+        let any = |words: &[&str]| serde_json::to_string(&words.join("|")).unwrap();
+        // A field for a code is told from others by the app's name alone: there is no other field beside a set-up.
+        let code = [aws::MFA_WORDING, aws::AUTHENTICATOR_WORDING].concat();
         let secrets = SECRET_LENGTHS.map(|length| format!("[A-Z2-7]{{{length}}}"));
         let base32 = format!("^(?:{})$", secrets.join("|"));
         let text = format!(
             "// Generated from crate/src/enrolment.rs by `KEYFOB_UPDATE=1 cargo test -p keyfob-core`. Do not edit.\n\n\
              const KEYFOB_ENROLMENT = {{\n  code: {},\n  reveal: {},\n  device: {},\n  secret: {},\n  account: {},\n  \
              base32: {},\n}};\n",
-            list(aws::MFA_WORDING),
-            list(REVEAL_WORDING),
-            list(DEVICE_WORDING),
+            any(&code),
+            any(REVEAL_WORDING),
+            any(DEVICE_WORDING),
             serde_json::to_string(&SECRET_SELECTORS.join(",")).unwrap(),
             serde_json::to_string(&ACCOUNT_SELECTORS.join(",")).unwrap(),
             serde_json::to_string(&base32).unwrap(),

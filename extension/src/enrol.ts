@@ -1,6 +1,6 @@
 // Setting up an authenticator app: what the page shows of it is read on the person's click, shown, saved to the key, and only
-// then are the codes filled. A classic script, which the background puts into a frame, behind chip.ts, once watch_enrol.ts
-// has found the page that does it.
+// then are the codes filled. A classic script, which the background puts into a frame, behind chip.ts and pictures.ts, once
+// watch_enrol.ts has found the page that does it.
 //
 // The page is hostile: what is saved is what the chip showed, and the fields are looked at again in the moment of filling. Nothing
 // is submitted. The secret stays here, and with the background while it saves, and goes with the chip.
@@ -22,24 +22,21 @@
   // Without the watcher there is nothing to do, and a second time there is nothing more.
   if (!KEYFOB_ENROL || KEYFOB_ENROL.look) return;
   const watch = KEYFOB_ENROL;
-  const { element, t, MIN_OPACITY } = KEYFOB_CHIP;
+  const { element, t, pure, MIN_OPACITY } = KEYFOB_CHIP;
+  const { draw } = KEYFOB_PICTURES;
 
   // ---- what the page shows
 
-  /** Longer sides of pictures, in pixels, are made this long; and so much of the ground is left around. */
-  const MAX_SIDE = 1000;
-  const MIN_SIDE = 200;
-  const MARGIN = 24;
   /** Of a page so many elements and texts are looked at, and so many pictures read. */
   const MAX_READ = 5_000;
   const MAX_PICTURES = 6;
-  /** In ms: longer no picture is waited for. */
-  const LOADING = 2_000;
 
   const parentOf = (at: Element): Element | null => {
-    const root = at.getRootNode();
-    return at.parentElement ?? (root instanceof ShadowRoot ? root.host : null);
+    const { parentElement, getRootNode } = pure(at);
+    const root = getRootNode();
+    return parentElement ?? (root instanceof ShadowRoot ? root.host : null);
   };
+  const contains = (outer: Element, inner: Element) => Node.prototype.contains.call(outer, inner);
 
   /** Whether a person can be said to see it. */
   function isSeen(it: Element): boolean {
@@ -56,78 +53,7 @@
     const [x, y] = [left + width / 2, top + height / 2];
     if (x < 0 || y < 0 || x >= innerWidth || y >= innerHeight) return true;
     const hit = document.elementsFromPoint(x, y).find((each) => each !== chip?.host);
-    return hit !== undefined && (hit === it || it.contains(hit) || hit.contains(it));
-  }
-
-  /** The nearest colour behind it that is not transparent. */
-  function ground(it: Element): string {
-    for (let at: Element | null = it; at; at = parentOf(at)) {
-      const { backgroundColor } = getComputedStyle(at);
-      if (!/^(transparent|rgba\(.*, 0\))$/.test(backgroundColor)) return backgroundColor;
-    }
-    return "#fff";
-  }
-
-  async function loaded(source: string): Promise<HTMLImageElement | undefined> {
-    const image = new Image();
-    image.src = source;
-    const late = new Promise<void>((resolve) => setTimeout(resolve, LOADING));
-    await Promise.race([image.decode(), late]).catch(() => undefined);
-    return image.complete && image.naturalWidth > 0 ? image : undefined;
-  }
-
-  /** As the page's styles make it look, for they do not come along. */
-  function drawingOf(svg: SVGSVGElement): string {
-    const copy = svg.cloneNode(true) as SVGSVGElement;
-    const { width, height } = svg.getBoundingClientRect();
-    copy.setAttribute("width", `${width}`);
-    copy.setAttribute("height", `${height}`);
-    copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
-    const [shapes, copies] = [svg.querySelectorAll("*"), copy.querySelectorAll<SVGElement>("*")];
-    for (let i = 0; i < Math.min(shapes.length, MAX_READ); i++) {
-      const { fill, stroke, strokeWidth } = getComputedStyle(shapes[i] as Element);
-      Object.assign(copies[i]?.style ?? {}, { fill, stroke, strokeWidth });
-    }
-    return `data:image/svg+xml,${encodeURIComponent(new XMLSerializer().serializeToString(copy))}`;
-  }
-
-  /** The picture that an element is, or has behind it. */
-  async function sourceOf(it: Element): Promise<HTMLImageElement | HTMLCanvasElement | undefined> {
-    if (it instanceof HTMLCanvasElement) return it;
-    if (it instanceof HTMLImageElement) return it.complete && it.naturalWidth > 0 ? it : undefined;
-    if (it instanceof SVGSVGElement) return loaded(drawingOf(it));
-    const [, url] = /url\("([^"]+)"\)/.exec(getComputedStyle(it).backgroundImage) ?? [];
-    return url === undefined ? undefined : loaded(url);
-  }
-
-  /** In shades of grey; "tainted" where the browser keeps the picture from us, for it is another site's. */
-  async function draw(it: Element): Promise<Picture | "tainted" | undefined> {
-    const source = await sourceOf(it);
-    if (!source) return undefined;
-    const natural = source instanceof HTMLCanvasElement ? source : { width: source.naturalWidth, height: source.naturalHeight };
-    if (natural.width < 1 || natural.height < 1) return undefined;
-    const longer = Math.max(natural.width, natural.height);
-    const scale = longer > MAX_SIDE ? MAX_SIDE / longer : longer < MIN_SIDE ? Math.ceil(MIN_SIDE / longer) : 1;
-    const [width, height] = [natural.width, natural.height].map((side) => Math.max(1, Math.round(side * scale)) + 2 * MARGIN) as [number, number];
-    const canvas = document.createElement("canvas");
-    Object.assign(canvas, { width, height });
-    const context = canvas.getContext("2d", { willReadFrequently: true });
-    if (!context) return undefined;
-    context.fillStyle = ground(it);
-    context.fillRect(0, 0, width, height);
-    // Squares stay squares when they are made larger.
-    context.imageSmoothingEnabled = scale < 1;
-    try {
-      context.drawImage(source, MARGIN, MARGIN, width - 2 * MARGIN, height - 2 * MARGIN);
-      const { data } = context.getImageData(0, 0, width, height);
-      let luma = "";
-      for (let i = 0; i < data.length; i += 4) {
-        luma += String.fromCharCode(Math.round(0.299 * data[i]! + 0.587 * data[i + 1]! + 0.114 * data[i + 2]!));
-      }
-      return { width, height, luma: btoa(luma) };
-    } catch {
-      return "tainted";
-    }
+    return hit !== undefined && (contains(it, hit) || contains(hit, it));
   }
 
   /** What may be a QR code: the nearest to the fields first. */
@@ -212,6 +138,9 @@
   /** The question that is open, and whether the background was already lost once on it. */
   let asked: { n: number; question: Question; again: boolean } | undefined;
   let lastNumber = 0;
+  /** In ms: so long an enrolment may be away before it has ended. */
+  const GRACE = 500;
+  let gone: ReturnType<typeof setTimeout> | undefined;
   let ticking: ReturnType<typeof setInterval> | undefined;
 
   const attended = () => document.visibilityState === "visible" && document.hasFocus();
@@ -422,6 +351,9 @@
 
   /** What was read, for the person to say yes to. */
   function found(told: Told<"setup">): void {
+    const [choice] = told.choices;
+    // Several may be locked; of one that can be had, the form speaks.
+    if (choice?.why && told.choices.every(({ why }) => why)) return trouble(choice.why.title, choice.why.fix);
     const wanted = confirming;
     confirming = undefined;
     if (wanted !== undefined && wanted === told.setup.uri) return start();
@@ -611,10 +543,23 @@
   function next(): void {
     before = snapshot();
     const { at = -1, codes = [] } = latest() ?? {};
+    const { fields: [field], values: [value] } = before;
     shift = (enrolment?.codes.length ?? 0) > 1 ? 1 : 0;
-    // One field, and its code is still the same: the next one is waited for on the key's side.
-    if (at >= 0 && at + shift < codes.length && !(shift === 0 && filled)) fill(shift);
+    const { value: current, valid_until: until } = codes[at] ?? {};
+    if (shift === 0 && field && value === current && until !== undefined && at + 1 < codes.length) {
+      // The one field has the code of now already: the next one comes in its time.
+      show({ state: "busy", text: t("enrol_new_code", Math.ceil(until - now())) });
+      setTimeout(() => stage === "saved" && fill(0), (until - now()) * 1000 + 100);
+      return;
+    }
+    if (at >= 0 && at + shift < codes.length) fill(shift);
     else renew();
+  }
+
+  /** The page has emptied its fields. */
+  function refused(): void {
+    filled = false;
+    show({ state: "idle", text: t("enrol_refused_by_page"), detail: t("enrol_refused_by_page_detail"), act: next });
   }
 
   /** What a former account is called that the new one stands beside. */
@@ -675,12 +620,22 @@
     enrolment = found;
     if (found) {
       if (dismissed) return;
-      if (chip) chip.place(found.anchor);
-      else offer();
+      if (!chip) offer();
+      else if (stage === "saved" && filled && found.codes.every(({ value }) => value === "")) refused();
+      else chip.place(found.anchor);
       return;
     }
     dismissed = false;
     if (stage === "saving") return;
+    // Frameworks take things away for a moment while they draw them anew.
+    gone ??= setTimeout(() => {
+      gone = undefined;
+      if (!enrolment && stage !== "saving") ended();
+    }, GRACE);
+  }
+
+  /** The page shows no enrolment any more. */
+  function ended(): void {
     const old = former();
     if (stage !== "saved") leave();
     else if (!filled) notFilled(t("enrol_not_filled"), t("enrol_page_gone"), refill);
@@ -696,6 +651,12 @@
   addEventListener("scroll", () => chip && watch.soon(), { capture: true, passive: true });
   addEventListener("resize", () => chip && watch.soon(), { passive: true });
   addEventListener("hashchange", () => watch.soon());
+  // The shortcut is as good as a click on the offer; the rest is for the keyboard's focus.
+  chrome.runtime.onMessage.addListener((message: import("./internal.js").FillCommand, sender) => {
+    if (sender.id !== chrome.runtime.id || message.command !== "fill" || !attended() || !chip) return;
+    if (stage === "offer") begin();
+    chip.focus();
+  });
   watch.look = look;
   watch.scan();
 })();

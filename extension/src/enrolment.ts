@@ -4,20 +4,27 @@
 import { account_in, enrolment_names, enrolment_page, is_enrolment_origin } from "./core.js";
 import { checkPage, checkSender, type Frame } from "./fields.js";
 import { TroubleError, type AskOptions, type Host } from "./host.js";
-import type { EnrolAsk, EnrolRefusal, EnrolTell, Picture, Shown } from "./internal.js";
+import type { EnrolAsk, EnrolRefusal, EnrolTell, Picture, Shown, Trouble } from "./internal.js";
 import type { Setup, SetupError } from "./keyfob_qr.js";
 import { troubleOf } from "./pages.js";
 import { names_for, read_setup, ready as qrReady } from "./qr.js";
 import { keyChoices, save, takenOn, type SaveAsk } from "./save.js";
 import { readQr } from "./scan.js";
 import { settings } from "./settings.js";
-import { explain, local } from "./trouble.js";
+import { t } from "./text.js";
+import { explain, local, type Explained } from "./trouble.js";
 
 /** Of what a page shows, so much is read at most. */
 const MAX_PICTURES = 6;
 const MAX_SECRETS = 4;
 /** Nobody has so many keys in one computer. */
 const MAX_PARTS = 16;
+
+/** A failure in words. What is done in the popup is not done in a page. */
+const explained = (trouble: Trouble): Explained => ({
+  ...explain(trouble),
+  ...(trouble.code === "locked" ? { fix: t("enrol_locked_fix") } : {}),
+});
 
 const isEnrolment = (url: unknown): boolean =>
   typeof url === "string" && URL.canParse(url) && is_enrolment_origin(new URL(url).origin);
@@ -62,7 +69,7 @@ export function serveEnrolment(port: chrome.runtime.Port, host: Host): void {
         const { because, issuer } = error;
         tell({ n: ask.n, tell: "refused", because, ...(issuer === undefined ? {} : { issuer }) });
       } else {
-        tell({ n: ask.n, tell: "trouble", why: explain(troubleOf(error)) });
+        tell({ n: ask.n, tell: "trouble", why: explained(troubleOf(error)) });
       }
     });
   });
@@ -87,7 +94,7 @@ async function answer(
     if (!setup.aws || parts.length > MAX_PARTS) throw new TroubleError(local("internal"));
     const onChange = (part: (typeof parts)[number]) => tell({ n, tell: "part", part });
     const saved = await save(setup, parts, { ask: askHost, freeName: names_for, touch, taken, onChange, signal });
-    tell({ n, tell: "saved", parts: saved, why: saved.map(({ trouble }) => trouble && explain(trouble)) });
+    tell({ n, tell: "saved", parts: saved, why: saved.map(({ trouble }) => trouble && explained(trouble)) });
     return;
   }
 
@@ -114,8 +121,8 @@ async function answer(
   const { key } = await settings();
   const choices = await keyChoices(askHost, key, signal);
   const taken = takenOn(choices);
-  const explained = choices.map(({ trouble, ...choice }) => ({ ...choice, ...(trouble ? { why: explain(trouble) } : {}) }));
-  tell({ n, tell: "setup", setup, name: names_for(setup.name, taken), choices: explained, taken });
+  const shownChoices = choices.map(({ trouble, ...choice }) => ({ ...choice, ...(trouble ? { why: explained(trouble) } : {}) }));
+  tell({ n, tell: "setup", setup, name: names_for(setup.name, taken), choices: shownChoices, taken });
 }
 
 /** What is refused of a set-up, by the reader's word for it. */

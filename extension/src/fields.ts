@@ -1,7 +1,7 @@
 // The background's side of sign-in pages: pages are hostile until shown to be AWS's; the accounts that fit them, and their
 // codes.
 
-import { choose_accounts, ready, signin_flow } from "./core.js";
+import { choose_accounts, enrolment_pattern, ready, signin_flow } from "./core.js";
 import type { Account, Op } from "./generated/message.js";
 import { nonsense, TroubleError, type Host } from "./host.js";
 import type { Candidate, FieldAsk, FieldTell, FillCommand, LoginNote, Trouble } from "./internal.js";
@@ -199,14 +199,21 @@ function candidate(account: Account): Candidate {
 }
 
 async function register(): Promise<void> {
+  await ready();
   const { content_scripts, optional_host_permissions: optional } = chrome.runtime.getManifest();
   const { origins } = await chrome.permissions.getAll();
-  const matches = ((optional ?? []) as string[]).filter((pattern) => origins?.includes(pattern));
-  const id = "allowed-hosts";
-  const js = content_scripts?.[0]?.js ?? [];
-  await chrome.scripting.unregisterContentScripts({ ids: [id] }).catch(() => undefined); // There was none.
-  if (matches.length === 0) return;
-  await chrome.scripting.registerContentScripts([{ id, matches, js, allFrames: true, runAt: "document_end" }]);
+  const allowed = ((optional ?? []) as string[]).filter((pattern) => origins?.includes(pattern));
+  const enrolments = allowed.map((pattern) => enrolment_pattern(pattern)).filter((pattern) => pattern !== undefined);
+  // As in the manifest: first those of sign-in, then those that only set up authenticators.
+  const scripts = [
+    { id: "allowed-hosts", matches: allowed.filter((pattern) => !enrolment_pattern(pattern)), js: content_scripts?.[0]?.js },
+    { id: "allowed-enrolments", matches: enrolments, js: content_scripts?.[1]?.js },
+  ];
+  for (const { id, matches, js = [] } of scripts) {
+    await chrome.scripting.unregisterContentScripts({ ids: [id] }).catch(() => undefined); // There was none.
+    if (matches.length === 0) continue;
+    await chrome.scripting.registerContentScripts([{ id, matches, js, allFrames: true, runAt: "document_end" }]);
+  }
 }
 
 /** One after another: two at once would both register, and the one that knows less could win. */

@@ -59,5 +59,8 @@ export function enrolment_page(url: string): EnrolmentPage | undefined;
 /** The issuer and the account's name that AWS's own QR code would have; none if the names cannot be AWS's. */
 export function enrolment_names(url: string, device: string, account: string): [issuer: string, account: string] | undefined;
 
+/** Where scripts for enrolments run under a permission; none if it is not for them. */
+export function enrolment_pattern(permission: string): string | undefined;
+
 /** The one account id that stands in a text. */
 export function account_in(text: string): string | undefined;

@@ -7,7 +7,8 @@ const KEYFOB_ENROL = (() => {
   // A sandboxed frame has the origin "null"; it has no place here, whatever its address.
   if (self.origin === "null" || location.protocol !== "https:") return undefined;
 
-  const { code, reveal, device, secret } = KEYFOB_ENROLMENT;
+  const [code, reveal, device] = (["code", "reveal", "device"] as const).map((name) => new RegExp(KEYFOB_ENROLMENT[name], "i")) as
+    [RegExp, RegExp, RegExp];
   /** Of a page only so many inputs, buttons and pictures are looked at. */
   const MAX_READ = 100;
   /** Smallest side of a field, and of a picture that may be a QR code, in CSS pixels. */
@@ -17,11 +18,6 @@ const KEYFOB_ENROL = (() => {
   const SCAN_EVERY = 100;
   const SCAN_SHARE = 20;
 
-  const has = (text: string | null | undefined, words: readonly string[]) => {
-    const lower = (text ?? "").toLowerCase();
-    return words.some((word) => lower.includes(word));
-  };
-
   /** Whether it has a place and is not hidden. Whether a person can see it is looked at when it matters. */
   function isShown(element: Element, side = MIN_SIDE): boolean {
     const { width, height } = element.getBoundingClientRect();
@@ -29,9 +25,8 @@ const KEYFOB_ENROL = (() => {
   }
 
   const isPicture = (element: Element) => {
-    if (!isShown(element, MIN_PICTURE)) return false;
     const { width, height } = element.getBoundingClientRect();
-    return width < height * 1.2 && height < width * 1.2;
+    return width < height * 1.2 && height < width * 1.2 && isShown(element, MIN_PICTURE);
   };
 
   /** All that names a field. */
@@ -42,46 +37,40 @@ const KEYFOB_ENROL = (() => {
     return [field.getAttribute("aria-label"), field.placeholder, field.name, field.id, ...texts].join(" ");
   }
 
-  function* first<E extends Element>(list: ArrayLike<E>, count = MAX_READ): Generator<E> {
-    for (let i = 0; i < Math.min(list.length, count); i++) yield list[i] as E;
-  }
+  /** The first of a page's elements that fits. */
+  const first = (selector: string, fits: (each: Element) => boolean): Element | undefined =>
+    [...document.querySelectorAll(selector)].slice(0, 2 * MAX_READ).find(fits);
 
   /** The visible fields for codes, and the one for the device's name. */
   function fields(): { codes: HTMLInputElement[]; device: HTMLInputElement | undefined } {
     const found: ReturnType<typeof fields> = { codes: [], device: undefined };
-    for (const field of first(document.getElementsByTagName("input"))) {
-      if (!/^(text|tel|number|password)$/.test(field.type)) continue;
+    const inputs = document.getElementsByTagName("input");
+    for (let i = 0; i < Math.min(inputs.length, MAX_READ); i++) {
+      const field = inputs.item(i);
+      if (!field || !/^(text|tel|number|password)$/.test(field.type)) continue;
       const name = named(field);
-      if (has(name, device)) found.device ??= field;
-      else if (!has(name, code) || field.disabled || field.readOnly || !isShown(field)) continue;
       // Fields of one digit each are no field for a code.
-      else if (field.maxLength < 0 || field.maxLength >= 6) found.codes.push(field);
+      const takes = !field.disabled && !field.readOnly && (field.maxLength < 0 || field.maxLength >= 6);
+      if (device.test(name)) found.device ??= field;
+      else if (takes && code.test(name) && isShown(field)) found.codes.push(field);
     }
     return found;
   }
-
-  /** What is shown of the set-up. */
-  const secrets = () => [...first(document.querySelectorAll(secret))].find((each) => isShown(each));
-  const pictures = () => [...first(document.querySelectorAll('img, canvas, svg, [style*="background"]'))].find(isPicture);
-  const reveals = () =>
-    [...first(document.querySelectorAll('button, a, summary, [role="button"]'), 2 * MAX_READ)]
-      .find((each) => has(each.textContent, reveal) && isShown(each));
 
   /**
    * The enrolment that the page is showing: fields for codes, and something of a set-up. A page that only asks for a code, or
    * for two to get a device back into step, is none.
    */
   function find(): Enrolment | undefined {
-    if (!document.querySelector("input")) return undefined;
     const { codes, device } = fields();
     const [one, two] = codes;
     if (!one) return undefined;
-    const text = secrets();
-    const button = reveals();
-    const said = () => has(document.body.innerText, reveal);
-    const picture = text || button || said() ? pictures() : undefined;
+    const text = first(KEYFOB_ENROLMENT.secret, (each) => isShown(each));
+    const button = first('button, a, summary, [role="button"]', (each) => reveal.test(each.textContent) && isShown(each));
+    const said = reveal.test(document.body.innerText);
+    const picture = text || said ? first('img, canvas, svg, [style*="background"]', isPicture) : undefined;
     // Two fields and the words do, wherever the page keeps its picture.
-    if (!text && !button && !picture && !(two && said())) return undefined;
+    if (!text && !button && !picture && !(two && said)) return undefined;
     return { codes: two ? [one, two] : [one], device, anchor: picture ?? text ?? button ?? one };
   }
 

@@ -53,3 +53,10 @@ pub fn enrolment_names(url: &str, device: &str, account: &str) -> Option<Array> 
 pub fn account_in(text: &str) -> Option<String> {
     enrolment::account_in(text)
 }
+
+/// [`enrolment::match_pattern`].
+#[wasm_bindgen]
+#[must_use]
+pub fn enrolment_pattern(permission: &str) -> Option<String> {
+    enrolment::match_pattern(permission)
+}

@@ -133,4 +133,19 @@ mod tests {
         let list = KeyList::read(&text, "bucket");
         assert_eq!((list.count, list.keys.len(), list.is_clean()), (100_000, MAX_LINKS, false));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_list_is_read(text in "((s3://)?[a-c/ü]{0,6}\\PC{0,3}(\r?\n){0,2}){0,12}", bucket in "[a-c]{0,3}") {
+            let list = KeyList::read(&text, &bucket);
+            proptest::prop_assert_eq!(list.keys.len() + list.faults.len(), list.count.min(MAX_LINKS));
+            for (n, key) in list.keys.iter().enumerate() {
+                proptest::prop_assert!(check_key(key).is_ok());
+                proptest::prop_assert!(!list.keys.iter().take(n).any(|other| other == key));
+            }
+            for (line, _) in &list.faults {
+                proptest::prop_assert!((1..=text.lines().count()).contains(line));
+            }
+        }
+    }
 }

@@ -16,7 +16,10 @@
   function* elements(root: Document | ShadowRoot): Generator<Element> {
     for (const each of root.querySelectorAll("*")) {
       yield each;
-      const shadow = each instanceof HTMLElement ? chrome.dom?.openOrClosedShadowRoot(each) : each.shadowRoot;
+      const shadow =
+        each instanceof HTMLElement && chrome.dom ? chrome.dom.openOrClosedShadowRoot(each)
+        // Firefox's way.
+        : (each as { openOrClosedShadowRoot?: ShadowRoot | null }).openOrClosedShadowRoot ?? each.shadowRoot;
       if (shadow) yield* elements(shadow);
     }
   }

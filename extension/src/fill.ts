@@ -492,7 +492,8 @@
   function show(next: State, text: string, detail = "", act = fillByPerson): void {
     if (!found) return;
     state = next;
-    chip ??= KEYFOB_CHIP.create({ dismissed: dismiss, refused: (because) => show(state, text, because, act) });
+    shown = [text, act];
+    chip ??= KEYFOB_CHIP.create({ dismissed: dismiss, refused });
     const body: HTMLElement[] = [];
     if (next === "choose") body.push(list(chip, candidates ?? []));
     else if (next === "idle" && found.what === "code" && likely === 1 && (candidates?.length ?? 0) > 1) {
@@ -501,6 +502,15 @@
     chip.show({ state, text, detail, act: next === "idle" || next === "trouble" ? () => (takeFocus(), act()) : undefined, body });
     const beside = anchor();
     if (beside) chip.place(beside);
+  }
+
+  /** What the chip says and does now. */
+  let shown: [text: string, act: () => void] = ["", fillByPerson];
+
+  /** A click did not count. */
+  function refused(because: string): void {
+    const [text, act] = shown;
+    show(state, text, because, act);
   }
 
   /** The accounts to choose from; arrow keys go through them. */

@@ -476,6 +476,28 @@ describe("chip and the step before", { timeout: 120_000 }, () => {
     assert.equal(await value(), "222222");
   });
 
+  const looks = {
+    dark: [{ name: "prefers-color-scheme", value: "dark" }],
+    contrast: [{ name: "forced-colors", value: "active" }, { name: "prefers-color-scheme", value: "dark" }],
+    rtl: [],
+  };
+  for (const [name, features] of Object.entries(looks)) {
+    test(`it is whole and readable: ${name}`, async () => {
+      const long = account("a-very-long-device-name-indeed-it-is-longer-than-most", "123456789012");
+      lists(alice, phone, long);
+      await open();
+      await devtools.send("Emulation.setEmulatedMedia", { features });
+      if (name === "rtl") await page.evaluate(() => (document.documentElement.dir = "rtl"));
+      await says(`several-${name}`, "idle", /^Fill code$/, /^3 accounts fit$/);
+      if (name === "rtl") assert((await box()).right < (await page.$eval("#mfaCode", (field) => field.getBoundingClientRect().left)), "at the end of the line");
+      await click();
+      await says(`choose-${name}`, "choose", /^Which account\?$/);
+      await pressLine(1);
+      await says(`touch-${name}`, "touch", /^Touch your key$/, /phone/);
+      await says(`done-${name}`, "done", /^Code filled$/);
+    });
+  }
+
   test("of several devices the authenticator app is chosen, and the chip goes on to the next step", async () => {
     lists(alice);
     await open(`${STEPS}&devices`);

@@ -11,6 +11,10 @@ import { tool } from "../../tests/browser/harness.js";
 
 const texts = JSON.parse(readFileSync(path.join(import.meta.dirname, "../static/_locales/en/messages.json"), "utf8"));
 
+// A host that is idle is left after five minutes: no test waits for that.
+const { setTimeout } = globalThis;
+globalThis.setTimeout = (...args) => setTimeout(...args).unref();
+
 /** What there is of an event's listeners, and how to call them. */
 const event = () => {
   const listeners = [];

@@ -2,9 +2,12 @@
 // and a software key, and with hosts that fail.
 
 import assert from "node:assert/strict";
-import { after, afterEach, before, beforeEach, describe, test } from "node:test";
+import { appendFileSync, cpSync, readFileSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { after, afterEach, before, describe, test } from "node:test";
 
-import { Home, launch, Pages, picture, until } from "../../tests/browser/harness.js";
+import { accessible } from "../../tests/browser/axe.js";
+import { Home, launch, Pages, picture, tool, until } from "../../tests/browser/harness.js";
 import { FakeHost } from "./fake-host.js";
 import { page as html, png, SHOWN } from "./qr-pages.js";
 
@@ -40,6 +43,12 @@ const save = async () => {
   await popup.click(".scan button.wide");
 };
 
+/** A state that people look at, and that screen readers read. */
+async function shown(name) {
+  await picture(popup, name);
+  await accessible(popup);
+}
+
 async function start(environment) {
   home = new Home();
   const own = home.environment.bind(home);
@@ -69,13 +78,13 @@ describe("scanning a page, with a software key", { timeout: 150_000 }, () => {
     assert.equal(await text(".found-account b"), "alice");
     assert.match(await text(".found-account small"), /Amazon Web Services.*123456789012/);
     await there(".tick:not([data-key]) input:checked");
-    await picture(popup, "scan-found-light");
+    await shown("scan-found-light");
     await save();
     await there(".progress li[data-state=touch]");
     assert.match(await text("#status"), /confirm Amazon Web Services:alice@123456789012/);
     await picture(popup, "scan-touch-light");
     await there(".progress li[data-state=done]");
-    await picture(popup, "scan-done-light");
+    await shown("scan-done-light");
     const codes = await popup.$$eval(".enrol-codes .code", (all) => all.map((each) => each.textContent));
     const [now] = [Math.floor(Date.now() / 1000)];
     assert((await home.keyfob(["oath", "list"])).includes(ALICE));
@@ -98,7 +107,7 @@ describe("scanning a page, with a software key", { timeout: 150_000 }, () => {
     await scan(SHOWN.svg(uriOf(ALICE)), { scheme: "dark" });
     await there(".scan .remark");
     assert.match(await text(".scan .remark"), /alice-2@123456789012/);
-    await picture(popup, "scan-renamed-dark");
+    await shown("scan-renamed-dark");
     await save();
     await there(".progress li[data-state=done]");
     await picture(popup, "scan-done-dark");
@@ -122,11 +131,11 @@ describe("scanning a page, with a software key", { timeout: 150_000 }, () => {
     await scan(`<a href="${uriOf("GitHub:carol")}">Open in app</a><pre>${uriOf("AWS SSO:dave")}</pre>${SHOWN.img(uriOf("AWS SSO:erin"))}`);
     await there(".found-accounts");
     assert.deepEqual(await popup.$$eval(".found-accounts b", (all) => all.map((each) => each.textContent)), ["carol", "dave", "erin"]);
-    await picture(popup, "scan-several-light");
+    await shown("scan-several-light");
     await popup.click(".found-accounts li:first-child button");
     await there(".scan .remark");
     assert.match(await text(".scan .remark"), /not for AWS/);
-    await picture(popup, "scan-not-aws-light");
+    await shown("scan-not-aws-light");
     await save();
     await there(".progress li[data-state=done]");
     assert.match(await text(".progress small"), /^Saved$/, "browsers are told nothing of it");
@@ -229,7 +238,7 @@ describe("saving to several keys", { timeout: 90_000 }, () => {
     await scan(SHOWN.img(uriOf(ALICE)), { scheme: "dark" });
     await there('.tick[data-key="1"] input:checked');
     assert.match(await text(".keys > .hint"), /second key/);
-    await picture(popup, "scan-locked-dark");
+    await shown("scan-locked-dark");
     const password = ".keys .unlock input";
     await popup.type(password, "wrong");
     await popup.keyboard.press("Enter");
@@ -242,13 +251,13 @@ describe("saving to several keys", { timeout: 90_000 }, () => {
     await there('.progress li[data-key="2"][data-state=touch]');
     await picture(popup, "scan-second-touch-dark");
     await there('.progress li[data-key="2"][data-state=failed][data-code="touch-timeout"]');
-    await picture(popup, "scan-not-touched-dark");
+    await shown("scan-not-touched-dark");
     await popup.click(".scan button.primary");
     await there('.progress li[data-key="2"][data-state=done]');
     assert.deepEqual(host.asked("add-account").map(({ key, op }) => [key, op.touch, op.overwrite]), [["1", true, false], ["2", true, false]]);
     assert.deepEqual(host.asked("confirm-account").map(({ key }) => key), ["1", "2", "2"]);
     assert.deepEqual(await popup.$$eval(".enrol-codes .code", (all) => all.map((each) => each.textContent)), ["111111", "222222"]);
-    await picture(popup, "scan-both-done-dark");
+    await shown("scan-both-done-dark");
   });
 
   test("without a touch, to one of them; leaving takes nothing back and keeps nothing", async () => {
@@ -272,12 +281,54 @@ describe("saving to several keys", { timeout: 90_000 }, () => {
       : failed(id, { code: "no-key", message: "no key is plugged in" })`);
     await scan(SHOWN.img(uriOf(ALICE)));
     await there('.scan .card.bad[data-code="no-key"]');
-    await picture(popup, "scan-no-key-light");
+    await shown("scan-no-key-light");
     host.answers(TWO_KEYS);
     host.end();
     await until("another host", async () => {
       await popup.click(".scan .card.bad button").catch(() => undefined);
       return popup.$(".keys");
     });
+  });
+});
+
+// Firefox's automation opens no popup: there its background does what the popup's scan does.
+describe("what a page shows, in Firefox", { timeout: 60_000 }, () => {
+  let extension;
+
+  before(async () => {
+    await start({});
+    extension = path.join(home.path, "extension");
+    cpSync(tool("KEYFOB_EXTENSION"), extension, { recursive: true });
+    appendFileSync(path.join(extension, "background.js"), `
+      import { readQr as readQrForTest } from "./scan.js";
+      chrome.runtime.onMessage.addListener((message, { tab }) => message.ask === "test" && (async () => {
+        const target = { tabId: tab.id, allFrames: true };
+        await chrome.scripting.executeScript({ target, files: ["pictures.js"] });
+        const results = await chrome.scripting.executeScript({ target, files: ["collect.js"] });
+        const { pictures, addresses } = results[0].result;
+        return [...addresses, ...(await Promise.all(pictures.map(readQrForTest))).flat()];
+      })());`);
+    writeFileSync(path.join(extension, "test.js"), `
+      chrome.runtime.sendMessage({ ask: "test" }).then(
+        (texts) => (document.title = JSON.stringify(texts)),
+        (error) => (document.title = String(error)),
+      );`);
+    const manifest = JSON.parse(readFileSync(path.join(extension, "manifest.json"), "utf8"));
+    manifest.content_scripts.push({ matches: ["https://*.signin.aws.amazon.com/setup"], js: ["test.js"], run_at: "document_idle" });
+    writeFileSync(path.join(extension, "manifest.json"), JSON.stringify(manifest));
+    browser = await launch("firefox", home, pages, { extension });
+    site = await browser.newPage();
+  });
+  after(stop);
+
+  test("every way to show a code", async () => {
+    // What only the screen shows is the popup's.
+    const { table: _table, frame: _frame, ...ways } = SHOWN;
+    const body = Object.entries(ways).map(([way, shows]) => shows(uriOf(`AWS SSO:${way}`))).join("\n");
+    pages.files.set("/setup", html(`${body}<a href="${uriOf("AWS SSO:link")}">Open in app</a>`));
+    await site.goto("https://eu-west-1.signin.aws.amazon.com/setup");
+    const title = await until("the codes", async () => (await site.title()).startsWith("[") && site.title());
+    const names = JSON.parse(title).map((uri) => decodeURIComponent(new URL(uri).pathname).replace(/^.*:/, "")).sort();
+    assert.deepEqual(names, [...Object.keys(ways), "link"].sort());
   });
 });

@@ -21,8 +21,8 @@ var KEYFOB_CHIP: import("./internal.js").ChipKit = (globalThis as { KEYFOB_CHIP?
   const SEEN_FOR = 300;
   /** Least opacity of what a person can be said to see. */
   const MIN_OPACITY = 0.7;
-  /** Of a page so many elements are looked at for what may lie over the chip. */
-  const MAX_READ = 20_000;
+  /** Of a page so many elements are looked at for what may lie over the chip; of more, some may. */
+  const MAX_READ = 50_000;
 
   const STYLE = `
     :host { all: initial !important; display: block !important; position: fixed !important;
@@ -120,8 +120,8 @@ var KEYFOB_CHIP: import("./internal.js").ChipKit = (globalThis as { KEYFOB_CHIP?
     });
   const doc = pure(document);
 
-  /** What lies in the top layer besides `chip`: nothing else can be above it. Of closed shadow roots too. */
-  function* topLayer(chip: HTMLElement): Generator<Element> {
+  /** What lies in the top layer besides `chip`: nothing else can be above it. Of closed shadow roots too; undefined where there is no end of it. */
+  function* topLayer(chip: HTMLElement): Generator<Element | undefined> {
     const ON_TOP = ":popover-open, :modal, :fullscreen";
     const roots: (Document | ShadowRoot)[] = [doc];
     let read = 0;
@@ -130,7 +130,7 @@ var KEYFOB_CHIP: import("./internal.js").ChipKit = (globalThis as { KEYFOB_CHIP?
         if (!Node.prototype.contains.call(each, chip)) yield each;
       }
       for (const each of root.querySelectorAll("*")) {
-        if (++read > MAX_READ) return;
+        if (++read > MAX_READ) return yield undefined;
         const inner = each !== chip && each instanceof HTMLElement && shadowOf(each);
         if (inner) roots.push(inner);
       }
@@ -209,6 +209,7 @@ var KEYFOB_CHIP: import("./internal.js").ChipKit = (globalThis as { KEYFOB_CHIP?
       if (covered || around.elementFromPoint(x, y) !== host || isFaint(host.parentElement)) return "chip_covered";
       // What lets clicks through is not found at the point.
       for (const each of topLayer(host)) {
+        if (!each) return "chip_covered";
         const other = Element.prototype.getBoundingClientRect.call(each);
         const apart =
           other.right <= box.left || other.left >= box.right || other.bottom <= box.top || other.top >= box.bottom;

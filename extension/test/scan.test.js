@@ -157,17 +157,6 @@ describe("scanning a page, with a software key", { timeout: 150_000 }, () => {
     await check(SHOWN.img(uriOf("x").replace("totp", "hotp") + "&counter=0"), "hotp");
     await check(SHOWN.img("otpauth://totp/x?secret=not-base32!"), "invalid");
     await check(SHOWN.img(`otpauth://totp/Amazon%20Web%20Services:a%E2%80%AEb?secret=${RFC_SECRET}`), "invalid");
-    // Pixels that have the reader at work: what is found in time is what counts.
-    await check(`<canvas id="noise" width="600" height="600"></canvas><script>
-      const context = document.getElementById("noise").getContext("2d");
-      const image = context.createImageData(600, 600);
-      for (let i = 0, n = 1; i < image.data.length; i += 4) {
-        n = (n * 1103515245 + 12345) & 0x7fffffff;
-        image.data.fill(n & 65536 ? 255 : 0, i, i + 3);
-        image.data[i + 3] = 255;
-      }
-      context.putImageData(image, 0, 0);
-    </script>`, "none");
     // Nothing but finder patterns: the reader would take hours, and is ended. What is beside it is found.
     await scan(`<canvas id="finders" width="900" height="900"></canvas><script>
       const context = document.getElementById("finders").getContext("2d");

@@ -20,6 +20,7 @@ describe("popup in firefox", { timeout: 120_000 }, () => {
     await home.keyfob(["soft", "create", "test"]);
     await home.keyfob(["oath", "uri", "--touch"], "otpauth://totp/Amazon%20Web%20Services:alice@123456789012?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP\n");
     await home.keyfob(["oath", "uri"], "otpauth://totp/AWS%20SSO:bob?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\n");
+    await home.keyfob(["aws", "add", "AKIAIOSFODNN7EXAMPLE"], "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY\n");
     browser = await launchMarionette(home);
   });
   after(async () => {
@@ -50,6 +51,32 @@ describe("popup in firefox", { timeout: 120_000 }, () => {
     await browser.evaluate((selector) => document.querySelector(selector).click(), `[data-account="${ALICE}"] .manage`);
     await has("#account-panel:not([hidden])");
     await look("popup-firefox-account");
+    await browser.closePage();
+  });
+
+  test("a link, for what the context menu was opened on", async () => {
+    const object = (key) => `https://eu-west-1.console.aws.amazon.com/s3/object/b-1?region=eu-west-1&prefix=${key}`;
+    await browser.openExtensionPage(`popup.html?tab=${encodeURIComponent(object("page.txt"))}`);
+    await has("body[data-ready]");
+    const value = (id) => browser.evaluate((id) => document.getElementById(id).value, id);
+    assert.equal(await value("object-key"), "page.txt");
+    // Browsers list no entries; one that is not there cannot be changed.
+    await browser.evaluate(async () => {
+      await browser.contextMenus.update("share-page", { enabled: true });
+      await browser.contextMenus.update("share-link", { enabled: true });
+    });
+    await browser.evaluate((url) => chrome.storage.session.set({ link: { url, at: Date.now() } }), object("link.txt"));
+    await until("the link's object", async () => (await value("object-key")) === "link.txt");
+    assert.deepEqual(await browser.evaluate(() => chrome.storage.session.get(null)), {});
+    await has("#sign:not([disabled])");
+    await look("links-firefox");
+    await browser.evaluate(() => document.getElementById("sign").click());
+    await has("#sign[data-state=touch]");
+    await has("#signed:not([hidden])");
+    assert.match(await value("url"), /^https:\/\/b-1\.s3\.eu-west-1\.amazonaws\.com\/link\.txt\?.*&X-Amz-Signature=[0-9a-f]{64}$/);
+    await browser.evaluate(() => document.getElementById("qr-url").click());
+    await has("#qr svg path[d^=M]");
+    await look("links-firefox-signed");
     await browser.closePage();
   });
 });

@@ -308,6 +308,7 @@ async function presign(): Promise<void> {
   sign.disabled = true;
   byId("link-fields", "fieldset").disabled = true;
   byId("sign-stop", "button").hidden = false;
+  byId("sign-stop", "button").scrollIntoView({ block: "nearest" });
   clearSigned();
   stopping = new AbortController();
   const options = { waits, signal: stopping.signal };

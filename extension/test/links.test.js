@@ -231,6 +231,7 @@ describe("the panel with other hosts", { timeout: 120_000 }, () => {
     await page.click("#test-url");
     await page.waitForSelector("#tested[data-state=bad]");
     assert.match(await text("tested"), /AccessDenied: <img src=x onerror=alert\(1\)>.*See the policy/);
+    await page.$eval("#tested", (line) => line.scrollIntoView({ block: "nearest" }));
     await pictures("refused");
   });
 

@@ -116,7 +116,7 @@ describe("chip on a locked key", { timeout: 60_000 }, () => {
     await popup.waitForSelector("#unlock:not([hidden])");
     await popup.type("#password", "a passphrase for a test");
     await popup.click("#unlock-submit");
-    await popup.waitForSelector("#codes button[data-state=code]");
+    await popup.waitForSelector('[data-account="Amazon Web Services:alice@123456789012"]');
     await popup.close();
     await page.bringToFront();
     // The chip asks anew what fits, and changes its size, when the page is looked at again: as a person would, this

@@ -169,7 +169,7 @@ function showRow(row: Row): void {
     delete code.dataset["value"];
   }
   const busy = isBusy(flow);
-  buttonOf(row).toggleAttribute("aria-busy", busy);
+  buttonOf(row).ariaBusy = String(busy);
   const [managing, cancelling] = [part(item, "manage"), part(item, "cancel")];
   const focused = document.activeElement === managing || document.activeElement === cancelling;
   managing.hidden = busy;

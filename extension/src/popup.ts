@@ -84,7 +84,7 @@ async function load(refreshing = false): Promise<void> {
     hideAccounts();
     report(error);
   } finally {
-    list.ariaBusy = "false";
+    if (mine === generation) list.ariaBusy = "false";
     showLock();
   }
   // Codes change, identities do not.

@@ -181,6 +181,7 @@ pub const CODE_WORDING: &[&str] = &[
     "验证码",
     "驗證碼",
     "코드",
+    "رمز",
 ];
 
 /// A page that may ask for a code.

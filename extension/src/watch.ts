@@ -24,7 +24,7 @@ const KEYFOB_WATCH = (() => {
   /** How often a field that is not visible yet is looked at, in ms. */
   const POLL_HIDDEN = 200;
   /** When a page is looked at again in any case, in ms: shadow roots come without a word. */
-  const AGAIN = [300, 1000, 3000];
+  const AGAIN = [500, 2500];
   /** Of a page's inputs, labels and elements only so many are read, and so much of a text. */
   const MAX_READ = 100;
   const MAX_ELEMENTS = 10_000;
@@ -92,6 +92,7 @@ const KEYFOB_WATCH = (() => {
 
   /** The best evidence first: an exact selector, the autocomplete token, a name or label. Visible or not. */
   function* fields(): Generator<Found> {
+    if (all("input").next().done) return;
     const code = (field: HTMLInputElement, certain: boolean): Found => ({ what: "code", field, certain, parts: [field] });
     for (const field of all(TABLE.exact)) {
       if (takesText(field, SECRET)) yield code(field, true);

@@ -207,7 +207,7 @@ describe("chip on another host", { timeout: 120_000 }, () => {
   const fails = (failure) => `write(failed(id, ${JSON.stringify(failure)}))`;
   const late = 'write(gives("111111", now()))';
   for (const [what, name, then, message, hint] of [
-    ["a key that is pulled", "key-removed", fails(pulled), /^The key was removed$/, /^Insert it/],
+    ["a key that is pulled", "key-removed", fails(pulled), /^The key was removed$/, /^Plug it in again/],
     ["a host that ends", "host-ended", "process.exit(1)", /ended unexpectedly/, /again/],
     ["no touch", "touch-timeout", fails(timeout), /not touched/, /again/],
     ["a code that runs out", "code-expired", late, /^That code ran out while you touched$/, /^Click to try again/],
@@ -234,7 +234,7 @@ describe("chip on another host", { timeout: 120_000 }, () => {
     await open();
     await says("idle", "idle", /^Use key$/);
     await click();
-    await says("locked-meanwhile", "trouble", /^The keys were locked meanwhile$/, /^Click to try again/);
+    await says("locked-meanwhile", "trouble", /^That was cancelled$/, /^Click to try again/);
   });
 
   const USED = "this code of Amazon Web Services:alice@123456789012 was used already";

@@ -15,5 +15,5 @@ const KEYFOB_MFA_FIELDS = {
   ] as [selector: string, after: number][],
   wording: "mfa",
   authenticators: "authenticat|authentificat|authentifizier|authentifik|autenticador|autenticaci|autenticaç|autenticator|autenticazion|autentika|kimlik doğrula|認証|认证|認證|身份验证|驗證器|인증|مصادقة",
-  codes: "code|código|codigo|codice|kode|kod|コード|代码|代碼|验证码|驗證碼|코드",
+  codes: "code|código|codigo|codice|kode|kod|コード|代码|代碼|验证码|驗證碼|코드|رمز",
 };

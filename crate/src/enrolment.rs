@@ -133,7 +133,7 @@ pub const REVEAL_WORDING: &[&str] = &[
 pub const DEVICE_WORDING: &[&str] = &[
     "device.?name",
     "gerätename",
-    "nom(?:e|bre)? (?:d\\S+ ?)?(?:dispositi|appareil)",
+    "nom(?:e|bre)? (?:d\\S+ )?(?:\\S'|)(?:dispositi|appareil)",
     "nama perangkat",
     "デバイス名",
     "(?:디바이스|장치) 이름",

@@ -242,9 +242,11 @@
 
   // ---- the chip
 
+  const make = (): Chip => (chip ??= KEYFOB_CHIP.create({ dismissed: dismiss, refused: tellRefused }));
+
   function show(view: ChipView): void {
     clearInterval(ticking);
-    chip ??= KEYFOB_CHIP.create({ dismissed: dismiss });
+    const chip = make();
     chip.show(view);
     chip.place(enrolment?.anchor);
   }
@@ -261,10 +263,18 @@
     show({ state: "idle", text: t("enrol_offer"), detail: t("enrol_offer_detail"), act: begin });
   }
 
+  let lastForm: HTMLElement | undefined;
+
   function form(...content: (HTMLElement | undefined)[]): HTMLElement[] {
-    const made = element("div", "", "form");
-    made.append(...content.filter((each) => each !== undefined));
-    return [made];
+    lastForm = element("div", "", "form");
+    lastForm.append(...content.filter((each) => each !== undefined));
+    return [lastForm];
+  }
+
+  /** A click did not count: whatever is typed and ticked stays. */
+  function tellRefused(because: string): void {
+    lastForm?.querySelector(".refused")?.remove();
+    lastForm?.prepend(element("small", because, "refused"));
   }
 
   function input(label: string, value: string): { row: HTMLElement; field: HTMLInputElement } {
@@ -340,7 +350,7 @@
         if (chip?.isSeen()) go();
       });
     }
-    chip ??= KEYFOB_CHIP.create({ dismissed: dismiss });
+    const chip = make();
     show({
       state: wrong ? "trouble" : "choose",
       text: wrong ?? t("enrol_whose"),
@@ -368,7 +378,7 @@
   function showForm(note?: string): void {
     if (!read) return;
     const { setup, name, choices } = read;
-    chip ??= KEYFOB_CHIP.create({ dismissed: dismiss });
+    const chip = make();
     const go = chip.button("primary", t("enrol_save"), confirmPage);
     const enable = () => (go.disabled = ticked.size === 0);
     enable();
@@ -449,11 +459,11 @@
   }
 
   function saved(why: Told<"saved">["why"]): void {
-    const [failed] = why.filter((each) => each !== undefined);
+    const [failed] = why.filter((each) => each !== null);
     if (!failed) return fill(shift);
     if (parts.every(({ state }) => state !== "done")) return trouble(failed.title, failed.fix);
     // One of several: the others do.
-    chip ??= KEYFOB_CHIP.create({ dismissed: dismiss });
+    const chip = make();
     const lines = parts.map(({ key, state }, i) =>
       hint(state === "done" ? t("enrol_key_done", keyLabel(key)) : t("enrol_key_failed", keyLabel(key), why[i]?.title ?? "")));
     const without = () => {
@@ -566,7 +576,7 @@
   const former = () => (read && read.name !== read.setup.name && read.taken.includes(read.setup.name) ? read.setup.name : undefined);
 
   function done(part: Part, from?: number): void {
-    chip ??= KEYFOB_CHIP.create({ dismissed: dismiss });
+    const chip = make();
     const two = (enrolment?.codes.length ?? 0) > 1;
     const wait = from === undefined ? undefined : hint("");
     const old = former();

@@ -94,7 +94,7 @@ async function answer(
     if (!setup.aws || parts.length > MAX_PARTS) throw new TroubleError(local("internal"));
     const onChange = (part: (typeof parts)[number]) => tell({ n, tell: "part", part });
     const saved = await save(setup, parts, { ask: askHost, freeName: names_for, touch, taken, onChange, signal });
-    tell({ n, tell: "saved", parts: saved, why: saved.map(({ trouble }) => trouble && explained(trouble)) });
+    tell({ n, tell: "saved", parts: saved, why: saved.map(({ trouble }) => (trouble ? explained(trouble) : null)) });
     return;
   }
 

@@ -174,8 +174,8 @@ export type EnrolTell =
   | { n: number; tell: "setup"; setup: Setup; name: string; choices: EnrolChoice[]; taken: string[] }
   | { n: number; tell: "refused"; because: EnrolRefusal; issuer?: string }
   | { n: number; tell: "part"; part: Part }
-  /** What became of each key, and in the person's language why it failed. */
-  | { n: number; tell: "saved"; parts: Part[]; why: (Explained | undefined)[] }
+  /** What became of each key, and in the person's language why it failed. (What is undefined in a list does not pass a port.) */
+  | { n: number; tell: "saved"; parts: Part[]; why: (Explained | null)[] }
   | { n: number; tell: "trouble"; why: Explained };
 
 /** A key that the account may be saved to; `why` it cannot be read now, in the person's language. */

@@ -2,12 +2,13 @@
 // what is not to be saved or filled.
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 
+import { FakeHost } from "../../extension/test/fake-host.js";
 import { BROWSERS, Home, Pages, launch, picture, tool, until } from "./harness.js";
 
 const qr = await import(pathToFileURL(path.join(tool("KEYFOB_EXTENSION"), "keyfob_qr.js")).href);
@@ -31,6 +32,23 @@ function packed(text) {
   }
   return `${size}:${hex}`;
 }
+
+test("the words of a set-up are told from those beside them", () => {
+  const table = new Function(`${readFileSync(path.join(tool("KEYFOB_EXTENSION"), "generated/enrolment.js"), "utf8")}; return KEYFOB_ENROLMENT;`)();
+  const check = (kind, expected, texts) => {
+    for (const text of texts) assert.equal(new RegExp(table[kind], "i").test(text), expected, `${kind}: ${text}`);
+  };
+  check("reveal", true, ["Show QR code", "QR-Code anzeigen", "Show secret key", "Geheimen Schlüssel anzeigen", "Mostrar código QR",
+    "Mostrar chave secreta", "Mostrar clave secreta", "QR コードを表示", "シークレットキーを表示", "显示 QR 码", "显示密钥", "QR 代码",
+    "二维码", "Afficher le code QR", "Afficher la clé secrète", "Mostra codice QR", "QR 코드 표시", "Tampilkan kode QR", "QR kodunu göster"]);
+  check("reveal", false, ["Secret access key", "Create access key", "创建访问密钥", "Security key", "보안 키", "シークレットアクセスキー",
+    "Sicherheitsschlüssel", "Resync"]);
+  check("device", true, ["Device name", "MFA device-name", "Gerätename", "Nombre del dispositivo", "Nom de l'appareil",
+    "Nom du dispositif", "Nome do dispositivo", "Nome dispositivo", "デバイス名", "设备名称"]);
+  const codes = ["MFA code 1", "Código de MFA 1", "MFA コード 1", "Authenticator code", "MFA-Code 1", "MFA 代码 1"];
+  check("device", false, codes);
+  check("code", true, codes);
+});
 
 /** Long enough for whatever would come without a person. */
 const SETTLED = 500;
@@ -179,6 +197,9 @@ for (const name of BROWSERS) {
     for (const shape of ["canvas", "svg", "background", "dark"]) {
       test(`a QR code as ${shape}`, () => enrols({ qr: packed(uri(ALICE)), revealed: "", shape }, ALICE));
     }
+
+    test("a drawing in a page that takes pictures from nowhere", () =>
+      enrols({ qr: packed(uri(ALICE)), revealed: "", shape: "svg", strict: "" }, ALICE));
 
     test("Identity Center: one field", async () => {
       const account = "AWS SSO:alice@example.com";
@@ -470,5 +491,95 @@ for (const name of BROWSERS) {
       await sleep(SETTLED);
       assert.equal(await chip(), null);
     });
+
+    test("several keys: a backup, one that fails and is tried again, one that is locked", async () => {
+      const host = new FakeHost(home);
+      host.answers(`({ id, key: asked, op }) => {
+        const key = (id, label, locked) => ({ id, label, kind: "smart-card", version: "5.7.1", locked });
+        const done = (answer) => frame({ type: "done", id, answer });
+        globalThis.failed_once ??= false;
+        if (op.name === "keys") return done({ name: "keys", keys: [key("1", "YubiKey one", false), key("2", "YubiKey two", false), key("3", "YubiKey three", true)] });
+        if (op.name === "accounts") {
+          if (asked === "3") return failed(id, { code: "locked", message: "the key is locked", hint: "unlock it" });
+          return done({ name: "accounts", key: key(asked ?? "1", asked === "2" ? "YubiKey two" : "YubiKey one", false), accounts: [] });
+        }
+        if (op.name === "add-account") {
+          if (asked === "2" && !globalThis.failed_once) {
+            globalThis.failed_once = true;
+            return failed(id, { code: "no-space", message: "the key is full", hint: "delete one" });
+          }
+          return done({ name: "written", written: op.account, replaced: false });
+        }
+        const step = Math.floor(now() / 30) * 30;
+        const codes = ["111111", "222222", "333333"].map((value, i) => code(value, step + (i - 1) * 30, step + i * 30));
+        return done({ name: "confirmed", codes });
+      }`);
+      const end = async () => {
+        const target = await browser.waitForTarget((each) => each.type() === "service_worker");
+        await (await target.worker()).close();
+      };
+      // The port that is open leads to the real host.
+      await end();
+      try {
+        await open({ qr: packed(uri(ALICE)), revealed: "" });
+        await says(/Save to key/);
+        await press(/Save to key/);
+        await says(/YubiKey one.*YubiKey two.*YubiKey three.*locked.*toolbar.*second key/i);
+        await picture(page, "enrol-keys");
+        await press(1);
+        await press(/^Save$/);
+        await says(/YubiKey one: saved.*YubiKey two: The key is full/);
+        await picture(page, "enrol-failed");
+        assert.equal(await state(), "", "nothing is filled before the person says how to go on");
+        await press(/Try again/);
+        await until("the codes", async () => /^(111111,222222|222222,333333)$/.test(await state()));
+        const asked = (name) => host.asked(name).map(({ key }) => key);
+        assert.deepEqual(asked("add-account"), ["1", "2", "2"], "nothing is written twice");
+        assert.deepEqual(asked("confirm-account"), ["1", "2"]);
+        assert.ok(host.asked("add-account").every(({ op }) => op.touch === true && op.overwrite !== true && op.account === ALICE));
+      } finally {
+        writeFileSync(host.manifest, host.original);
+        await end();
+      }
+    });
   });
 }
+
+// No automation can press the browser's own "Allow"; a copy of the extension has one of its optional hosts from the start.
+describe("a console that the person allowed later", { timeout: 60_000 }, () => {
+  let home, pages, browser;
+  before(async () => {
+    home = new Home();
+    pages = await Pages.start(home);
+    const extension = path.join(home.path, "extension");
+    cpSync(tool("KEYFOB_EXTENSION"), extension, { recursive: true });
+    const file = path.join(extension, "manifest.json");
+    const manifest = JSON.parse(readFileSync(file, "utf8"));
+    manifest.host_permissions.push("https://*.console.amazonaws.cn/*");
+    writeFileSync(file, JSON.stringify(manifest));
+    browser = await launch("chromium", home, pages, { extension });
+  });
+  after(async () => {
+    await browser?.close();
+    pages?.stop();
+    home?.remove();
+  });
+
+  for (const [where, expected] of [["cn-north-1.console.amazonaws.cn/iam", true], ["cn-north-1.console.amazonaws.cn/s3", false],
+    ["console.amazonaws-us-gov.com/iam", false]]) {
+    test(`${expected ? "a" : "no"} chip at ${where}`, async () => {
+      const ours = (each) => each.type() === "service_worker" && each.url().includes(browser.extensionId);
+      const worker = await (await browser.waitForTarget(ours)).worker();
+      await until("the registration", async () =>
+        (await worker.evaluate(() => globalThis.chrome?.scripting?.getRegisteredContentScripts() ?? [])).length > 0);
+      const page = await browser.newPage();
+      const chip = () => page.evaluate(() => document.querySelector("html > [popover]") !== null);
+      await page.goto(`https://${where}/enrol.html?revealed&qr=${packed(uri(ALICE))}`);
+      await page.waitForSelector("#awsui-input-1");
+      if (expected) await until("the chip", chip);
+      else await sleep(SETTLED);
+      assert.equal(await chip(), expected);
+      await page.close();
+    });
+  }
+});

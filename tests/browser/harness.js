@@ -216,15 +216,21 @@ export async function launch(
   mkdirSync(profile, { recursive: true });
   const common = { headless, handleSIGINT: false, env: { ...home.environment(), LANGUAGE: language }, acceptInsecureCerts: true };
   const browser = await (name === "chromium" ? launchChromium : launchFirefox)(common, profile, pages);
-  const before = await browser.pages();
-  browser.extensionId = await browser.installExtension(extension);
-  // The extension's first page is in front, and asks for the host. In Firefox, automation does not see what it is.
-  const welcome = await until("the first page", async () =>
-    (await browser.pages()).find((page) => !before.includes(page)),
-  );
-  await welcome.close();
-  // Only now: else one would be running, in the place of whichever a test wants.
-  await home.keyfob(["browser", "install", "--dev"]);
+  try {
+    const before = await browser.pages();
+    browser.extensionId = await browser.installExtension(extension);
+    // The extension's first page is in front, and asks for the host. In Firefox, automation does not see what it is.
+    const welcome = await until("the first page", async () =>
+      (await browser.pages()).find((page) => !before.includes(page)),
+    );
+    await welcome.close();
+    // Only now: else one would be running, in the place of whichever a test wants.
+    await home.keyfob(["browser", "install", "--dev"]);
+  } catch (error) {
+    // Nobody else could: the tests would never end.
+    await browser.close();
+    throw error;
+  }
   return browser;
 }
 

@@ -21,7 +21,10 @@ function floor(home) {
   const matches = ["https://*.signin.aws.amazon.com/*"];
   writeFileSync(path.join(folder, "manifest.json"), JSON.stringify({
     manifest_version: 3, name: "floor", version: "1", content_scripts: [{ matches, js: ["floor.js"] }],
+    background: { service_worker: "opened.js" },
   }));
+  // A first page, which the harness waits for.
+  writeFileSync(path.join(folder, "opened.js"), 'chrome.runtime.onInstalled.addListener(() => chrome.tabs.create({}));');
   writeFileSync(path.join(folder, "floor.js"), `
     new MutationObserver((_, observer) => {
       const field = document.getElementById("mfaCode");

@@ -19,7 +19,9 @@ pub(crate) fn run() -> Result<()> {
 
     let mut failed = Vec::new();
     // Most of the time they wait, to see that nothing happens.
-    let node = format!("node --test --test-concurrency=3 {}", javascript_tests()?.join(" "));
+    // A browser that hangs fails its test, and not the whole run.
+    let node =
+        format!("node --test --test-concurrency=3 --test-timeout=300000 {}", javascript_tests()?.join(" "));
     let node = ("JavaScript: the wasm's vectors, the extension in both browsers", node.as_str());
     for (what, line) in STEPS.iter().chain([&node]) {
         run::say(what);

@@ -202,19 +202,13 @@ export const BROWSERS = ["chromium", "firefox"];
 
 /**
  * Starts a browser in `home`, with the native host registered by `keyfob browser install` and the extension installed.
- * `browser.extensionId` is the extension's id. (Firefox's automation does not open pages of extensions.) `language` is that of the
- * browser's own texts: Chromium alone has more than one everywhere.
+ * `browser.extensionId` is the extension's id. (Firefox's automation does not open pages of extensions.)
  */
-export async function launch(
-  name,
-  home,
-  pages,
-  { headless = true, extension = tool("KEYFOB_EXTENSION"), language = "en" } = {},
-) {
+export async function launch(name, home, pages, { headless = true, extension = tool("KEYFOB_EXTENSION") } = {}) {
   // Where Chromium keeps its profile unasked: `browser install` writes the host's manifest beside it.
   const profile = path.join(home.path, name === "chromium" ? ".config/chromium" : ".mozilla/firefox/test");
   mkdirSync(profile, { recursive: true });
-  const common = { headless, handleSIGINT: false, env: { ...home.environment(), LANGUAGE: language }, acceptInsecureCerts: true };
+  const common = { headless, handleSIGINT: false, env: home.environment(), acceptInsecureCerts: true };
   const browser = await (name === "chromium" ? launchChromium : launchFirefox)(common, profile, pages);
   try {
     const before = await browser.pages();

@@ -1,12 +1,12 @@
 // The first page in real Chromium: opened by the installation, and each thing that may be missing, with hosts that say so.
 
 import assert from "node:assert/strict";
-import { rmSync, writeFileSync } from "node:fs";
+import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
 
 import { accessible } from "../../tests/browser/axe.js";
-import { Home, launch, Pages, picture, until } from "../../tests/browser/harness.js";
+import { Home, launch, Pages, picture, tool, until } from "../../tests/browser/harness.js";
 import { FakeHost } from "./fake-host.js";
 
 const BUILD = "cargo install --git https://github.com/keyfob/keyfob keyfob";
@@ -246,3 +246,69 @@ describe("first page", { timeout: 180_000 }, () => {
     await until("another look", () => host.asked("accounts").length > before);
   });
 });
+
+// Browsers speak the languages that they were installed with. So each language's texts are put in the place of the English ones, which
+// every browser falls back to.
+for (const [language, locale] of [["de", "de"], ["ja", "ja"], ["pt-BR", "pt_BR"]]) {
+  describe(`pages in ${language}`, { timeout: 60_000 }, () => {
+    let home, pages, browser, host, page;
+    const texts = JSON.parse(readFileSync(path.join(tool("KEYFOB_EXTENSION"), "_locales", locale, "messages.json"), "utf8"));
+
+    before(async () => {
+      home = new Home();
+      pages = await Pages.start(home);
+      const extension = path.join(home.path, "extension");
+      cpSync(tool("KEYFOB_EXTENSION"), extension, { recursive: true });
+      const messages = (name) => path.join(extension, "_locales", name, "messages.json");
+      cpSync(messages(locale), messages("en"));
+      browser = await launch("chromium", home, pages, { extension });
+      host = new FakeHost(home);
+      host.answers(`({ id, op }) => failed(id, { code: "busy", message: "scdaemon holds the key", hint: "run \`gpgconf\`" })`);
+      page = await browser.newPage();
+    });
+    after(async () => {
+      await browser?.close();
+      host?.end();
+      pages?.stop();
+      home?.remove();
+    });
+
+    for (const [name, width, title] of [
+      ["welcome", 900, "setup_title"],
+      ["options", 900, "options_title"],
+      ["popup", 360, "popup_codes"],
+    ]) {
+      test(`${name}.html`, async () => {
+        await page.setViewport({ width, height: 900 });
+        await page.goto(`chrome-extension://${browser.extensionId}/${name}.html`);
+        await page.waitForSelector("body[data-ready], body[data-looked]");
+        const { lang, words, wide } = await page.evaluate(() => ({
+          lang: document.documentElement.lang,
+          words: document.body.innerText,
+          wide: document.documentElement.scrollWidth - innerWidth,
+        }));
+        assert.equal(lang, language);
+        assert.ok(words.includes(texts[title].message), words);
+        assert.doesNotMatch(words, /\b(?:setup|options|popup|codes|links|error)_[a-z]/, "each text has been found");
+        assert.ok(wide <= 0, `${wide} px too wide`);
+        if (name === "welcome") {
+          assert.ok(words.includes(texts.error_busy_title.message), words);
+          assert.match(words, /Scdaemon holds the key/, "the host's own words are there too");
+        }
+        await accessible(page);
+        await picture(page, `${name}-${language}`);
+      });
+    }
+
+    test("the browser's own lists", async () => {
+      const { name, description, commands } = await page.evaluate(async () => ({
+        name: chrome.runtime.getManifest().name,
+        description: chrome.runtime.getManifest().description,
+        commands: (await chrome.commands.getAll()).map(({ description }) => description),
+      }));
+      assert.equal(name, "Keyfob");
+      assert.equal(description, texts.app_description.message);
+      assert.ok(commands.includes(texts.app_command_fill.message));
+    });
+  });
+}

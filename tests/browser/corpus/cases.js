@@ -204,10 +204,10 @@ const negative = [
   // ---- what is wrong from the moment that the chip is there, and from the moment that the person presses it
   ...Object.entries({ ...HIDDEN, ...OUT_OF_SIGHT }).map(([name, css], i) => (
     { name: `${name}, once there is a chip`, css, when: "chip", chip: true, once: i % 5 !== 1 })),
-  ...["the field has no opacity", "the field is tiny", "display: none", "scaled to nothing"].map((name) => (
-    { name: `${name}, as the person presses the chip`, css: HIDDEN[name], when: "pointerdown", chip: true })),
-  ...["clipped to nothing", "moved out of the window", "behind something"].map((name) => (
-    { name: `${name}, as the person presses the chip`, css: OUT_OF_SIGHT[name], when: "mousedown", chip: true })),
+  ...["the field has no opacity", "the field is tiny", "display: none", "scaled to nothing"].map((name, i) => (
+    { name: `${name}, as the person presses the chip`, css: HIDDEN[name], when: "pointerdown", chip: true, once: i > 0 })),
+  ...["clipped to nothing", "moved out of the window", "behind something"].map((name, i) => (
+    { name: `${name}, as the person presses the chip`, css: OUT_OF_SIGHT[name], when: "mousedown", chip: true, once: i > 0 })),
   { name: "the field has no opacity, as the person lets go of the chip", css: HIDDEN["the field has no opacity"], when: "mouseup", chip: true },
   { name: "html is clipped to nothing", css: "html{clip-path:inset(100%)}", when: "chip", chip: true },
   { name: "html has a filter", css: "html{filter:opacity(0)}", when: "chip", chip: true },
@@ -258,7 +258,7 @@ const negative = [
     "http and another port": "http://us-east-1.signin.aws.amazon.com:8080",
     "China's name under another": "https://cn-north-1.signin.amazonaws.cn.evil.test",
     "GovCloud's name under another": "https://signin.amazonaws-us-gov.com.evil.test",
-  }).map(([name, origin], i) => ({ name: `look-alike: ${name}`, url: `${origin}${OAUTH}`, chip: false, once: i % 2 === 1 })),
+  }).map(([name, origin], i) => ({ name: `look-alike: ${name}`, url: `${origin}${OAUTH}`, chip: false, once: i % 3 !== 0 })),
 
   // ---- frames
   ...Object.entries({

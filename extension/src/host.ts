@@ -34,8 +34,10 @@ const isList = (value: unknown, each: Fits) =>
 const maybe = (value: unknown, fits: Fits) => value === undefined || fits(value);
 const isKey = (value: unknown) =>
   isObject(value) && isText(value["id"]) && isText(value["label"]) && isText(value["kind"]) && isFlag(value["locked"]);
+/** Digits, or Steam's five characters: of accounts that the person has allowed. */
+const CODE = /^[0-9]{6,8}$|^[2-9BCDFGHJKMNPQRTVWXY]{5}$/;
 const isCode = (value: unknown) =>
-  isObject(value) && isText(value["value"]) && /^[0-9]{5,8}$/.test(value["value"]) &&
+  isObject(value) && isText(value["value"]) && CODE.test(value["value"]) &&
   maybe(value["valid_from"], isNumber) && maybe(value["valid_until"], isNumber) && maybe(value["submitted"], isFlag);
 const isLogin = (value: unknown) => isObject(value) && isText(value["device"]) && maybe(value["account"], isText);
 const isAccount = (value: unknown) =>

@@ -199,6 +199,7 @@ describe("a host that answers something else", () => {
     ["a device that is none", { name: "accounts", codes: true }, { name: "accounts", key: KEY, accounts: [{ ...account, aws: { device: 7 } }] }],
     ["a code that ends never", { name: "code", account: "a" }, { name: "code", account: "a", code: { value: "123456", valid_until: Infinity } }],
     ["a code of letters", { name: "code", account: "a" }, { name: "code", account: "a", code: { value: "12345x" } }],
+    ["a code of five digits", { name: "code", account: "a" }, { name: "code", account: "a", code: { value: "12345" } }],
     ["a link that is none", { name: "presign", canonical_request: "", scheme: "https" }, { name: "presigned", url: {}, expires_at: 1 }],
     ["another's answer", { name: "code", account: "a" }, { name: "keys", keys: [] }],
     ["codes that are none", { name: "confirm-account", account: "a", uri: "" }, { name: "confirmed", codes: ["123456"] }],
@@ -208,6 +209,12 @@ describe("a host that answers something else", () => {
       assert.equal(trouble.code, "bad-answer");
     });
   }
+
+  test("Steam's codes are codes, and spoil no list", async () => {
+    const accounts = ["K7NPB", "123456", "12345678"].map((value) => ({ ...account, code: { value } }));
+    const given = { name: "accounts", key: KEY, accounts };
+    assert.deepEqual(await host(({ id }, port) => port.reply(id, given)).ask({ name: "accounts", codes: true }), given);
+  });
 
   test("messages that are none, and those for nobody, are dropped", async () => {
     const asks = host(({ id }, port) => {

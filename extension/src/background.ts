@@ -19,8 +19,8 @@ chrome.runtime.onConnect.addListener((port) => {
 
 chrome.runtime.onMessage.addListener((message: ChipAsk | LoginNote, sender) => {
   if (sender.id !== chrome.runtime.id) return;
-  if (message.ask === "chip") void checkSender(sender).then((frame) => frame && putChip(frame, ["chip.js", "fill.js"]));
-  else if (message.ask === "enrol") void checkEnroller(sender).then((frame) => frame && putChip(frame, ["chip.js", "pictures.js", "enrol.js"]));
+  if (message.ask === "chip") void checkSender(sender).then((frame) => frame && putChip(frame, ["page.js", "chip.js", "fill.js"]));
+  else if (message.ask === "enrol") void checkEnroller(sender).then((frame) => frame && putChip(frame, ["page.js", "chip.js", "pictures.js", "enrol.js"]));
   else if (message.ask === "login") void checkSender(sender).then((frame) => frame && noteLogin(frame, message));
 });
 

@@ -4,6 +4,8 @@
 (async () => {
   type Collected = import("./internal.js").Collected;
   type Picture = import("./internal.js").Picture;
+  const { pure, shadowOf } = KEYFOB_PAGE;
+  const doc = pure(document);
 
   /** Of a page so many elements are looked at, so many pictures taken, so many addresses. */
   const [MAX_ELEMENTS, MAX_PICTURES, MAX_ADDRESSES] = [20_000, 24, 20];
@@ -16,11 +18,8 @@
   function* elements(root: Document | ShadowRoot): Generator<Element> {
     for (const each of root.querySelectorAll("*")) {
       yield each;
-      const shadow =
-        each instanceof HTMLElement && chrome.dom ? chrome.dom.openOrClosedShadowRoot(each)
-        // Firefox's way.
-        : (each as { openOrClosedShadowRoot?: ShadowRoot | null }).openOrClosedShadowRoot ?? each.shadowRoot;
-      if (shadow) yield* elements(shadow);
+      const inner = shadowOf(each);
+      if (inner) yield* elements(inner);
     }
   }
 
@@ -28,7 +27,7 @@
   const addresses = new Set<string>();
   const isAddress = (text: string) => /^otpauth(-migration)?:/i.test(text) && text.length <= MAX_ADDRESS;
   let left = MAX_ELEMENTS;
-  for (const it of elements(document)) {
+  for (const it of elements(doc)) {
     if (--left < 0) break;
     if (it instanceof HTMLAnchorElement && isAddress(it.href)) addresses.add(it.href);
     else if (it instanceof HTMLInputElement && isAddress(it.value.trim())) addresses.add(it.value.trim());
@@ -36,11 +35,12 @@
       it instanceof HTMLImageElement || it instanceof HTMLCanvasElement || it instanceof HTMLVideoElement ||
       it instanceof SVGSVGElement || (it instanceof HTMLElement && getComputedStyle(it).backgroundImage.includes("url("));
     if (!drawn) continue;
-    const { width, height } = it.getBoundingClientRect();
-    if (Math.min(width, height) < MIN_SIDE || !it.checkVisibility({ opacityProperty: true, visibilityProperty: true })) continue;
+    const { getBoundingClientRect, checkVisibility } = pure(it);
+    const { width, height } = getBoundingClientRect();
+    if (Math.min(width, height) < MIN_SIDE || !checkVisibility({ opacityProperty: true, visibilityProperty: true })) continue;
     found.push({ it, square: Math.min(width, height) / Math.max(width, height) });
   }
-  for (const [address] of document.body.innerText.slice(0, MAX_TEXT).matchAll(/otpauth(?:-migration)?:\/\/[^\s"'<>]+/gi)) {
+  for (const [address] of doc.body.innerText.slice(0, MAX_TEXT).matchAll(/otpauth(?:-migration)?:\/\/[^\s"'<>]+/gi)) {
     if (isAddress(address)) addresses.add(address);
   }
 

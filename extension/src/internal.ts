@@ -88,6 +88,24 @@ export interface Chip {
   focus(): void;
 }
 
+/** What page.ts has for the scripts that are put into pages. */
+export interface PageKit {
+  /** The properties of a node, though elements with names hide those of their form and of the document. It is no node itself. */
+  pure<T extends Node>(node: T): T;
+  /** The element around one; of the outermost in a shadow root its host. */
+  parentOf(element: Element): Element | null;
+  /** The shadow root of an element, closed or not, as extensions may look into it. */
+  shadowOf(element: Element): ShadowRoot | null;
+  /** Origins of the frames around this one; "null", which nobody accepts, where the browser will not say. */
+  ancestors(): string[];
+  /** Whether pictures of the page may be what is seen of it: a view transition's lie above all, and are no elements. */
+  inTransition(): boolean;
+  /** Whether the page is what the person looks at and types into. */
+  attended(): boolean;
+  /** Writes a field's text so that a page's framework notices. */
+  write(field: HTMLInputElement, text: string): void;
+}
+
 /** What chip.ts has for the scripts that use it. */
 export interface ChipKit {
   create(options: ChipOptions): Chip;

@@ -3,6 +3,7 @@
 
 var KEYFOB_PICTURES: import("./internal.js").PicturesKit = (globalThis as { KEYFOB_PICTURES?: typeof KEYFOB_PICTURES }).KEYFOB_PICTURES ?? (() => {
   type Picture = import("./internal.js").Picture;
+  const { parentOf } = KEYFOB_PAGE;
   type Drawn = HTMLImageElement | HTMLCanvasElement | HTMLVideoElement | ImageBitmap;
 
   /** Pictures are made so many pixels long, if they are longer; or longer than so many; and get so wide a margin. */
@@ -14,11 +15,9 @@ var KEYFOB_PICTURES: import("./internal.js").PicturesKit = (globalThis as { KEYF
 
   /** The nearest colour behind an element that is not transparent. */
   function ground(it: Element): string {
-    for (let at: Element | null = it; at; ) {
+    for (let at: Element | null = it; at; at = parentOf(at)) {
       const { backgroundColor } = getComputedStyle(at);
       if (!/^(transparent|rgba\(.*, 0\))$/.test(backgroundColor)) return backgroundColor;
-      const root: Node = at.getRootNode();
-      at = at.parentElement ?? (root instanceof ShadowRoot ? root.host : null);
     }
     return "#fff";
   }

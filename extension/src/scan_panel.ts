@@ -122,7 +122,7 @@ async function collect(tabId: number | undefined): Promise<Collected[] | undefin
   if (tabId === undefined) return undefined;
   try {
     const target = { tabId, allFrames: true };
-    await chrome.scripting.executeScript({ target, files: ["pictures.js"] });
+    await chrome.scripting.executeScript({ target, files: ["page.js", "pictures.js"] });
     const results = await chrome.scripting.executeScript({ target, files: ["collect.js"] });
     return (results as { result?: Collected }[]).flatMap(({ result }) => result ?? []);
   } catch {
@@ -136,6 +136,7 @@ async function screenshot(windowId: number | undefined): Promise<Picture | undef
   const url = await (windowId === undefined ? chrome.tabs.captureVisibleTab(options) : chrome.tabs.captureVisibleTab(windowId, options));
   const bytes = Uint8Array.from(atob(url.slice(url.indexOf(",") + 1)), (byte) => byte.charCodeAt(0));
   const bitmap = await createImageBitmap(new Blob([bytes], { type: "image/png" }));
+  await classicScript("page.js");
   await classicScript("pictures.js");
   const picture = KEYFOB_PICTURES.greys(bitmap, "#fff");
   bitmap.close();

@@ -292,7 +292,7 @@ describe("what a page shows, in Firefox", { timeout: 60_000 }, () => {
       import { readQr as readQrForTest } from "./scan.js";
       chrome.runtime.onMessage.addListener((message, { tab }) => message.ask === "test" && (async () => {
         const target = { tabId: tab.id, allFrames: true };
-        await chrome.scripting.executeScript({ target, files: ["pictures.js"] });
+        await chrome.scripting.executeScript({ target, files: ["page.js", "pictures.js"] });
         const results = await chrome.scripting.executeScript({ target, files: ["collect.js"] });
         const { pictures, addresses } = results[0].result;
         return [...addresses, ...(await Promise.all(pictures.map(readQrForTest))).flat()];

@@ -1,5 +1,5 @@
 // The extension's speed in real Chromium: what a person waits for. Everything in one run, beside the least that could do the
-// same: an extension of one script that puts an empty element beside the field.
+// same: an extension that injects a script once there is a field, which puts an empty element beside it.
 
 import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
@@ -12,29 +12,34 @@ const SIGN_IN = "https://us-east-1.signin.aws.amazon.com/signin.html";
 
 const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
 const line = (what, value, note = "") => console.log(`  ${what.padEnd(58)}${value.padStart(12)}  ${note}`);
-const ms = (values) => `${median(values).toFixed(1)} ms`;
+const ms = (values) => `${median(values).toFixed(2)} ms`;
 
-/** An extension that does nothing but put an element there, as soon as it sees a field. */
+/** An extension that does nothing but inject a script that puts an element there, as soon as it sees a field. */
 function floor(home) {
   const folder = path.join(home.path, "floor");
   mkdirSync(folder);
   const matches = ["https://*.signin.aws.amazon.com/*"];
   writeFileSync(path.join(folder, "manifest.json"), JSON.stringify({
-    manifest_version: 3, name: "floor", version: "1", content_scripts: [{ matches, js: ["floor.js"] }],
-    background: { service_worker: "opened.js" },
+    manifest_version: 3, name: "floor", version: "1", permissions: ["scripting"], host_permissions: matches,
+    content_scripts: [{ matches, js: ["watch.js"] }], background: { service_worker: "background.js" },
   }));
-  // A first page, which the harness waits for.
-  writeFileSync(path.join(folder, "opened.js"), 'chrome.runtime.onInstalled.addListener(() => chrome.tabs.create({}));');
-  writeFileSync(path.join(folder, "floor.js"), `
+  writeFileSync(path.join(folder, "watch.js"), `
     new MutationObserver((_, observer) => {
-      const field = document.getElementById("mfaCode");
-      if (!field) return;
+      if (!document.getElementById("mfaCode")) return;
       observer.disconnect();
-      const chip = document.createElement("div");
-      chip.popover = "manual";
-      document.documentElement.append(chip);
-      chip.showPopover();
+      chrome.runtime.sendMessage("field");
     }).observe(document, { subtree: true, childList: true });`);
+  writeFileSync(path.join(folder, "chip.js"), `
+    const chip = document.createElement("div");
+    chip.popover = "manual";
+    document.documentElement.append(chip);
+    chip.showPopover();`);
+  // The harness waits for a first page.
+  writeFileSync(path.join(folder, "background.js"), `
+    chrome.runtime.onInstalled.addListener(() => chrome.tabs.create({}));
+    chrome.runtime.onMessage.addListener((_, { tab, frameId }) => {
+      chrome.scripting.executeScript({ target: { tabId: tab.id, frameIds: [frameId] }, files: ["chip.js"] });
+    });`);
   return folder;
 }
 
@@ -58,9 +63,10 @@ async function fieldToChip(browser) {
   return times.slice(1);
 }
 
-/** Time from the key's answer to the value in the field, in ms. The host is one that writes down when it answers. */
-async function touchToValue(browser, home, host) {
+/** Puts a host there that writes down when it answers, which is what `touchToValue` counts from. */
+function quickHost(home) {
   const answered = path.join(home.path, "answered");
+  const host = new FakeHost(home);
   host.answers(`({ id, op }) => {
     const done = (answer) => frame({ type: "done", id, answer });
     const name = "Amazon Web Services:alice@123456789012";
@@ -72,6 +78,11 @@ async function touchToValue(browser, home, host) {
     }, 300);
     return touch(id);
   }`);
+  return { host, answered };
+}
+
+/** Time from the key's answer to the value in the field, in ms. */
+async function touchToValue(browser, answered) {
   const times = [];
   for (let round = 0; round < ROUNDS; round++) {
     const page = await browser.newPage();
@@ -93,7 +104,7 @@ async function touchToValue(browser, home, host) {
 }
 
 /** What the extension's scripts cost a page on a sign-in host that has no field, in ms. */
-async function contentScript(browser) {
+async function contentScript(browser, scripts) {
   const times = [];
   for (let round = 0; round < ROUNDS; round++) {
     const page = await browser.newPage();
@@ -107,10 +118,11 @@ async function contentScript(browser) {
     await root.send("Tracing.end");
     await complete;
     const mine = events.filter(({ name, args }) =>
-      ["EvaluateScript", "FunctionCall", "v8.compile"].includes(name) && /^chrome-extension:.*\.js$/.test(args?.data?.url ?? ""));
+      ["EvaluateScript", "FunctionCall", "v8.compile"].includes(name) && scripts.has(new URL(args?.data?.url || "about:").pathname.slice(1)));
     // Those inside of others are counted with them.
     const outer = mine.filter((a) => !mine.some((b) => b !== a && b.tid === a.tid && b.ts <= a.ts && b.ts + (b.dur ?? 0) >= a.ts + (a.dur ?? 0)));
-    times.push(outer.reduce((sum, { dur }) => sum + (dur ?? 0), 0) / 1000);
+    // Of the processor: on a busy machine the clock goes on.
+    times.push(outer.reduce((sum, { dur, tdur }) => sum + (tdur ?? dur ?? 0), 0) / 1000);
     await session.detach();
     await root.detach();
     await page.close();
@@ -143,17 +155,18 @@ try {
   await browser.close();
 
   browser = await launch("chromium", home, pages);
-  const host = new FakeHost(home);
+  const { host, answered } = quickHost(home);
   const chip = await fieldToChip(browser);
-  line("field visible → chip", ms(chip), `${(median(chip) / median(least)).toFixed(1)} × an empty element (${ms(least)}); wanted: under 50 ms`);
-  line("answer of the key → value in the field", ms(await touchToValue(browser, home, host)), "wanted: under 50 ms");
+  line("field visible → chip", ms(chip), `${(median(chip) / median(least)).toFixed(1)} × the least (${ms(least)}); wanted: under 50 ms`);
+  line("answer of the key → value in the field", ms(await touchToValue(browser, answered)), "wanted: under 50 ms");
   host.end();
-  line("scripts on a page without a field", ms(await contentScript(browser)), "wanted: under 1 ms");
+  const extension = tool("KEYFOB_EXTENSION");
+  const { content_scripts } = JSON.parse(readFileSync(path.join(extension, "manifest.json"), "utf8"));
+  const scripts = new Set(content_scripts.flatMap(({ js }) => js));
+  line("scripts on a page without a field", ms(await contentScript(browser, scripts)), "wanted: under 1 ms");
   line("popup, first paint", ms(await firstPaint(browser, "popup.html")), "wanted: under 100 ms");
 
-  const extension = tool("KEYFOB_EXTENSION");
-  const manifest = JSON.parse(readFileSync(path.join(extension, "manifest.json"), "utf8"));
-  for (const { matches, js } of manifest.content_scripts) {
+  for (const { matches, js } of content_scripts) {
     const bytes = js.reduce((sum, name) => sum + statSync(path.join(extension, name)).size, 0);
     line(`scripts of ${matches[0]}`, `${bytes} bytes`, "wanted: under 15,000");
   }

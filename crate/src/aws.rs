@@ -5,8 +5,10 @@
 
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 
 use crate::message::{Account, AccountKind, AwsFlow, AwsLogin};
+use crate::oath::{CredentialId, Kind};
 use crate::partition::is_region;
 
 /// A domain whose pages ask for MFA codes: the domain itself and everything under it.
@@ -254,18 +256,24 @@ pub fn is_lookalike(url: &str) -> bool {
     names_one && sign_in_page(url).is_none()
 }
 
+/// What the name of an IAM user's or root's account begins with.
+const IAM_ISSUER: &str = "Amazon Web Services:";
+
 /// The AWS login that an OATH account's name speaks of: `Amazon Web Services:DEVICE@ACCOUNT`,
 /// `AWS SSO:USER`, or the ARN of a virtual MFA device. Any other name is none, and so is an identity's.
 ///
 /// Browsers are shown accounts for which this answers, and no others: a name that only contains one of
-/// these shapes is not one.
+/// these shapes is not one. A name that the key keeps cut says no account.
 #[must_use]
 pub fn login(account_name: &str) -> Option<AwsLogin> {
-    if let Some(label) = account_name.strip_prefix("Amazon Web Services:") {
-        let label = without_cut_mark(label);
-        let (device, account) = match label.rsplit_once('@') {
-            Some((device, account)) if is_account(account) => (device, Some(account.to_string())),
-            _ => (label, None),
+    if let Some(label) = account_name.strip_prefix(IAM_ISSUER) {
+        let whole = without_cut_mark(label);
+        let (device, account) = match whole.rsplit_once('@') {
+            // What a cut name has lost is its end, and with it the account: another "@" is the device's own.
+            Some((device, account)) if whole == label && is_account(account) => {
+                (device, Some(account.to_string()))
+            }
+            _ => (whole, None),
         };
         return is_device(device).then(|| AwsLogin { account, device: device.into(), flow: AwsFlow::Iam });
     }
@@ -369,6 +377,50 @@ impl Login {
     }
 }
 
+/// A device's name and the number that follows it where one more was set up beside an old one: `alice-2` is the second of
+/// `alice`. A name without a number is the first of itself.
+///
+/// This is how a free name is found for an account whose own is taken.
+#[must_use]
+pub fn numbered(device: &str) -> (&str, usize) {
+    match device.rsplit_once('-') {
+        Some((stem, digits)) if !stem.is_empty() && !digits.starts_with('0') && digits.len() < 3 => {
+            digits.parse().map_or((device, 1), |number| (stem, number))
+        }
+        _ => (device, 1),
+    }
+}
+
+/// So many devices that were set up one after another under one user's name are looked for.
+const MAX_NUMBER: usize = 9;
+
+/// Which of the devices that were set up for `user` an account is, if its name says so: the user's own name, or one with
+/// a higher [number](numbered). A name that is cut is compared as the key would cut it.
+fn device_of(user: &str, account: &Account, login: &AwsLogin, known: Option<&str>) -> Option<usize> {
+    let (device, number) = numbered(&login.device);
+    let (stem, first) = numbered(user);
+    if login.device.eq_ignore_ascii_case(user) {
+        return Some(first);
+    }
+    if device.eq_ignore_ascii_case(stem) && number > first {
+        return Some(number);
+    }
+    if without_cut_mark(&account.name) == account.name {
+        return None;
+    }
+    (first..=first + MAX_NUMBER).find(|number| {
+        let device =
+            if *number == first { user.to_string() } else { [stem, "-", &number.to_string()].concat() };
+        let full = match (login.flow, known) {
+            (AwsFlow::IdentityCenter, _) => ["AWS SSO:", &device].concat(),
+            (AwsFlow::Iam, Some(known)) => [IAM_ISSUER, &device, "@", known].concat(),
+            (AwsFlow::Iam, None) => return false,
+        };
+        CredentialId::for_name(Kind::Totp, account.period.max(1), &full)
+            .is_ok_and(|id| id.name(Kind::Totp) == account.name)
+    })
+}
+
 /// The accounts whose code may belong into a page, the likeliest first.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Choice<'a> {
@@ -390,35 +442,63 @@ pub fn choose<'a>(accounts: &'a [Account], page: &SignInPage, login: &Login) -> 
     let root = login.root && page.flow == AwsFlow::Iam;
     /// From here on, what was told speaks against it.
     const AGAINST: u8 = 4;
+    // How well it fits, and of those that were set up one after another the newest first.
     let rank = |account: &Account| {
-        let Some(ours) = self::login(&account.name) else { return AGAINST };
+        let Some(ours) = self::login(&account.name) else { return (AGAINST, 0) };
         let is_root = ours.device == ROOT_DEVICE;
+        let number = user.and_then(|user| device_of(user, account, &ours, known.map(String::as_str)));
+        let is_cut = without_cut_mark(&account.name) != account.name;
         let same_account = match (&ours.account, known) {
             (Some(ours), Some(known)) if ours == known => 0,
             // An alias cannot be told from the id of the same account.
-            (Some(ours), Some(known)) if is_account_id(ours) == is_account_id(known) => return AGAINST,
+            (Some(ours), Some(known)) if is_account_id(ours) == is_account_id(known) => return (AGAINST, 0),
+            // What a cut name was cut from holds the account.
+            (None, Some(_)) if is_cut && number.is_some() => 0,
             _ => 2,
         };
         if user.is_some() && is_root && page.flow == AwsFlow::Iam {
-            return AGAINST;
+            return (AGAINST, 0);
         }
-        let same_user = (root && is_root) || user.is_some_and(|user| ours.device.eq_ignore_ascii_case(user));
-        same_account + u8::from(!same_user)
+        let same_user = (root && is_root) || number.is_some();
+        (same_account + u8::from(!same_user), number.unwrap_or(0))
     };
-    let mut ranked: Vec<(u8, &Account)> =
+    let mut ranked: Vec<((u8, usize), &Account)> =
         candidates(accounts, page).into_iter().map(|account| (rank(account), account)).collect();
-    ranked.sort_by_key(|(rank, _)| *rank);
-    let best = ranked.first().map_or(AGAINST, |(rank, _)| *rank);
-    let likely = if best < AGAINST { ranked.iter().filter(|(rank, _)| *rank == best).count() } else { 0 };
+    ranked.sort_by_key(|((rank, number), _)| (*rank, Reverse(*number)));
+    let best = ranked.first().map_or(AGAINST, |((rank, _), _)| *rank);
+    let likely =
+        if best < AGAINST { ranked.iter().filter(|((rank, _), _)| *rank == best).count() } else { 0 };
     let who = if root { Some("root") } else { user };
     let of = if page.flow == AwsFlow::IdentityCenter {
         "identity-center"
     } else {
         known.map_or("", String::as_str)
     };
+    // Whoever has set up one more device chooses anew: what was chosen before it was there may be the one that was lost.
+    let numbers = || ranked.iter().take(likely).map(|((_, number), _)| *number);
+    let newest = if user.is_some() {
+        numbers().max().filter(|max| numbers().any(|number| number < *max))
+    } else {
+        newest(ranked.iter().take(likely).map(|(_, account)| *account))
+    };
+    let newest = newest.map(|number| [" (", &number.to_string(), ")"].concat()).unwrap_or_default();
     let login = (known.is_some() || who.is_some())
-        .then(|| [page.partition, ":", of, ":", who.unwrap_or_default()].concat());
+        .then(|| [page.partition, ":", of, ":", who.unwrap_or_default(), &newest].concat());
     Choice { accounts: ranked.into_iter().map(|(_, account)| account).collect(), likely, login }
+}
+
+/// The highest number of a device that has one with a lower number beside it.
+fn newest<'a>(accounts: impl Iterator<Item = &'a Account>) -> Option<usize> {
+    let logins: Vec<AwsLogin> = accounts.filter_map(|account| self::login(&account.name)).collect();
+    let numbers = logins.iter().filter_map(|ours| {
+        let (stem, number) = numbered(&ours.device);
+        let follows = |other: &AwsLogin| {
+            let (theirs, before) = numbered(&other.device);
+            other.account == ours.account && theirs == stem && before < number
+        };
+        logins.iter().any(follows).then_some(number)
+    });
+    numbers.max()
 }
 
 /// The accounts whose code may belong into `page`, in the key's order: those of its flow and partition, and
@@ -591,6 +671,11 @@ mod tests {
         check(
             "Amazon Web Services:a-very-long-device-name-indeed-it-is~1A2b3C4d",
             Some((None, "a-very-long-device-name-indeed-it-is", iam)),
+        );
+        // What is cut off is the account, whatever else there is behind an "@".
+        check(
+            "Amazon Web Services:bartholomew.featherstonehaugh@acmec~7lsis6p2",
+            Some((None, "bartholomew.featherstonehaugh@acmec", iam)),
         );
         check("AWS SSO:alice", Some((None, "alice", center)));
         check("AWS SSO:älice@example.com", Some((None, "älice@example.com", center)));
@@ -766,6 +851,97 @@ mod tests {
         );
         check(center, "", "", &["AWS SSO:alice", "AWS SSO:bob"], 2, None);
         check(center, "", "carol", &["AWS SSO:alice", "AWS SSO:bob"], 2, Some("aws:identity-center:carol"));
+    }
+
+    fn totp(name: &str) -> Account {
+        Account {
+            name: name.into(),
+            issuer: None,
+            kind: AccountKind::Totp,
+            period: 30,
+            digits: Some(6),
+            touch: Some(true),
+            aws: login(name),
+            code: None,
+        }
+    }
+
+    /// Chooses among accounts, after an account and a user were typed: which are likely, and for which login.
+    #[track_caller]
+    fn check_likely(names: &[&str], url: &str, typed: (&str, &str), expected: &[&str], login_is: &str) {
+        let accounts: Vec<Account> = names.iter().map(|name| totp(name)).collect();
+        let choice =
+            choose(&accounts, &sign_in_page(url).unwrap(), &Login::new(Some(typed.0), Some(typed.1)));
+        let likely: Vec<&str> = choice.accounts.iter().take(choice.likely).map(|a| a.name.as_str()).collect();
+        assert_eq!(likely, expected, "{typed:?}");
+        assert_eq!(choice.login.as_deref(), Some(login_is), "{typed:?}");
+    }
+
+    #[test]
+    fn a_second_device_of_the_user_is_as_likely_as_the_first() {
+        let [iam, center] =
+            ["https://signin.aws.amazon.com/oauth", "https://us-east-1.signin.aws/platform/d-1/login"];
+        let id = "123456789012";
+        let [one, two, three, other] = ["alice", "alice-2", "alice-3", "alice-x"]
+            .map(|device| ["Amazon Web Services:", device, "@123456789012"].concat());
+        let (one, two, three, other) = (&*one, &*two, &*three, &*other);
+        let all = [one, three, two, other];
+        check_likely(&all, iam, (id, "alice"), &[three, two, one], "aws:123456789012:alice (3)");
+        check_likely(&all, iam, (id, "alice-2"), &[three, two], "aws:123456789012:alice-2 (3)");
+        check_likely(&all, iam, (id, "alice-x"), &[other], "aws:123456789012:alice-x");
+        check_likely(&[two, other], iam, (id, "alice"), &[two], "aws:123456789012:alice");
+        check_likely(&[one, two], iam, (id, ""), &[one, two], "aws:123456789012: (2)");
+        check_likely(&[one, other], iam, (id, ""), &[one, other], "aws:123456789012:");
+        let (one, two) = ("AWS SSO:alice", "AWS SSO:alice-2");
+        check_likely(&[one, two], center, ("", "alice"), &[two, one], "aws:identity-center:alice (2)");
+    }
+
+    #[test]
+    fn numbers_of_devices() {
+        #[track_caller]
+        fn check(device: &str, expected: (&str, usize)) {
+            assert_eq!(numbered(device), expected, "{device}");
+        }
+        check("alice", ("alice", 1));
+        check("alice-2", ("alice", 2));
+        check("alice-99", ("alice", 99));
+        check("alice-1", ("alice", 1));
+        for first in ["alice-0", "alice-02", "alice-100", "alice-", "-2", "2", "a-2x", ""] {
+            check(first, (first, 1));
+        }
+    }
+
+    #[test]
+    fn names_that_are_cut_fit_their_login_and_no_other() {
+        let iam = "https://signin.aws.amazon.com/oauth";
+        let kept = |name: &str| CredentialId::for_name(Kind::Totp, 30, name).unwrap().name(Kind::Totp);
+        let user = "bartholomew.featherstonehaugh@acmecorp.io";
+        let [first, second, of_id] = [
+            "bartholomew.featherstonehaugh@acmecorp.io@acme",
+            "bartholomew.featherstonehaugh@acmecorp.io-2@acme",
+            "bartholomew.featherstonehaugh@acmecorp.io@123456789012",
+        ]
+        .map(|label| kept(&["Amazon Web Services:", label].concat()));
+        let (first, second, of_id) = (&*first, &*second, &*of_id);
+        assert!(first.contains("@acmec~"), "{first}");
+        let all = ["Amazon Web Services:other@acme", first, second, of_id];
+        check_likely(&all, iam, ("acme", user), &[second, first], &format!("aws:acme:{user} (2)"));
+        check_likely(&all, iam, ("123456789012", user), &[of_id], &format!("aws:123456789012:{user}"));
+        // Nor is it left out where the host is named after the account.
+        let accounts: Vec<Account> = [first, of_id].map(totp).into();
+        let page = sign_in_page("https://acme.signin.aws.amazon.com/console").unwrap();
+        assert_eq!(candidates(&accounts, &page).len(), 2);
+        let long = ["AWS SSO:", &"x".repeat(70)].concat();
+        let kept = kept(&long);
+        let center = "https://us-east-1.signin.aws/platform/d-1/login";
+        let user = "x".repeat(70);
+        check_likely(
+            &["AWS SSO:y", &kept],
+            center,
+            ("", &user),
+            &[&kept],
+            &format!("aws:identity-center:{user}"),
+        );
     }
 
     /// The content script cannot load the wasm before it knows that there is a field: it has this table.

@@ -174,13 +174,8 @@ pub fn free_name(name: &str, taken: &[String]) -> String {
         }
         _ => (name, ""),
     };
-    let (stem, first) = match device.rsplit_once('-') {
-        Some((stem, number)) if !stem.is_empty() && !number.starts_with('0') && number.len() < 3 => {
-            number.parse().map_or((device, 2), |number: usize| (stem, number + 1))
-        }
-        _ => (device, 2),
-    };
-    (first..)
+    let (stem, number) = aws::numbered(device);
+    (number + 1..)
         .map(|number| [stem, "-", &number.to_string(), account].concat())
         .find(|name| is_free(name))
         .unwrap_or_else(|| name.to_owned())

@@ -3,22 +3,22 @@
 
 import { account_in, enrolment_names, enrolment_page, is_enrolment_origin } from "./core.js";
 import { checkPage, checkSender, type Frame } from "./fields.js";
-import { TroubleError, type AskOptions, type Host } from "./host.js";
+import type { AskOptions, Host } from "./host.js";
 import type { EnrolAsk, EnrolRefusal, EnrolTell, Picture, Shown, Trouble } from "./internal.js";
 import type { Setup, SetupError } from "./keyfob_qr.js";
-import { troubleOf } from "./pages.js";
 import { names_for, read_setup, ready as qrReady } from "./qr.js";
-import { keyChoices, save, takenOn, type SaveAsk } from "./save.js";
+import { keyChoices, save, takenOn, type Part, type SaveAsk } from "./save.js";
 import { readQr } from "./scan.js";
 import { settings } from "./settings.js";
 import { t } from "./text.js";
-import { explain, local, type Explained } from "./trouble.js";
+import { explain, local, TroubleError, troubleOf, type Explained } from "./trouble.js";
 
 /** Of what a page shows, so much is read at most. */
 const MAX_PICTURES = 6;
 const MAX_SECRETS = 4;
-/** Nobody has so many keys in one computer. */
+/** Nobody has so many keys in one computer, nor so many devices of one name. */
 const MAX_PARTS = 16;
+const MAX_NAMES = 64;
 
 /** A failure in words. What is done in the popup is not done in a page. */
 const explained = (trouble: Trouble): Explained => ({
@@ -91,8 +91,8 @@ async function answer(
     const { parts, taken, touch } = ask;
     // The same reading as when it was shown.
     const setup = read_setup(ask.setup.uri);
-    if (!setup.aws || parts.length > MAX_PARTS) throw new TroubleError(local("internal"));
-    const onChange = (part: (typeof parts)[number]) => tell({ n, tell: "part", part });
+    if (!setup.aws || !areOurs(parts, setup)) throw new TroubleError(local("internal"));
+    const onChange = (part: Part) => tell({ n, tell: "part", part });
     const saved = await save(setup, parts, { ask: askHost, freeName: names_for, touch, taken, onChange, signal });
     tell({ n, tell: "saved", parts: saved, why: saved.map(({ trouble }) => (trouble ? explained(trouble) : null)) });
     return;
@@ -104,6 +104,8 @@ async function answer(
   const page = enrolment_page(address);
   if (!page) throw new TroubleError(local("bad-page"));
   let setup = await setupIn(shown.pictures);
+  // Nobody would find its codes by this name.
+  if (setup?.aws && setup.aws.flow !== page.flow) throw new Refused("flow");
   if (!setup) {
     const [secret, ...others] = new Set(shown.secrets.slice(0, MAX_SECRETS));
     if (secret === undefined) throw new Refused("none");
@@ -123,6 +125,23 @@ async function answer(
   const taken = takenOn(choices);
   const shownChoices = choices.map(({ trouble, ...choice }) => ({ ...choice, ...(trouble ? { why: explained(trouble) } : {}) }));
   tell({ n, tell: "setup", setup, name: names_for(setup.name, taken), choices: shownChoices, taken });
+}
+
+/**
+ * Whether the page's script may have been told such parts: the account that is set up, under its own name or one that is counted
+ * on from it, and each key once.
+ */
+export function areOurs(parts: Part[], { name }: Setup): boolean {
+  if (!Array.isArray(parts) || new Set(parts.map(({ key }) => key)).size !== parts.length || parts.length > MAX_PARTS) return false;
+  const names = [name];
+  const isOurs = (part: Part) => {
+    for (let i = 0; i < MAX_NAMES; i++) {
+      if (names[i] === part.name) return true;
+      if (i + 1 === names.length) names.push(names_for(name, names));
+    }
+    return false;
+  };
+  return parts.every(isOurs);
 }
 
 /** What is refused of a set-up, by the reader's word for it. */

@@ -182,7 +182,7 @@ export interface EnrolNames {
 }
 
 /** Why what a page shows cannot be saved. */
-export type EnrolRefusal = "none" | "several" | "hotp" | "migration" | "not_aws" | "odd" | "names";
+export type EnrolRefusal = "none" | "several" | "hotp" | "migration" | "not_aws" | "flow" | "odd" | "names";
 
 /** To enrol.ts. */
 export type EnrolTell =

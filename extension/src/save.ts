@@ -3,11 +3,12 @@
 import type { Answer, Code, Event, Key, Op } from "./generated/message.js";
 import type { Trouble } from "./internal.js";
 import type { Setup } from "./keyfob_qr.js";
+import { local, TroubleError, troubleOf } from "./trouble.js";
 
 /** What it asks the host. */
 export type SaveOp = Extract<Op, { name: "keys" | "accounts" | "add-account" | "confirm-account" }>;
 
-/** How the host is asked: as `Host.ask` does it. Throws an error that has a `trouble`. */
+/** How the host is asked: as `Host.ask` does it. Throws `TroubleError`. */
 export type SaveAsk = (
   op: SaveOp,
   options: { key?: string; onEvent?: (event: Event) => void; signal?: AbortSignal },
@@ -31,8 +32,10 @@ export interface KeyChoice {
 export interface Part {
   /** `Key.id`. */
   key: string;
-  /** Full name that the account has, or is to have, on this key. */
+  /** Full name that the account is to have on this key; another than the set-up's where that was taken. */
   name: string;
+  /** Once it is there: the name as the key keeps it, which may be shortened. */
+  written?: string;
   /** Which step it is at. `done`: it is on the key, and the key's code is right, where there are `codes`. */
   state: "ready" | "adding" | "confirming" | "done" | "failed";
   /** Whether it is on the key; `perhaps` when the answer to that was lost. */
@@ -130,7 +133,10 @@ export async function save(setup: Setup, parts: Part[], options: SaveOptions): P
 async function saveToOne(setup: Setup, before: Part, taken: Set<string>, options: SaveOptions): Promise<Part> {
   const { ask, freeName, touch, onChange, signal } = options;
   if (before.state === "done") return before;
-  let now: Part = { key: before.key, name: before.name, state: "ready", added: before.added };
+  // Whoever stopped it while it was being added never heard what became of that.
+  const added = before.state === "adding" && before.added === "no" ? "perhaps" : before.added;
+  const { key, name, written } = before;
+  let now: Part = { key, name, state: "ready", added, ...(written === undefined ? {} : { written }) };
   const become = (change: Partial<Part>) => {
     now = { ...now, ...change };
     onChange?.(now);
@@ -150,13 +156,18 @@ async function saveToOne(setup: Setup, before: Part, taken: Set<string>, options
     ...(signal ? { signal } : {}),
   };
   const confirm = async () =>
-    expect(await ask({ name: "confirm-account", account: now.name, uri: setup.uri }, asking), "confirmed").codes;
+    expect(await ask({ name: "confirm-account", account: now.written ?? now.name, uri: setup.uri }, asking), "confirmed")
+      .codes;
 
   try {
     if (now.added === "perhaps") {
       // What is there under the name is this account if its codes are right, and must be left alone if not.
       step("confirming");
       try {
+        // It is found by the name that the key keeps: one for which this one would be taken.
+        const { accounts } = expect(await ask({ name: "accounts", codes: false }, asking), "accounts");
+        const kept = accounts.find((each) => freeName(now.name, [each.name]) !== now.name);
+        if (kept) now.written = kept.name;
         const codes = await confirm();
         step("done", { added: "yes", codes });
         return now;
@@ -164,6 +175,7 @@ async function saveToOne(setup: Setup, before: Part, taken: Set<string>, options
         const { code } = troubleOf(error);
         if (code !== "not-found" && code !== "bad-answer") throw error;
         now.added = "no";
+        delete now.written;
       }
     }
     for (let left = NAMES; now.added === "no"; left--) {
@@ -173,7 +185,7 @@ async function saveToOne(setup: Setup, before: Part, taken: Set<string>, options
           await ask({ name: "add-account", uri: setup.uri, touch, overwrite: false, account: now.name }, asking),
           "written",
         );
-        step("adding", { name: written, added: "yes" });
+        step("adding", { written, added: "yes" });
       } catch (error) {
         const { code } = troubleOf(error);
         if (code !== "exists" || left <= 1) {
@@ -201,21 +213,6 @@ async function saveToOne(setup: Setup, before: Part, taken: Set<string>, options
 }
 
 function expect<N extends Answer["name"]>(answer: Answer, name: N): Extract<Answer, { name: N }> {
-  if (answer.name === name) return answer as Extract<Answer, { name: N }>;
-  const trouble: Trouble = {
-    code: "bad-answer",
-    message: "The Keyfob program answered something else than was asked",
-    hint: "Update keyfob and the extension to one version.",
-  };
-  throw Object.assign(new Error(trouble.message), { trouble });
-}
-
-/** What the host's failure says; anything else that was thrown is a fault of ours. */
-function troubleOf(error: unknown): Trouble {
-  const { trouble } = (error ?? {}) as { trouble?: Trouble };
-  return trouble ?? {
-    code: "internal",
-    message: "Something in the extension broke",
-    hint: "Reload the extension, and report this if it goes on.",
-  };
+  if (answer.name !== name) throw new TroubleError(local("bad-answer"));
+  return answer as Extract<Answer, { name: N }>;
 }

@@ -1,20 +1,36 @@
 // Saving an account to keys, step by step, with a host that is a function.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
+import { pathToFileURL } from "node:url";
 
 import { tool } from "../../tests/browser/harness.js";
 
-const { keyChoices, part, save, takenOn } = await import(path.join(tool("KEYFOB_EXTENSION"), "save.js"));
+const event = { addListener() {} };
+globalThis.chrome = {
+  runtime: { getManifest: () => ({}), getURL: (name) => name },
+  i18n: { getMessage: (key) => key },
+  storage: { onChanged: event },
+};
+const module = (name) => import(pathToFileURL(path.join(tool("KEYFOB_EXTENSION"), name)).href);
+const { keyChoices, part, save, takenOn } = await module("save.js");
+const { TroubleError } = await module("trouble.js");
+const { areOurs } = await module("enrolment.js");
+const { initSync } = await module("keyfob_qr.js");
+initSync({ module: readFileSync(path.join(tool("KEYFOB_EXTENSION"), "keyfob_qr_bg.wasm")) });
 
 const NAME = "Amazon Web Services:alice@123456789012";
 const SETUP = { uri: "otpauth://totp/x?secret=AAAA", name: NAME, account: "alice", aws: { device: "alice", flow: "iam" } };
 const CODES = ["111111", "222222", "333333"].map((value) => ({ value }));
 
 const fails = (code) => {
-  throw Object.assign(new Error(code), { trouble: { code, message: code } });
+  throw new TroubleError({ code, message: code });
 };
+
+/** As keys keep names: shortened. */
+const kept = (name) => (name.length > 64 ? `${name.slice(0, 55)}~12345678` : name);
 
 /**
  * Keys by id, each with the accounts on it: name to URI. What `failing` gives for an operation and a key, by how often it was
@@ -42,10 +58,10 @@ class Keys {
           if (!on) return fails("no-key");
           return { name: "accounts", key: { id: key }, accounts: Object.keys(on).map((name) => ({ name })) };
         case "add-account":
-          if (op.account in on) fails("exists");
+          if (kept(op.account) in on) fails("exists");
           assert.equal(op.overwrite, false);
-          on[op.account] = op.uri;
-          return { name: "written", written: op.account, replaced: false };
+          on[kept(op.account)] = op.uri;
+          return { name: "written", written: kept(op.account), replaced: false };
         case "confirm-account":
           if (!(op.account in on)) fails("not-found");
           onEvent({ name: "touch-required", prompt: "Touch for this" });
@@ -62,7 +78,7 @@ class Keys {
 
 const freeName = (name, taken) => {
   for (let n = 2, free = name; ; n++) {
-    if (!taken.includes(free)) return free;
+    if (!taken.some((each) => each === free || each === kept(free))) return free;
     free = name.replace("alice", `alice-${n}`);
   }
 };
@@ -131,6 +147,57 @@ test("an answer that was lost: what is there is looked at before anything is wri
     assert.deepEqual(short(again), [["1", NAME, "done", "yes", undefined]], when);
     assert.deepEqual(Object.keys(keys.keys.get("1")), [NAME], "once");
   }
+});
+
+test("stopped at any step: the next run, from what was told until then, saves it once", async () => {
+  for (const name of [NAME, NAME.replace("alice", "alice".repeat(12))]) {
+    for (let stopAt = 0; stopAt < 8; stopAt++) {
+      const keys = new Keys({ 1: {}, 2: {} });
+      let parts = [part("1", name), part("2", name)];
+      let steps = 0;
+      const onChange = (now) => {
+        if (steps++ < stopAt) parts = parts.map((each) => (each.key === now.key ? now : each));
+      };
+      const setup = { ...SETUP, name };
+      const whole = await save(setup, parts, options(keys, { onChange }));
+      if (steps <= stopAt) break;
+      // What a page does once it has asked: anything may have begun.
+      parts = parts.map((each) => (each.state === "ready" ? { ...each, state: "adding" } : each));
+      const again = await save(setup, JSON.parse(JSON.stringify(parts)), options(keys));
+      assert.deepEqual(short(again), short(whole), `${name} after ${stopAt}`);
+      assert.deepEqual(again.map(({ written }) => written), whole.map(({ written }) => written));
+      for (const on of keys.keys.values()) assert.deepEqual(Object.keys(on), [kept(name)], `once, after ${stopAt}`);
+    }
+  }
+});
+
+test("a name that the key shortens is not another one", async () => {
+  const name = NAME.replace("alice", "alice".repeat(12));
+  const keys = new Keys({ 1: {} });
+  const [done] = await save({ ...SETUP, name }, [part("1", name)], options(keys));
+  assert.deepEqual([done.name, done.written, done.state], [name, kept(name), "done"]);
+  const [again] = await save({ ...SETUP, name }, [{ ...done, state: "failed" }], options(keys));
+  assert.equal(again.state, "done", "it is confirmed by the name that the key keeps");
+});
+
+test("what a page says that is to be saved has the name of what it sets up", () => {
+  const long = NAME.replace("alice", "alice".repeat(12));
+  const check = (expected, setup, ...names) =>
+    assert.equal(areOurs(names.map((name, i) => part(`${i}`, name)), { name: setup }), expected, names.join());
+  check(true, NAME, NAME);
+  check(true, NAME, NAME, NAME.replace("alice", "alice-2"));
+  check(true, NAME, NAME.replace("alice", "alice-17"));
+  check(true, long, long.replace("@", "-2@"));
+  check(true, "AWS SSO:bob", "AWS SSO:bob-2");
+  check(false, NAME, "GitHub:me");
+  check(false, NAME, NAME, "GitHub:me");
+  check(false, NAME, NAME.replace("alice", "mallory"));
+  check(false, NAME, NAME.replace("123456789012", "666666666666"));
+  check(false, NAME, NAME.replace("alice", "alice-99999"));
+  check(false, NAME, undefined);
+  check(false, NAME, ...Array(17).fill(NAME));
+  assert.equal(areOurs([part("1", NAME), part("1", NAME)], { name: NAME }), false, "each key once");
+  assert.equal(areOurs(undefined, { name: NAME }), false);
 });
 
 test("an answer that was lost, and another account of that name since: it is left alone", async () => {

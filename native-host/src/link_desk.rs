@@ -142,6 +142,11 @@ impl State {
 impl Desk for LinkDesk {
     fn ask(&self, request: Request, replies: Replies) {
         match request.op {
+            Op::CheckLink { .. }
+                if let Err(refused) = policy::check_request(&self.shared.client, &request) =>
+            {
+                finish(request.id, &replies, Err(refused));
+            }
             Op::CheckLink { url } => self.try_link(request.id, url, replies),
             Op::Cancel { request: ref id } => {
                 let taken = self.shared.state().take(|asked| asked.id == *id);

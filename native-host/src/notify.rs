@@ -3,6 +3,11 @@
 //! all there is.
 
 use std::ffi::OsString;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use crate::front;
 
 /// The environment variable that, set to anything, keeps notifications away.
 pub const OFF_ENV: &str = "KEYFOB_NO_NOTIFY";
@@ -24,6 +29,26 @@ pub fn session_bus(env: impl Fn(&str) -> Option<OsString>) -> Option<String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_/.".contains(c);
     let path = socket.to_str().filter(|path| socket.exists() && path.chars().all(plain))?;
     Some(format!("unix:path={path}"))
+}
+
+/// How long a desktop is waited for that is told something in passing: it is done by then, or hangs.
+const PASSING: Duration = Duration::from_millis(250);
+
+/// Tells something that has happened, on the desktop if there is one; it goes by itself.
+pub fn tell(title: &'static str, text: &str) {
+    let Some(bus) = session_bus(front::env) else { return };
+    let text = text.to_owned();
+    let (told, is_told) = mpsc::channel();
+    let thread = thread::Builder::new().name("notice".to_owned()).spawn(move || {
+        if let Some(shown) = Notification::show(&bus, title, &text) {
+            shown.leave();
+        }
+        // Nobody waits for it any more, perhaps.
+        let _ = told.send(());
+    });
+    if thread.is_ok() {
+        let _ = is_told.recv_timeout(PASSING);
+    }
 }
 
 /// A text as a notification's body, where `<`, `>` and `&` are markup.
@@ -48,10 +73,10 @@ mod native {
     /// In milliseconds: after it the notification goes, also when nobody is left to close it.
     const EXPIRES: i32 = 30_000;
 
-    /// A notification that is shown; closed when dropped.
+    /// A notification that is shown; closed when dropped, unless it was left.
     pub(crate) struct Notification {
         bus: LocalConnection,
-        id: u32,
+        id: Option<u32>,
     }
 
     impl Notification {
@@ -71,15 +96,21 @@ mod native {
             let text = super::without_markup(text);
             let arguments = ("Keyfob", replaced, icon, title, text, actions, hints, EXPIRES);
             let (id,) = bus.with_proxy(NAME, PATH, PATIENCE).method_call(NAME, "Notify", arguments)?;
-            Ok(Self { bus, id })
+            Ok(Self { bus, id: Some(id) })
+        }
+
+        /// Leaves it to the desktop when it goes.
+        pub(crate) fn leave(mut self) {
+            self.id = None;
         }
     }
 
     impl Drop for Notification {
         fn drop(&mut self) {
+            let Some(id) = self.id else { return };
             // It is gone already, or the desktop is.
             let _: Result<(), Error> =
-                self.bus.with_proxy(NAME, PATH, PATIENCE).method_call(NAME, "CloseNotification", (self.id,));
+                self.bus.with_proxy(NAME, PATH, PATIENCE).method_call(NAME, "CloseNotification", (id,));
         }
     }
 }
@@ -94,6 +125,9 @@ mod native {
         pub(crate) fn show(_address: &str, _title: &str, _text: &str) -> Option<Self> {
             None
         }
+
+        /// There is none.
+        pub(crate) fn leave(self) {}
     }
 }
 

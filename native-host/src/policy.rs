@@ -4,10 +4,13 @@
 //! not the extension, decides: a browser sees AWS accounts (and others that the user has named in the
 //! configuration), has no clock of its own, learns of identities by their access key id alone, gets S3 object
 //! links signed and nothing else, and changes accounts only: it adds those that are time-based and replaces none, and
-//! deletes and renames what it sees, with a touch where the account wants one.
+//! deletes and renames what it sees, with a touch where the account wants one; a few a minute, and the desktop says so.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use keyfob_core::aws;
-use keyfob_core::message::{Account, AccountKind, ErrorCode, Failure, Op, Scheme};
+use keyfob_core::message::{self, Account, AccountKind, ErrorCode, Failure, Op, Request, Scheme};
 use keyfob_core::s3::{self, Endpoint, EndpointKind, ParsedPresign};
 
 use serde::{Deserialize, Serialize};
@@ -47,6 +50,22 @@ impl Caller {
     pub fn is_browser(&self) -> bool {
         matches!(self, Self::Browser { .. })
     }
+}
+
+/// Refuses requests of another version of the protocol, and what the caller may never ask for.
+///
+/// # Errors
+/// [`ErrorCode::UnsupportedVersion`], [`ErrorCode::Forbidden`].
+pub fn check_request(client: &Client, request: &Request) -> Result<(), Failure> {
+    if request.v != message::VERSION {
+        return Err(failure(
+            ErrorCode::UnsupportedVersion,
+            format!("this host speaks version {} of the protocol, not {}", message::VERSION, request.v),
+            "update Keyfob and its browser extension to the same release",
+        ));
+    }
+    check(client, &request.op)?;
+    check_key(client, request.key.as_deref())
 }
 
 /// Refuses what the caller may never ask for, whatever is on the key.
@@ -141,6 +160,60 @@ pub fn check_added(client: &Client, is_totp: bool, name: &str) -> Result<(), Fai
         ));
     }
     Ok(())
+}
+
+/// Refuses a name in place of the URI's that says another AWS login, or none where the URI's says one: what was read off
+/// AWS's pages is saved as what it is, under whichever device's name. Both are whole names, as no key has cut them yet.
+///
+/// # Errors
+/// [`ErrorCode::Forbidden`].
+pub fn check_given_name(client: &Client, of_uri: &str, given: &str) -> Result<(), Failure> {
+    let whose = |name| aws::login(name).map(|login| (login.flow, login.account));
+    if !client.caller.is_browser() || whose(of_uri).is_none_or(|uri| whose(given) == Some(uri)) {
+        return Ok(());
+    }
+    Err(forbidden(
+        "a browser may not give an AWS account the name of another account",
+        "keep the name's end, the account, and choose another device's name before it",
+    ))
+}
+
+/// When browsers last changed what is on a key. All browsers together: whoever has taken one over empties no key, nor
+/// fills it, before somebody has seen it.
+#[derive(Debug, Default)]
+pub struct Changes(VecDeque<Instant>);
+
+impl Changes {
+    /// So many accounts may be added, deleted and renamed in [`Changes::TIME`].
+    pub const MOST: usize = 10;
+    /// See [`Changes::MOST`].
+    pub const TIME: Duration = Duration::from_secs(60);
+
+    /// Refuses one more change for now, if there were many.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Busy`], with the time to wait.
+    pub fn check(&mut self, client: &Client, now: Instant) -> Result<(), Failure> {
+        self.0.retain(|then| now.saturating_duration_since(*then) < Self::TIME);
+        match self.0.front() {
+            Some(oldest) if client.caller.is_browser() && self.0.len() >= Self::MOST => {
+                let pause = Self::TIME.saturating_sub(now.saturating_duration_since(*oldest));
+                Err(failure(
+                    ErrorCode::Busy,
+                    format!("browsers have changed {} accounts within a minute", self.0.len()),
+                    format!("try again in {} s, or use the command line", pause.as_secs() + 1),
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// One was made.
+    pub fn note(&mut self, client: &Client, now: Instant) {
+        if client.caller.is_browser() {
+            self.0.push_back(now);
+        }
+    }
 }
 
 /// Refuses a new name under which the caller could not see an account that it sees now.
@@ -249,6 +322,54 @@ mod tests {
             BrowserConfig { allow_accounts: vec!["GitHub:me".to_owned()], ..BrowserConfig::default() };
         let config = Config { browser, ..Config::default() };
         Client::new(Caller::Browser { extension: "x".to_owned() }, config, |_| None)
+    }
+
+    #[test]
+    fn a_browser_changes_a_few_accounts_a_minute() {
+        let (browser, start) = (browser(), Instant::now());
+        let line = Client { caller: Caller::CommandLine, ..browser.clone() };
+        let mut changes = Changes::default();
+        let at = |seconds| start.checked_add(Duration::from_secs(seconds)).unwrap();
+        for seconds in 0..10 {
+            changes.note(&line, at(seconds));
+            assert!(changes.check(&browser, at(seconds)).is_ok());
+            changes.note(&browser, at(seconds));
+        }
+        let refused = changes.check(&browser, at(20)).unwrap_err();
+        assert_eq!(refused.code, ErrorCode::Busy);
+        assert!(refused.hint.unwrap().contains("in 41 s"));
+        assert!(changes.check(&line, at(20)).is_ok(), "a person at the command line changes what they like");
+        assert!(changes.check(&browser, at(59)).is_err());
+        assert!(changes.check(&browser, at(60)).is_ok());
+        changes.note(&browser, at(60));
+        assert!(changes.check(&browser, at(60)).is_err());
+    }
+
+    #[test]
+    fn a_given_name_is_of_the_same_account() {
+        #[track_caller]
+        fn check(uri: &str, given: &str, fine: bool) {
+            assert_eq!(check_given_name(&browser(), uri, given).is_ok(), fine, "{given:?} for {uri:?}");
+            let line = Client { caller: Caller::CommandLine, ..browser() };
+            assert!(check_given_name(&line, uri, given).is_ok());
+        }
+        let arn = "arn:aws:iam::123456789012:mfa/team/alice";
+        check(ACCOUNT, ACCOUNT, true);
+        check(ACCOUNT, "Amazon Web Services:me-2@123456789012", true);
+        check(ACCOUNT, "Amazon Web Services:a-long-name-of-somebody-at-a-company-of-many@123456789012", true);
+        check(ACCOUNT, "Amazon Web Services:me@210987654321", false);
+        check(ACCOUNT, "Amazon Web Services:me", false);
+        check(ACCOUNT, "AWS SSO:me", false);
+        check(ACCOUNT, "GitHub:me", false);
+        check(ACCOUNT, "", false);
+        check(arn, "arn:aws:iam::123456789012:mfa/team/alice-2", true);
+        check(arn, "arn:aws:iam::210987654321:mfa/team/alice", false);
+        check("AWS SSO:alice", "AWS SSO:alice-2", true);
+        check("AWS SSO:alice", ACCOUNT, false);
+        check("AWS SSO:alice", "Bank:alice", false);
+        // What is none of AWS's has whichever name.
+        check("GitHub:me", "GitHub:me-2", true);
+        check("GitHub:me", "Bank:me", true);
     }
 
     /// The fields that an operation must have.

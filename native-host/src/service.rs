@@ -28,6 +28,7 @@ use crate::entry::{Entry, Match, accounts_only, find, fitting, only, stored};
 use crate::error::{Refusal, failure};
 use crate::key::{Conversation, KeyError, Keys, SOFT_PREFIX};
 use crate::locked::Locked;
+use crate::notify;
 use crate::passwords::{Passwords, PasswordsError};
 use crate::policy;
 use crate::prompt::shown;
@@ -134,6 +135,8 @@ pub struct Service {
     /// The last code of each account that was submitted, by its first second: AWS takes none twice, and none that is
     /// older. By name alone, for copies of an account on several keys have one code.
     submitted: HashMap<String, u64>,
+    /// What browsers have changed lately.
+    changes: policy::Changes,
     clock: fn() -> u64,
 }
 
@@ -147,6 +150,7 @@ impl Service {
             wrong_passwords: WrongPasswords::default(),
             passwords,
             submitted: HashMap::new(),
+            changes: policy::Changes::default(),
             clock: unix_time,
         }
     }
@@ -180,15 +184,7 @@ impl Service {
         cancel: &Cancel,
         events: Events<'_>,
     ) -> Result<Outcome, Failure> {
-        if request.v != message::VERSION {
-            return Err(failure(
-                ErrorCode::UnsupportedVersion,
-                format!("this host speaks version {} of the protocol, not {}", message::VERSION, request.v),
-                "update Keyfob and its browser extension to the same release",
-            ));
-        }
-        policy::check(client, &request.op)?;
-        policy::check_key(client, request.key.as_deref())?;
+        policy::check_request(client, request)?;
         self.unlocked.expire();
         self.keys.cancel = cancel.clone();
         self.keys.soft.settings = client.soft.clone();
@@ -206,7 +202,16 @@ impl Service {
             None => self.locate(client, &request.op)?,
             choice => choice,
         };
+        let is_change =
+            matches!(request.op, Op::AddAccount { .. } | Op::DeleteAccount { .. } | Op::RenameAccount { .. });
+        if is_change {
+            self.changes.check(client, Instant::now())?;
+        }
         let mut outcome = self.answer(client, choice.as_deref(), &request.op, events)?;
+        if is_change && let Outcome::Answer(answer) = &outcome {
+            self.changes.note(client, Instant::now());
+            tell(client, &request.op, answer);
+        }
         if let Outcome::Answer(answer) = &mut outcome {
             for key in answer.keys_mut() {
                 key.name = client.config.name_of(&key.id).map(str::to_owned);
@@ -791,6 +796,10 @@ impl Service {
         overwrite: bool,
     ) -> Result<Answer, Refusal> {
         let mut account = OtpAuth::parse(uri)?;
+        let of_uri = match &account.issuer {
+            Some(issuer) => format!("{issuer}:{}", account.account),
+            None => account.account.clone(),
+        };
         if let Some(name) = name {
             (account.issuer, account.account) = match name.split_once(':') {
                 Some((issuer, account)) => (Some(issuer.to_owned()), account.to_owned()),
@@ -800,6 +809,7 @@ impl Service {
         let id = account.id()?;
         check_account_name(&id)?;
         policy::check_added(client, account.kind == Kind::Totp, &id.name(account.kind))?;
+        policy::check_given_name(client, &of_uri, name.unwrap_or(&of_uri))?;
         let instruction = account.put(touch)?;
         let now = self.now(None);
         self.open(choice, true, |key| {
@@ -1048,6 +1058,28 @@ fn touch(entry: &Entry, events: Events<'_>, prompt: impl FnOnce() -> String) {
         touch => events(Event::TouchRequired { prompt: prompt(), maybe: touch.is_none() }),
     }
 }
+
+/// Has the desktop say what a browser has changed on a key: a touch was asked for at most for what wants one.
+fn tell(client: &Client, op: &Op, answer: &Answer) {
+    let what = match (op, answer) {
+        (Op::AddAccount { .. }, Answer::Written { written, .. }) => {
+            format!("added {} to the key", shown(written))
+        }
+        (Op::DeleteAccount { .. }, Answer::Deleted { deleted }) => {
+            format!("deleted {} from the key", shown(deleted))
+        }
+        (Op::RenameAccount { account, .. }, Answer::Written { written, .. }) => {
+            format!("renamed {} to {}", shown(account), shown(written))
+        }
+        _ => return,
+    };
+    if client.caller.is_browser() {
+        notify::tell(CHANGED, &format!("{} {what}", client.asker));
+    }
+}
+
+/// What heads the notification of a change.
+const CHANGED: &str = "Keyfob: an account was changed";
 
 /// The credentials that the client may see, identities besides.
 fn visible(entries: &[ListEntry], client: &Client) -> Vec<ListEntry> {

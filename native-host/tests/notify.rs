@@ -11,6 +11,7 @@ use dbus::Message;
 use dbus::blocking::LocalConnection;
 use dbus::channel::{MatchingReceiver as _, Sender as _};
 use dbus::message::MatchRule;
+use keyfob::notify;
 use keyfob::touch::TouchNotice;
 
 /// Says to a process started by [`in_private_session`] that it is inside.
@@ -109,6 +110,19 @@ fn the_desktop_says_it_after_a_while_and_no_longer_than_it_is_true() {
 }
 
 #[test]
+fn what_has_happened_is_told_and_left_there() {
+    if env::var_os(INSIDE).is_none() {
+        return in_private_session("what_has_happened_is_told_and_left_there");
+    }
+    let calls = desktop(false);
+    notify::tell("Keyfob: an account was changed", "firefox deleted <b>AWS</b> from the key");
+    let body = "firefox deleted &lt;b&gt;AWS&lt;/b&gt; from the key".to_owned();
+    let title = "Keyfob: an account was changed".to_owned();
+    assert_eq!(calls.recv_timeout(PATIENCE).unwrap(), Call::Notify { title, body });
+    assert_eq!(calls.recv_timeout(Duration::from_secs(1)), Err(RecvTimeoutError::Timeout));
+}
+
+#[test]
 fn a_desktop_that_hangs_holds_nobody_up() {
     if env::var_os(INSIDE).is_none() {
         return in_private_session("a_desktop_that_hangs_holds_nobody_up");
@@ -119,6 +133,9 @@ fn a_desktop_that_hangs_holds_nobody_up() {
     let start = Instant::now();
     drop(notice);
     // Before the answer is given up that never comes.
+    assert!(start.elapsed() < Duration::from_secs(4));
+    let start = Instant::now();
+    notify::tell("Keyfob", TEXT);
     assert!(start.elapsed() < Duration::from_secs(4));
 }
 

@@ -32,6 +32,7 @@ const ENVIRONMENT: &[&str] = &[
     "DBUS_SYSTEM_BUS_ADDRESS",
     "PCSCLITE_CSOCK_NAME",
     crate::paths::CONFIG_ENV,
+    crate::notify::OFF_ENV,
 ];
 
 /// The file `name` in a folder that nobody else can write into; none where there is no such folder.

@@ -80,6 +80,8 @@ for (const name of BROWSERS) {
       for (const account of (await listed()).split("\n").filter(Boolean)) {
         await home.keyfob(["oath", "delete", "--force", account]);
       }
+      // A browser saves ten in a minute, and no more.
+      home.endAgent();
     });
 
     async function open(parameters, url = CONSOLE, route = "#/security_credentials/mfa") {

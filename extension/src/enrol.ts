@@ -22,26 +22,41 @@
   // Without the watcher there is nothing to do, and a second time there is nothing more.
   if (!KEYFOB_ENROL || KEYFOB_ENROL.look) return;
   const watch = KEYFOB_ENROL;
-  const { element, t, pure, MIN_OPACITY } = KEYFOB_CHIP;
+  const { element, t, MIN_OPACITY } = KEYFOB_CHIP;
+  const { ancestors, attended, inTransition, parentOf, pure, shadowOf, write } = KEYFOB_PAGE;
   const { draw } = KEYFOB_PICTURES;
+  const doc = pure(document);
 
   // ---- what the page shows
 
-  /** Of a page so many elements and texts are looked at, and so many pictures read. */
+  /** Of a page so many elements are looked at, of so many their shadow trees, and so many pictures are read. */
   const MAX_READ = 5_000;
+  const MAX_TREE = 20_000;
   const MAX_PICTURES = 6;
 
-  const parentOf = (at: Element): Element | null => {
-    const { parentElement, getRootNode } = pure(at);
-    const root = getRootNode();
-    return parentElement ?? (root instanceof ShadowRoot ? root.host : null);
-  };
   const contains = (outer: Element, inner: Element) => Node.prototype.contains.call(outer, inner);
 
-  /** Whether a person can be said to see it. */
+  const isInWindow = (it: Element) => {
+    const { left, top, right, bottom } = it.getBoundingClientRect();
+    return left >= 0 && top >= 0 && right <= innerWidth && bottom <= innerHeight;
+  };
+
+  /** What lies at a point, but for the chip: the topmost, into open shadow roots. */
+  function elementAt(x: number, y: number): Element | undefined {
+    let hit = doc.elementsFromPoint(x, y).find((each) => each !== chip?.host);
+    for (;;) {
+      const inner = hit && pure(hit).shadowRoot?.elementsFromPoint(x, y)[0];
+      if (!inner || inner === hit) return hit;
+      hit = inner;
+    }
+  }
+
+  /** Whether a person can be said to see it, as far as it is in the window. */
   function isSeen(it: Element): boolean {
-    if (!watch.isShown(it) || !it.checkVisibility({ visibilityProperty: true, contentVisibilityAuto: true })) return false;
-    const { left, top, right, bottom, width, height } = it.getBoundingClientRect();
+    const { checkVisibility, getBoundingClientRect } = pure(it);
+    if (!watch.isShown(it) || !checkVisibility({ visibilityProperty: true, contentVisibilityAuto: true })) return false;
+    if (inTransition()) return false;
+    const { left, top, right, bottom, width, height } = getBoundingClientRect();
     if (right + scrollX <= 0 || bottom + scrollY <= 0) return false;
     let opacity = 1;
     for (let at: Element | null = it; at; at = parentOf(at)) {
@@ -52,26 +67,47 @@
     if (opacity < MIN_OPACITY) return false;
     const [x, y] = [left + width / 2, top + height / 2];
     if (x < 0 || y < 0 || x >= innerWidth || y >= innerHeight) return true;
-    const hit = document.elementsFromPoint(x, y).find((each) => each !== chip?.host);
+    const hit = elementAt(x, y);
     return hit !== undefined && (contains(it, hit) || contains(hit, it));
+  }
+
+  /** A page's elements, those around the fields first (a dialog comes last in its page), then those in shadow trees; so many. */
+  function* around(selector: string, max: number): Generator<Element> {
+    const seen = new Set<Element>();
+    function* within(all: Iterable<Element>) {
+      for (const each of all) {
+        if (seen.size >= max) return;
+        if (!seen.has(each) && seen.add(each)) yield each;
+      }
+    }
+    const from = enrolment?.codes[0] ?? doc.body;
+    for (let at: Element | null = from; at; at = parentOf(at)) yield* within(pure(at).querySelectorAll(selector));
+    let left = MAX_TREE;
+    const roots: ParentNode[] = [doc];
+    for (const root of roots) {
+      for (const each of root.querySelectorAll("*")) {
+        const inner = --left > 0 && shadowOf(each);
+        if (!inner) continue;
+        roots.push(inner);
+        yield* within(inner.querySelectorAll(selector));
+      }
+    }
   }
 
   /** What may be a QR code: the nearest to the fields first. */
   function candidates(): Element[] {
     const found: Element[] = [];
-    const all = document.body.getElementsByTagName("*");
-    for (let i = 0; i < Math.min(all.length, MAX_READ); i++) {
-      const each = all[i] as Element;
+    for (const each of around("*", MAX_READ)) {
       if (each instanceof SVGElement ? !(each instanceof SVGSVGElement) : !(each instanceof HTMLElement)) continue;
       if (!watch.isPicture(each)) continue;
-      const drawn = /^(img|canvas|svg)$/i.test(each.tagName) || getComputedStyle(each).backgroundImage.includes("url(");
+      const drawn = /^(img|canvas|svg)$/i.test(pure(each).tagName) || getComputedStyle(each).backgroundImage.includes("url(");
       if (drawn && isSeen(each)) found.push(each);
     }
     const middle = (it: Element) => {
-      const { left, top, width, height } = it.getBoundingClientRect();
+      const { left, top, width, height } = pure(it).getBoundingClientRect();
       return { x: left + width / 2, y: top + height / 2 };
     };
-    const home = middle(enrolment?.codes[0] ?? document.body);
+    const home = middle(enrolment?.codes[0] ?? doc.body);
     const far = (it: Element) => Math.hypot(middle(it).x - home.x, middle(it).y - home.y);
     return found.sort((one, other) => far(one) - far(other)).slice(0, MAX_PICTURES);
   }
@@ -84,10 +120,12 @@
       const plain = text.length < 200 ? text.replace(/[\s=-]/g, "").toUpperCase() : "";
       if (shape.test(plain) && of && isSeen(of)) found.add(plain);
     };
-    for (const each of document.querySelectorAll(KEYFOB_ENROLMENT.secret)) take(each.textContent, each);
-    for (const each of document.querySelectorAll<HTMLInputElement>("input[readonly]")) take(each.value, each);
-    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-    for (let i = 0; i < 4 * MAX_READ && texts.nextNode(); i++) take(texts.currentNode.nodeValue ?? "", texts.currentNode.parentElement);
+    for (const each of around(`${KEYFOB_ENROLMENT.secret},input[readonly]`, MAX_READ)) {
+      take(each instanceof HTMLInputElement ? each.value : pure(each).textContent ?? "", each);
+    }
+    for (const each of around("*", 4 * MAX_READ)) {
+      for (const child of pure(each).childNodes) if (child instanceof Text) take(child.data, each);
+    }
     return [...found];
   }
 
@@ -100,7 +138,7 @@
       if (picture === "tainted") tainted = true;
       else if (picture) pictures.push(picture);
     }
-    const accounts = [...document.querySelectorAll(KEYFOB_ENROLMENT.account)].slice(0, 4);
+    const accounts = [...doc.querySelectorAll(KEYFOB_ENROLMENT.account)].slice(0, 4);
     return {
       tainted,
       shown: {
@@ -117,12 +155,12 @@
 
   let enrolment: Enrolment | undefined;
   let chip: Chip | undefined;
-  let stage: "offer" | "reading" | "form" | "saving" | "saved" = "offer";
+  let stage: "offer" | "reading" | "form" | "saving" | "saved" | "told" = "offer";
   let dismissed = false;
   /** What was read. What is saved is this, whatever the page shows by then. */
   let read: Told<"setup"> | undefined;
   /** How the page was when it was read: if that has not changed, it is not read again. */
-  let readFrom = "";
+  let readFrom: Shown | undefined;
   let names: EnrolNames | undefined;
   /** Which keys are ticked, and whether each code wants a touch. */
   let ticked = new Set<string>();
@@ -141,45 +179,36 @@
   /** In ms: so long an enrolment may be away before it has ended. */
   const GRACE = 500;
   let gone: ReturnType<typeof setTimeout> | undefined;
+  /** Since when it is away, and whether it was for longer: what is there by then is another. */
+  let absent: number | undefined;
+  let another = false;
+  /** What is to be said of the enrolment before this one. */
+  let note: string | undefined;
   let ticking: ReturnType<typeof setInterval> | undefined;
 
-  const attended = () => document.visibilityState === "visible" && document.hasFocus();
   const now = () => Date.now() / 1000;
   const keyLabel = (id: string) => read?.choices.find(({ key }) => key.id === id)?.key.label ?? id;
-
-  /** Origins of the frames around this one; "null", which nobody accepts, where the browser will not say. */
-  function ancestors(): string[] {
-    if (window.parent === window) return [];
-    if (location.ancestorOrigins) return [...location.ancestorOrigins];
-    const origins: string[] = [];
-    try {
-      for (let frame: Window = window; frame.parent !== frame; ) {
-        frame = frame.parent;
-        origins.push(frame.location.origin);
-      }
-    } catch {
-      return ["null"];
-    }
-    return origins;
-  }
 
   // ---- talking to the background
 
   let port: chrome.runtime.Port | undefined;
 
+  function connected(): chrome.runtime.Port {
+    if (port) return port;
+    port = chrome.runtime.connect({ name: "enrol" });
+    port.onMessage.addListener(receive);
+    port.onDisconnect.addListener(() => {
+      void chrome.runtime.lastError;
+      port = undefined;
+      if (asked) lost(asked);
+    });
+    return port;
+  }
+
   function ask(question: Question, again = false): void {
     asked = { n: ++lastNumber, question, again };
     try {
-      if (!port) {
-        port = chrome.runtime.connect({ name: "enrol" });
-        port.onMessage.addListener(receive);
-        port.onDisconnect.addListener(() => {
-          void chrome.runtime.lastError;
-          port = undefined;
-          if (asked) lost(asked);
-        });
-      }
-      port.postMessage({ ...question, n: asked.n, ancestors: ancestors() } as EnrolAsk);
+      connected().postMessage({ ...question, n: asked.n, ancestors: ancestors() } as EnrolAsk);
     } catch {
       asked = undefined;
       trouble(t("enrol_updated"), t("enrol_updated_detail"));
@@ -189,12 +218,7 @@
   /** The background was ended. Nothing is lost: all that there is stands here. */
   function lost({ question, again }: NonNullable<typeof asked>): void {
     asked = undefined;
-    if (question.ask === "save") {
-      // The answer to the writing may be what was lost.
-      parts = parts.map((part): Part =>
-        part.state === "adding" && part.added === "no" ? { ...part, added: "perhaps", state: "failed" } : part);
-      question = { ...question, parts };
-    }
+    if (question.ask === "save") question = { ...question, parts };
     if (!again) ask(question, true);
     else trouble(t("enrol_interrupted"), t("enrol_try_again"));
   }
@@ -228,7 +252,8 @@
       case "refused":
         asked = undefined;
         if (tell.because === "names" && names) return askNames({ names, wants: wantsAccount }, t("enrol_refused_names"));
-        if (tell.because === "none") return nothing();
+        // It may have hidden what it showed before.
+        if (tell.because === "none") return isSaved() ? refused() : nothing();
         return trouble(t(`enrol_refused_${tell.because}`, tell.issuer ?? ""), t(`enrol_refused_${tell.because}_detail`));
       case "saved":
         asked = undefined;
@@ -253,14 +278,16 @@
 
   /** A click tries again: from the beginning, or what is left to do once something was begun. */
   function trouble(text: string, detail: string): void {
-    if (parts.length === 0) stage = "offer";
+    const saving = stage === "saving" && parts.length > 0;
+    if (!saving) stage = "offer";
     confirming = undefined;
-    show({ state: "trouble", text, detail, act: parts.length > 0 ? again : begin });
+    show({ state: "trouble", text, detail, act: saving ? again : begin });
   }
 
   function offer(): void {
     stage = "offer";
-    show({ state: "idle", text: t("enrol_offer"), detail: t("enrol_offer_detail"), act: begin });
+    const body = note === undefined ? undefined : form(hint(note));
+    show({ state: "idle", text: t("enrol_offer"), detail: t("enrol_offer_detail"), act: begin, body });
   }
 
   let lastForm: HTMLElement | undefined;
@@ -307,17 +334,22 @@
     if (asked || !enrolment) return;
     // A click on the chip leaves the focus where it is, which in a frame may be nowhere.
     window.focus();
+    note = undefined;
     stage = "reading";
     show({ state: "busy", text: t("enrol_reading") });
-    void readPage();
+    void readPage("reading");
   }
 
-  async function readPage(): Promise<void> {
+  /** While the chip is as it is, the page is read; and the keys are. */
+  async function readPage(during: typeof stage): Promise<void> {
     const { shown, tainted } = await collect();
-    if (stage !== "reading" || !enrolment) return;
-    if (shown.pictures.length === 0 && shown.secrets.length === 0) return tainted ? keptFromUs() : nothing();
-    readFrom = JSON.stringify(shown);
+    if (stage !== during || !enrolment || asked) return;
     onlyTainted = tainted;
+    if (shown.pictures.length === 0 && shown.secrets.length === 0) {
+      if (during === "reading") (isSaved() ? refused : nothing)();
+      return;
+    }
+    readFrom = shown;
     ask({ ask: "read", shown, ...(names ? { names } : {}) });
   }
 
@@ -367,12 +399,20 @@
     const wanted = confirming;
     confirming = undefined;
     if (wanted !== undefined && wanted === told.setup.uri) return start();
+    if (isSaved()) {
+      // The page only shows what is saved in another way.
+      if (told.setup.uri === read?.setup.uri) return refused();
+      const { readFrom: from, names: given } = { readFrom, names };
+      forget();
+      [readFrom, names] = [from, given];
+    }
     stage = "form";
     const isNew = read === undefined;
+    const swapped = read !== undefined && read.setup.uri !== told.setup.uri;
     read = told;
     const usable = told.choices.filter(({ why }) => !why);
     if (isNew) ticked = new Set(usable.filter(({ proposed }) => proposed || usable.length === 1).map(({ key }) => key.id));
-    showForm(wanted === undefined ? undefined : t("enrol_swapped"));
+    showForm(swapped ? t("enrol_swapped") : undefined);
   }
 
   function showForm(note?: string): void {
@@ -401,6 +441,7 @@
         name === setup.name ? undefined : hint(t("enrol_renamed", name)),
         ...keys,
         choices.length > 1 ? hint(t("enrol_backup")) : chip.button("link", t("enrol_backup_absent"), begin),
+        choices.length > 1 && choices.some(({ why }) => why) ? chip.button("link", t("enrol_look_again"), begin) : undefined,
         tick(t("enrol_touch"), touch, (checked) => (touch = checked)),
         go,
       ),
@@ -413,6 +454,7 @@
   const snapshot = () => {
     window.focus();
     const fields = enrolment?.codes ?? [];
+    for (const field of fields) if (!isInWindow(field)) field.scrollIntoView({ block: "nearest", behavior: "instant" });
     return { page: location.href, fields, values: fields.map(({ value }) => value) };
   };
 
@@ -426,8 +468,8 @@
     void (async () => {
       const { shown } = await collect();
       if (stage !== "saving" || read !== wanted) return;
-      if (JSON.stringify(shown) === readFrom) return start();
-      readFrom = JSON.stringify(shown);
+      if (JSON.stringify(shown) === JSON.stringify(readFrom)) return start();
+      readFrom = shown;
       confirming = wanted.setup.uri;
       ask({ ask: "read", shown, ...(names ? { names } : {}) });
     })();
@@ -448,6 +490,8 @@
     before = snapshot();
     show({ state: "busy", text: t("enrol_asking") });
     ask({ ask: "save", setup, parts, taken, touch });
+    // From now on each may have been begun, whatever is heard of it.
+    parts = parts.map((part): Part => (part.state === "ready" ? { ...part, state: "adding" } : part));
   }
 
   function progress({ key, state, waits }: Part): void {
@@ -460,7 +504,7 @@
 
   function saved(why: Told<"saved">["why"]): void {
     const [failed] = why.filter((each) => each !== null);
-    if (!failed) return fill(shift);
+    if (!failed) return another ? ended(t("enrol_page_gone")) : fill(shift);
     if (parts.every(({ state }) => state !== "done")) return trouble(failed.title, failed.fix);
     // One of several: the others do.
     const chip = make();
@@ -498,7 +542,7 @@
     // A framework may have made new ones; what is in them has to be what was in the old.
     if (fields.some(({ value }, i) => value !== before?.values[i])) return t("enrol_typed");
     if (!attended()) return t("enrol_unattended");
-    return fields.every(isSeen) ? undefined : t("enrol_hidden");
+    return fields.every((field) => isInWindow(field) && isSeen(field)) ? undefined : t("enrol_hidden");
   }
 
   /**
@@ -515,18 +559,24 @@
     const codes = last && last.at >= 0 && first >= 0 ? last.codes.slice(first, first + fields.length) : [];
     if (because !== undefined) return notFilled(t("enrol_not_filled"), because, refill);
     if (!last || codes.length < fields.length) return notFilled(t("enrol_ran_out"), t("enrol_ran_out_detail"), renew);
-    fields.forEach((field, i) => {
-      // React tracks `value` on the element itself: only the prototype's setter makes it notice.
-      Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value")?.set?.call(field, codes[i]?.value);
-      field.dispatchEvent(new Event("input", { bubbles: true }));
-      field.dispatchEvent(new Event("change", { bubbles: true }));
-    });
-    const { valid_from: validFrom } = codes.at(-1) ?? {};
-    if (validFrom !== undefined && by === 0) {
-      say({ n: ++lastNumber, ask: "filled", key: last.part.key, account: last.part.name, validFrom });
+    fields.forEach((field, i) => write(field, codes[i]?.value ?? ""));
+    const { key, name, written = name } = last.part;
+    // AWS takes each once. Which is the current one the host knows by itself, not that the next will have been one.
+    for (const { valid_from: from } of last.codes.slice(last.at, first + fields.length)) {
+      if (from !== undefined) setTimeout(() => submitted(key, written, from), Math.max(0, from - now()) * 1000);
     }
+    const { valid_from: validFrom } = codes.at(-1) ?? {};
     filled = true;
     done(last.part, by === 1 ? validFrom : undefined);
+  }
+
+  /** Notes it even if the enrolment is over by then: nothing of it is secret. */
+  function submitted(key: string, account: string, validFrom: number): void {
+    try {
+      connected().postMessage({ n: ++lastNumber, ask: "filled", key, account, validFrom } satisfies EnrolAsk);
+    } catch {
+      // The extension was updated: nobody is there.
+    }
   }
 
   function notFilled(text: string, detail: string, act: () => void): void {
@@ -534,13 +584,30 @@
     show({ state: "trouble", text, detail, act });
   }
 
+  const isSaved = () => parts.some(({ state }) => state === "done");
+
+  /** Whether the page shows something that it did not show when it was read. */
+  function isOther(shown: Shown): boolean {
+    const were = new Set([...(readFrom?.pictures ?? []).map(({ luma }) => luma), ...(readFrom?.secrets ?? [])]);
+    return [...shown.pictures.map(({ luma }) => luma), ...shown.secrets].some((each) => !were.has(each));
+  }
+
+  /** By a click: codes of what was saved, if the page does not set up something else by now. */
+  async function unlessOther(then: () => void): Promise<void> {
+    const { shown } = await collect();
+    if (stage !== "saved" || asked) return;
+    if (!isOther(shown)) return then();
+    names = undefined;
+    begin();
+  }
+
   /** By a click: whatever is in the fields by then gives way. */
-  function refill(): void {
+  const refill = () => void unlessOther(() => {
     before = snapshot();
     const { at = -1 } = latest() ?? {};
     if (at < 0) renew();
     else fill(shift);
-  }
+  });
 
   /** Has the key calculate again. */
   function renew(): void {
@@ -550,7 +617,7 @@
   }
 
   /** The page refused: the other pair, for which a new touch is needed where it is not known. */
-  function next(): void {
+  const next = () => void unlessOther(() => {
     before = snapshot();
     const { at = -1, codes = [] } = latest() ?? {};
     const { fields: [field], values: [value] } = before;
@@ -564,16 +631,27 @@
     }
     if (at >= 0 && at + shift < codes.length) fill(shift);
     else renew();
-  }
+  });
 
   /** The page has emptied its fields. */
+  async function emptied(): Promise<void> {
+    filled = false;
+    const { shown } = await collect();
+    if (stage !== "saved" || filled) return;
+    // Another set-up is offered as such. What was saved is kept in mind, in case that it only looks another.
+    if (!isOther(shown)) return refused();
+    names = undefined;
+    offer();
+  }
+
   function refused(): void {
+    stage = "saved";
     filled = false;
     show({ state: "idle", text: t("enrol_refused_by_page"), detail: t("enrol_refused_by_page_detail"), act: next });
   }
 
   /** What a former account is called that the new one stands beside. */
-  const former = () => (read && read.name !== read.setup.name && read.taken.includes(read.setup.name) ? read.setup.name : undefined);
+  const former = () => (read && parts.some(({ name, state }) => state === "done" && name !== read?.setup.name) ? read.setup.name : undefined);
 
   function done(part: Part, from?: number): void {
     const chip = make();
@@ -586,7 +664,7 @@
       detail: wait ? undefined : t("enrol_done_detail"),
       body: form(
         wait,
-        hint(t("enrol_saved_as", part.name)),
+        hint(t("enrol_saved_as", part.written ?? part.name)),
         old === undefined ? undefined : hint(t("enrol_former", old)),
         chip.button("link", t(two ? "enrol_use_next" : "enrol_use_new"), next),
       ),
@@ -608,18 +686,22 @@
     leave();
   }
 
-  /** Nothing of the secret stays. */
-  function leave(): void {
+  /** Nothing of the secret stays, nor of anything else that was shown and said. */
+  function forget(): void {
     stop();
     clearInterval(ticking);
     stage = "offer";
-    read = names = before = confirming = undefined;
-    readFrom = "";
+    read = names = before = confirming = readFrom = undefined;
     parts = [];
     ticked = new Set();
     touch = true;
     shift = 0;
-    filled = false;
+    filled = another = false;
+  }
+
+  function leave(): void {
+    forget();
+    note = undefined;
     chip?.remove();
     chip = undefined;
     port?.disconnect();
@@ -628,29 +710,42 @@
 
   function look(found: Enrolment | undefined): void {
     enrolment = found;
-    if (found) {
-      if (dismissed) return;
-      if (!chip) offer();
-      else if (stage === "saved" && filled && found.codes.every(({ value }) => value === "")) refused();
-      else chip.place(found.anchor);
+    if (!found) {
+      dismissed = false;
+      absent ??= performance.now();
+      // Frameworks take things away for a moment while they draw them anew.
+      gone ??= setTimeout(() => {
+        gone = undefined;
+        if (enrolment) return;
+        another = true;
+        if (stage !== "saving" && stage !== "told") ended();
+      }, GRACE);
       return;
     }
-    dismissed = false;
-    if (stage === "saving") return;
-    // Frameworks take things away for a moment while they draw them anew.
-    gone ??= setTimeout(() => {
-      gone = undefined;
-      if (!enrolment && stage !== "saving") ended();
-    }, GRACE);
+    if (absent !== undefined && performance.now() - absent > GRACE) another = true;
+    absent = undefined;
+    if (dismissed) return;
+    if (!chip || stage === "told") {
+      another = false;
+      offer();
+    } else if (another && stage !== "saving") ended();
+    else if (stage === "saved" && filled && found.codes.every(({ value }) => value === "")) void emptied();
+    else chip.place(found.anchor);
   }
 
-  /** The page shows no enrolment any more. */
-  function ended(): void {
+  /** The page shows no enrolment any more, or another. What the person still has to know is said; the rest is forgotten. */
+  function ended(last?: string): void {
     const old = former();
-    if (stage !== "saved") leave();
-    else if (!filled) notFilled(t("enrol_not_filled"), t("enrol_page_gone"), refill);
-    else if (old !== undefined && chip) show({ state: "done", text: t("enrol_saved"), detail: t("enrol_former", old) });
-    else leave();
+    if (stage === "saved" && !filled) last = t("enrol_page_gone");
+    else if (isSaved() && old !== undefined) last = t("enrol_former", old);
+    forget();
+    note = last;
+    if (enrolment) return offer();
+    if (last === undefined) return leave();
+    stage = "told";
+    show({ state: "done", text: t("enrol_saved"), detail: last });
+    // It may have been in a dialog that is gone.
+    if (!chip?.host.isConnected) chip?.place(doc.querySelector("h1, h2, main") ?? doc.body);
   }
 
   addEventListener("keydown", (event) => {
@@ -661,11 +756,22 @@
   addEventListener("scroll", () => chip && watch.soon(), { capture: true, passive: true });
   addEventListener("resize", () => chip && watch.soon(), { passive: true });
   addEventListener("hashchange", () => watch.soon());
+  // A page that is left may be come back to as it is, but browsers close its ports.
+  addEventListener("pagehide", leave);
+  addEventListener("pageshow", ({ persisted }) => persisted && watch.scan());
+  // The person comes back from unlocking a key, perhaps.
+  addEventListener("focus", () => {
+    if (stage === "form" && !asked && read?.choices.some(({ why }) => why)) void readPage("form");
+  });
   // The shortcut is as good as a click on the offer; the rest is for the keyboard's focus.
   chrome.runtime.onMessage.addListener((message: import("./internal.js").FillCommand, sender) => {
-    if (sender.id !== chrome.runtime.id || message.command !== "fill" || !attended() || !chip) return;
-    if (stage === "offer") begin();
-    chip.focus();
+    if (sender.id !== chrome.runtime.id || message.command !== "fill" || !attended()) return;
+    if (!chip && dismissed) {
+      // Whoever closed the chip may want it after all.
+      dismissed = false;
+      watch.scan();
+    } else if (stage === "offer") begin();
+    chip?.focus();
   });
   watch.look = look;
   watch.scan();

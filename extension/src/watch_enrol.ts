@@ -9,8 +9,8 @@ const KEYFOB_ENROL = (() => {
 
   const [code, reveal, device] = (["code", "reveal", "device"] as const).map((name) => new RegExp(KEYFOB_ENROLMENT[name], "i")) as
     [RegExp, RegExp, RegExp];
-  /** Of a page only so many inputs, buttons and pictures are looked at. */
-  const MAX_READ = 100;
+  /** Of a page only so many inputs are looked at (dialogs come last), and so many buttons or pictures before a field and behind it. */
+  const MAX_READ = 200;
   /** Smallest side of a field, and of a picture that may be a QR code, in CSS pixels. */
   const MIN_SIDE = 8;
   const MIN_PICTURE = 72;
@@ -37,17 +37,11 @@ const KEYFOB_ENROL = (() => {
     return [field.getAttribute("aria-label"), field.placeholder, field.name, field.id, ...texts].join(" ");
   }
 
-  /** The first of a page's elements that fits. */
-  const first = (selector: string, fits: (each: Element) => boolean): Element | undefined =>
-    [...document.querySelectorAll(selector)].slice(0, 2 * MAX_READ).find(fits);
-
   /** The visible fields for codes, and the one for the device's name. */
   function fields(): { codes: HTMLInputElement[]; device: HTMLInputElement | undefined } {
     const found: ReturnType<typeof fields> = { codes: [], device: undefined };
-    const inputs = document.getElementsByTagName("input");
-    for (let i = 0; i < Math.min(inputs.length, MAX_READ); i++) {
-      const field = inputs.item(i);
-      if (!field || !/^(text|tel|number|password)$/.test(field.type)) continue;
+    const inputs = [...document.querySelectorAll("input")].filter(({ type }) => /^(text|tel|number|password)$/.test(type));
+    for (const field of inputs.slice(-MAX_READ)) {
       const name = named(field);
       // Fields of one digit each are no field for a code.
       const takes = !field.disabled && !field.readOnly && (field.maxLength < 0 || field.maxLength >= 6);
@@ -65,17 +59,21 @@ const KEYFOB_ENROL = (() => {
     const { codes, device } = fields();
     const [one, two] = codes;
     if (!one) return undefined;
+    const first = (selector: string, fits: (each: Element) => boolean) => {
+      const all = [...document.querySelectorAll(selector)];
+      const at = all.filter((each) => one.compareDocumentPosition(each) & Node.DOCUMENT_POSITION_PRECEDING).length;
+      return all.slice(Math.max(0, at - MAX_READ), at + MAX_READ).find(fits);
+    };
     const text = first(KEYFOB_ENROLMENT.secret, (each) => isShown(each));
     const button = first('button, a, summary, [role="button"]', (each) => reveal.test(each.textContent) && isShown(each));
     const said = reveal.test(document.body.innerText);
-    const picture = text || said ? first('img, canvas, svg, [style*="background"]', isPicture) : undefined;
+    const picture = text || said ? first('img, canvas, svg, [style*="background"]:not(form)', isPicture) : undefined;
     // Two fields and the words do, wherever the page keeps its picture.
     if (!text && !button && !picture && !(two && said)) return undefined;
     return { codes: two ? [one, two] : [one], device, anchor: picture ?? text ?? button ?? one };
   }
 
   const watch = {
-    find,
     isHere: () => find() !== undefined,
     isPicture,
     isShown,

@@ -1,13 +1,16 @@
 // The entry of the background: what arrives goes to the module that it is for.
 
 import { checkEnroller, serveEnrolment } from "./enrolment.js";
-import { checkSender, fillByShortcut, forgetLogin, noteLogin, putChip, serveField, watchAllowedHosts } from "./fields.js";
+import { checkSender, fillByShortcut, forgetLogin, noteLogin, putChip, serveField, watchAllowedHosts, watchOpenTabs } from "./fields.js";
 import { Host } from "./host.js";
 import type { ChipAsk, LoginNote } from "./internal.js";
 import { makeMenu, useMenu } from "./menu.js";
 import { servePage } from "./pages.js";
 
 const host = new Host();
+
+// Scripts in pages have no use for what is stored; whoever takes over a page's process has none either.
+void chrome.storage.local.setAccessLevel?.({ accessLevel: "TRUSTED_CONTEXTS" });
 
 chrome.runtime.onConnect.addListener((port) => {
   if (port.sender?.id !== chrome.runtime.id) return port.disconnect();
@@ -34,8 +37,12 @@ chrome.contextMenus.onClicked.addListener(useMenu);
 
 chrome.runtime.onInstalled.addListener(({ reason }) => {
   void watchAllowedHosts();
+  void watchOpenTabs();
   void makeMenu();
   if (reason === "install") void chrome.tabs.create({ url: chrome.runtime.getURL("welcome.html") });
 });
-chrome.permissions.onAdded.addListener(() => void watchAllowedHosts());
+chrome.permissions.onAdded.addListener(({ origins }) => {
+  void watchAllowedHosts();
+  void watchOpenTabs(origins);
+});
 chrome.permissions.onRemoved.addListener(() => void watchAllowedHosts());

@@ -1,4 +1,4 @@
-// The chip: what Keyfob shows in a page, beside a field. A classic script, put into a frame by the background before the
+// The chip: what Keyfob shows in a page, beside a field. A classic script, put into a frame by the background behind page.ts and before the
 // script that uses it (fill.ts, enrol.ts); it bears being put there twice.
 //
 // The page is hostile: the chip is in a closed shadow root in the top layer, only trusted events count, and a click counts
@@ -10,15 +10,22 @@ var KEYFOB_CHIP: import("./internal.js").ChipKit = (globalThis as { KEYFOB_CHIP?
   type ChipOptions = import("./internal.js").ChipOptions;
   type ChipView = import("./internal.js").ChipView;
   type Point = { x: number; y: number };
+  const { pure, shadowOf } = KEYFOB_PAGE;
+  const doc = pure(document);
 
-  /** In CSS pixels: what is left free along the window's edges and beside the field, and the chip's greatest width. */
+  /**
+   * In CSS pixels: what is left free along the window's edges and beside the field, and the chip's width, where there is as much
+   * room. It does not go by what is in it, for the page can measure it.
+   */
   const EDGE = 8;
   const GAP = 10;
-  const MAX_WIDTH = 300;
+  const WIDTH = 300;
   /** With as much room as this beside the field, the chip rather becomes narrower than that it covers something else. */
   const MIN_WIDTH = 220;
   /** How long, in ms, the chip was where it is clicked before that click counts. */
   const SEEN_FOR = 300;
+  /** A pointer that was still for so long, in ms, may have been in another window. */
+  const AWAY = 1000;
   /** Least opacity of what a person can be said to see. */
   const MIN_OPACITY = 0.7;
   /** Of a page so many elements are looked at for what may lie over the chip; of more, some may. */
@@ -28,11 +35,14 @@ var KEYFOB_CHIP: import("./internal.js").ChipKit = (globalThis as { KEYFOB_CHIP?
     :host { all: initial !important; display: block !important; position: fixed !important;
       inset: auto !important; margin: 0 !important; border: 0 !important; padding: 0 !important;
       width: max-content !important; /* whatever the window's edge: where it fits is looked for */
+      height: auto !important; min-width: 0 !important; max-width: none !important; min-height: 0 !important;
+      max-height: none !important; transform: none !important; zoom: var(--zoom, 1) !important;
       left: var(--x) !important; top: var(--y) !important; z-index: 2147483647 !important;
       background: none !important; overflow: visible !important; color-scheme: light dark !important; }
     :host(:not(:popover-open)) { display: none !important; }
+    :host::backdrop { display: none !important; }
     .chip { --ink: #14231f; --soft: #55655f; --paper: #fff; --line: #d5dedb; --accent: #0b7a65; --bad: #b3261e;
-      display: grid; grid-template-columns: 1fr auto; box-sizing: border-box; max-width: var(--room); overflow: hidden;
+      display: grid; grid-template-columns: 1fr auto; box-sizing: border-box; width: var(--room); overflow: hidden;
       font: 500 13px/1.35 system-ui, sans-serif; color: var(--ink); background: var(--paper); cursor: default;
       border: 1px solid var(--line); border-radius: 12px; box-shadow: 0 1px 2px #0002, 0 6px 20px #0003; }
     button { all: unset; cursor: pointer; box-sizing: border-box; }
@@ -43,6 +53,7 @@ var KEYFOB_CHIP: import("./internal.js").ChipKit = (globalThis as { KEYFOB_CHIP?
     .close { padding: 0 11px; color: var(--soft); font-size: 16px; }
     svg { flex: none; width: 18px; height: 18px; color: var(--accent); }
     b, small { display: block; font-weight: inherit; overflow-wrap: anywhere; }
+    .idle .main :is(b, small) { overflow: hidden; white-space: nowrap; text-overflow: ellipsis; }
     code { font: 500 .95em ui-monospace, "SF Mono", "Cascadia Mono", "DejaVu Sans Mono", monospace; }
     small { color: var(--soft); font-size: 11.5px; font-weight: 400; }
     .body { grid-column: 1 / -1; padding: 4px; border-top: 1px solid var(--line); max-height: 260px; overflow: auto; }
@@ -107,19 +118,6 @@ var KEYFOB_CHIP: import("./internal.js").ChipKit = (globalThis as { KEYFOB_CHIP?
     return svg;
   }
 
-  /**
-   * The properties of a node. Elements with names hide those of their form and of the document: those of the prototypes are
-   * meant. What it gives is no node itself.
-   */
-  const pure = <T extends Node>(node: T): T =>
-    new Proxy(node, {
-      get: (_, name) => {
-        const value: unknown = Reflect.get(Object.getPrototypeOf(node) as object, name, node);
-        return typeof value === "function" ? (value as (...args: unknown[]) => unknown).bind(node) : value;
-      },
-    });
-  const doc = pure(document);
-
   /** What lies in the top layer besides `chip`: nothing else can be above it. Of closed shadow roots too; undefined where there is no end of it. */
   function* topLayer(chip: HTMLElement): Generator<Element | undefined> {
     const ON_TOP = ":popover-open, :modal, :fullscreen";
@@ -131,16 +129,10 @@ var KEYFOB_CHIP: import("./internal.js").ChipKit = (globalThis as { KEYFOB_CHIP?
       }
       for (const each of root.querySelectorAll("*")) {
         if (++read > MAX_READ) return yield undefined;
-        const inner = each !== chip && each instanceof HTMLElement && shadowOf(each);
+        const inner = each !== chip && shadowOf(each);
         if (inner) roots.push(inner);
       }
     }
-  }
-
-  /** Chromium and Firefox each have their own way for extensions to look into closed roots. */
-  function shadowOf(each: HTMLElement): ShadowRoot | null {
-    const { openOrClosedShadowRoot, shadowRoot } = pure(each) as HTMLElement & { openOrClosedShadowRoot?: ShadowRoot | null };
-    return openOrClosedShadowRoot ?? shadowRoot ?? chrome.dom?.openOrClosedShadowRoot(each) ?? null;
   }
 
   /** Whether what is around makes an element something that a person does not see. */
@@ -153,6 +145,47 @@ var KEYFOB_CHIP: import("./internal.js").ChipKit = (globalThis as { KEYFOB_CHIP?
       if (style.clipPath !== "none" || style.maskImage !== "none") return true;
     }
     return opacity < MIN_OPACITY;
+  }
+
+  /** By how much what is around an element, and itself, makes it larger. (`currentCSSZoom` is younger than what browsers we take.) */
+  function zoomOf(from: Element | null): number {
+    let zoom = 1;
+    for (let at = from; at; at = pure(at).parentElement) zoom *= Number(getComputedStyle(at).zoom) || 1;
+    return zoom;
+  }
+
+  /** Whether an element's backdrop, which is as large as the window, hides nothing. */
+  function isClear(owner: Element): boolean {
+    const { display, backgroundColor, backgroundImage, backdropFilter } = getComputedStyle(owner, "::backdrop");
+    return display === "none" ||
+      (backgroundColor === "rgba(0, 0, 0, 0)" && backgroundImage === "none" && /^(none)?$/.test(backdropFilter ?? ""));
+  }
+
+  /**
+   * Since when the person can see what is in this window, as far as is known: before, another may have been in front of it. In a frame
+   * of another site's, which is told of no such thing: since the pointer came.
+   */
+  let inFront = 0;
+  const cameInFront = ({ isTrusted, target }: Event) => {
+    // Elements get the focus too.
+    if (isTrusted && !(target instanceof Element)) inFront = performance.now();
+  };
+  doc.addEventListener("visibilitychange", cameInFront);
+  addEventListener("focus", cameInFront);
+  let foreign = false;
+  try {
+    if (top && top !== window) top.addEventListener("focus", cameInFront);
+  } catch {
+    foreign = true;
+  }
+  let lastPointer = -Infinity;
+  for (const type of ["pointermove", "pointerover", "pointerdown"]) {
+    addEventListener(type, ({ isTrusted }) => {
+      if (!isTrusted || !foreign) return;
+      const now = performance.now();
+      if (now - lastPointer > AWAY) inFront = now;
+      lastPointer = now;
+    }, { capture: true, passive: true });
   }
 
   function create({ dismissed, refused }: ChipOptions): Chip {
@@ -195,11 +228,14 @@ var KEYFOB_CHIP: import("./internal.js").ChipKit = (globalThis as { KEYFOB_CHIP?
     }
 
     /** Why a click there does not count, if so. */
-    function unseenBecause({ x, y }: Point): "chip_covered" | "chip_moved" | undefined {
+    function unseenBecause({ x, y }: Point): "chip_covered" | "chip_moved" | "chip_in_front" | undefined {
       note();
       const box = host.getBoundingClientRect();
       if (!host.isConnected || !host.matches(":popover-open") || doc.visibilityState !== "visible") return "chip_moved";
       if (Math.abs(box.left - put.x) > 1 || Math.abs(box.top - put.y) > 1) return "chip_moved";
+      // A smudge can be read by nobody.
+      if (Math.abs(zoomOf(host) - 1) > 0.01) return "chip_covered";
+      if (performance.now() - inFront < SEEN_FOR) return "chip_in_front";
       // Everywhere where it was meanwhile, it was there too.
       const before = performance.now() - SEEN_FOR;
       const begun = seen.findLastIndex(({ at }) => at <= before);
@@ -207,16 +243,14 @@ var KEYFOB_CHIP: import("./internal.js").ChipKit = (globalThis as { KEYFOB_CHIP?
       if (begun < 0 || !seen.slice(begun).every(({ box }) => inside(box))) return "chip_moved";
       const around = pure(host.getRootNode() as Document | ShadowRoot);
       if (covered || around.elementFromPoint(x, y) !== host || isFaint(host.parentElement)) return "chip_covered";
+      if (KEYFOB_PAGE.inTransition() || !isClear(host)) return "chip_covered";
       // What lets clicks through is not found at the point.
       for (const each of topLayer(host)) {
         if (!each) return "chip_covered";
         const other = Element.prototype.getBoundingClientRect.call(each);
         const apart =
           other.right <= box.left || other.left >= box.right || other.bottom <= box.top || other.top >= box.bottom;
-        // A backdrop is as large as the window.
-        const { backgroundColor, backgroundImage } = getComputedStyle(each, "::backdrop");
-        const clear = backgroundColor === "rgba(0, 0, 0, 0)" && backgroundImage === "none";
-        if (!apart || !clear) return "chip_covered";
+        if (!apart || !isClear(each)) return "chip_covered";
       }
       return undefined;
     }
@@ -230,6 +264,8 @@ var KEYFOB_CHIP: import("./internal.js").ChipKit = (globalThis as { KEYFOB_CHIP?
         if (host.isConnected) host.hidePopover();
         refused?.(t(because));
         place();
+      } else if (because === "chip_in_front") {
+        refused?.(t(because));
       }
       return false;
     }
@@ -259,8 +295,9 @@ var KEYFOB_CHIP: import("./internal.js").ChipKit = (globalThis as { KEYFOB_CHIP?
       const made = element("div", "", `chip ${state}`);
       made.setAttribute("role", "group");
       made.setAttribute("aria-label", "Keyfob");
-      made.lang = chrome.i18n.getUILanguage();
-      made.dir = chrome.i18n.getMessage("@@bidi_dir");
+      // Of the texts: the browser's own may be none of ours.
+      made.lang = t("text_language");
+      made.dir = t("text_direction");
       made.append(main, close);
       if (below?.length) {
         made.append(element("div", "", "body"));
@@ -291,9 +328,9 @@ var KEYFOB_CHIP: import("./internal.js").ChipKit = (globalThis as { KEYFOB_CHIP?
       const toLeft = getComputedStyle(anchor).direction === "rtl";
       const space = (toLeft ? box.left : innerWidth - box.right) - EDGE - GAP;
       const room = space < MIN_WIDTH ? innerWidth - 2 * EDGE : space;
-      // A page's zoom holds for the chip too.
-      const zoom = host.currentCSSZoom ?? 1;
-      variable("--room", `${Math.floor(Math.min(room / zoom, MAX_WIDTH))}px`);
+      // Whatever a page makes of its letters, the chip can be read.
+      variable("--zoom", `${1 / zoomOf(host.parentElement)}`);
+      variable("--room", `${Math.floor(Math.min(room, WIDTH))}px`);
       const { width, height } = host.getBoundingClientRect();
       const inline = toLeft ? box.right - width : box.left;
       const left = Math.max(EDGE, Math.min(inline, innerWidth - width - EDGE));
@@ -314,8 +351,8 @@ var KEYFOB_CHIP: import("./internal.js").ChipKit = (globalThis as { KEYFOB_CHIP?
         );
       const [x, y] = fits.find(free) ?? fits[0] ?? places[1];
       put = { x: Math.round(x), y: Math.round(Math.max(EDGE, y)) };
-      variable("--x", `${put.x / zoom}px`);
-      variable("--y", `${put.y / zoom}px`);
+      variable("--x", `${put.x}px`);
+      variable("--y", `${put.y}px`);
       note();
     }
 
@@ -327,5 +364,5 @@ var KEYFOB_CHIP: import("./internal.js").ChipKit = (globalThis as { KEYFOB_CHIP?
     return { host, show, place, remove, isSeen, button, focus: () => body.querySelector("button")?.focus() };
   }
 
-  return { create, element, prose, t, pure, MIN_OPACITY };
+  return { create, element, prose, t, isClear, MIN_OPACITY };
 })();

@@ -2,14 +2,13 @@
 // codes.
 
 import { choose_accounts, enrolment_pattern, ready, signin_flow } from "./core.js";
-import type { Account, Op } from "./generated/message.js";
-import { nonsense, TroubleError, type Host } from "./host.js";
+import type { Account, Key, Op } from "./generated/message.js";
+import { nonsense, type Host } from "./host.js";
 import type { Candidate, FieldAsk, FieldTell, FillCommand, LoginNote, Trouble } from "./internal.js";
-import { troubleOf } from "./pages.js";
 import { remember, settings } from "./settings.js";
 import { delayForNext, hasRunOut, unixNow } from "./step.js";
 import { t, type TextKey } from "./text.js";
-import { explain, local } from "./trouble.js";
+import { explain, local, TroubleError, troubleOf } from "./trouble.js";
 
 /** A frame of a tab, to put scripts into. */
 export interface Frame {
@@ -109,6 +108,8 @@ export function serveField(port: chrome.runtime.Port, host: Host): void {
   let login: string | undefined;
   // What to note of the code that was given last, once it is in the field.
   let given: { n: number; op: Extract<Op, { name: "submitted" }>; key: string | undefined } | undefined;
+  /** The key that is asked, where the chosen one is not there. */
+  let other: Key | undefined;
 
   const answer = async (
     ask: Extract<FieldAsk, { ask: "candidates" | "code" }>,
@@ -118,7 +119,14 @@ export function serveField(port: chrome.runtime.Port, host: Host): void {
     const url = await checkPage(port, ask.ancestors);
     const { key, choices, fillWithoutClick, submit } = await settings();
     if (ask.ask === "candidates") {
-      const answer = await host.ask({ name: "accounts", codes: false }, { key, signal });
+      const list = (key: string | undefined) => host.ask({ name: "accounts", codes: false }, { key, signal });
+      let instead: Key | undefined;
+      const answer = await list(key).catch(async (error: unknown) => {
+        instead = await otherCard(host, key, error, signal);
+        if (!instead) throw error;
+        return list(instead.id);
+      });
+      other = instead;
       const chosen = choose_accounts(answer.accounts, url, await toldBefore(port.sender?.tab?.id));
       login = chosen.login;
       offered = chosen.accounts.map(candidate);
@@ -130,17 +138,19 @@ export function serveField(port: chrome.runtime.Port, host: Host): void {
         likely = 1;
       }
       const software = answer.key.kind === "software";
-      tell({ n: ask.n, tell: "candidates", candidates: offered, likely, software, fillWithoutClick, submit });
+      const named = other && { key: other.name ?? other.label };
+      tell({ n: ask.n, tell: "candidates", candidates: offered, likely, software, ...named, fillWithoutClick, submit });
       return;
     }
     const account = offered.find(({ name }) => name === ask.account);
     if (!account) throw new TroubleError(nonsense());
+    const asked = other?.id ?? key;
     if (ask.chosen && login !== undefined) await remember(login, account.name);
     const { code } = await host.ask(
       // AWS takes no code twice.
       { name: "code", account: account.name, purpose: new URL(url).hostname, fresh: true },
       {
-        key,
+        key: asked,
         signal,
         onEvent: (event) =>
           tell({ n: ask.n, ...(event.name === "waiting" ? { tell: "waiting", why: event.why } : { tell: "touch" }) }),
@@ -151,7 +161,7 @@ export function serveField(port: chrome.runtime.Port, host: Host): void {
     if (hasRunOut(code, unixNow())) throw new TroubleError(local("code-expired"));
     const { valid_from } = code;
     given = valid_from === undefined ? undefined
-      : { n: ask.n, op: { name: "submitted", account: account.name, valid_from }, key };
+      : { n: ask.n, op: { name: "submitted", account: account.name, valid_from }, key: asked };
     tell({ n: ask.n, tell: "code", value: code.value });
   };
 
@@ -171,6 +181,17 @@ export function serveField(port: chrome.runtime.Port, host: Host): void {
     }
     answer(ask, tell, signal).catch((error: unknown) => tell({ n: ask.n, tell: "trouble", ...shown(troubleOf(error)) }));
   });
+}
+
+/**
+ * Whoever has chosen one card and has another with them, and only that, means the other: the only card that is there, if the chosen
+ * one is not. A software key is never taken in a card's place, nor a card in a software key's.
+ */
+async function otherCard(host: Host, key: string | undefined, error: unknown, signal: AbortSignal): Promise<Key | undefined> {
+  if (key === undefined || key.startsWith("soft:") || troubleOf(error).code !== "no-key") return undefined;
+  const { keys } = await host.ask({ name: "keys" }, { signal });
+  const [only, ...others] = keys.filter(({ kind }) => kind === "smart-card");
+  return others.length === 0 && only?.id !== key ? only : undefined;
 }
 
 /** What to do, for a person who sees the chip: there is little room, and the rest is in the popup. */
@@ -198,18 +219,22 @@ function candidate(account: Account): Candidate {
   };
 }
 
+/** What watches the pages of `origins`, as in the manifest: first those of sign-in, then those that only set up authenticators. */
+function watchersOf(origins: string[]): { id: string; matches: string[]; js: string[] }[] {
+  const { content_scripts } = chrome.runtime.getManifest();
+  const enrolments = origins.map((pattern) => enrolment_pattern(pattern)).filter((pattern) => pattern !== undefined);
+  return [
+    { id: "allowed-hosts", matches: origins.filter((pattern) => !enrolment_pattern(pattern)), js: content_scripts?.[0]?.js ?? [] },
+    { id: "allowed-enrolments", matches: enrolments, js: content_scripts?.[1]?.js ?? [] },
+  ];
+}
+
 async function register(): Promise<void> {
   await ready();
-  const { content_scripts, optional_host_permissions: optional } = chrome.runtime.getManifest();
+  const { optional_host_permissions: optional } = chrome.runtime.getManifest();
   const { origins } = await chrome.permissions.getAll();
   const allowed = ((optional ?? []) as string[]).filter((pattern) => origins?.includes(pattern));
-  const enrolments = allowed.map((pattern) => enrolment_pattern(pattern)).filter((pattern) => pattern !== undefined);
-  // As in the manifest: first those of sign-in, then those that only set up authenticators.
-  const scripts = [
-    { id: "allowed-hosts", matches: allowed.filter((pattern) => !enrolment_pattern(pattern)), js: content_scripts?.[0]?.js },
-    { id: "allowed-enrolments", matches: enrolments, js: content_scripts?.[1]?.js },
-  ];
-  for (const { id, matches, js = [] } of scripts) {
+  for (const { id, matches, js } of watchersOf(allowed)) {
     await chrome.scripting.unregisterContentScripts({ ids: [id] }).catch(() => undefined); // There was none.
     if (matches.length === 0) continue;
     await chrome.scripting.registerContentScripts([{ id, matches, js, allFrames: true, runAt: "document_end" }]);
@@ -224,3 +249,20 @@ let registering = Promise.resolve();
  * keeps the registration.
  */
 export const watchAllowedHosts = () => (registering = registering.then(register).catch(() => undefined));
+
+/**
+ * Has the pages watched that are open already: whoever allows a host, or installs the extension, on the step that asks for the
+ * code, would lose the login by loading it again. A page that is watched already bears it: the scripts' own names are taken
+ * there, and nothing runs.
+ */
+export async function watchOpenTabs(origins?: string[]): Promise<void> {
+  await ready();
+  const allowed = origins ?? (await chrome.permissions.getAll()).origins ?? [];
+  for (const { matches, js } of watchersOf(allowed)) {
+    if (matches.length === 0) continue;
+    for (const { id } of await chrome.tabs.query({ url: matches })) {
+      if (id === undefined) continue;
+      await chrome.scripting.executeScript({ target: { tabId: id, allFrames: true }, files: js }).catch(() => undefined);
+    }
+  }
+}

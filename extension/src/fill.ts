@@ -1,5 +1,5 @@
 // Filling the code into a sign-in page: the person's intent, what is shown in the chip, and the filling itself. A classic
-// script, which the background puts into a frame, behind chip.ts, once watch.ts has found something to do there.
+// script, which the background puts into a frame, behind page.ts and chip.ts, once watch.ts has found something to do there.
 //
 // The page is hostile: what is filled is looked at again in the moment of filling. All rules about hosts are the
 // background's (in the wasm); this knows fields only.
@@ -18,7 +18,8 @@
   // Without the watcher there is nothing to do, and a second time there is nothing more.
   if (!KEYFOB_WATCH || KEYFOB_WATCH.look) return;
   const watch = KEYFOB_WATCH;
-  const { element, t, pure } = KEYFOB_CHIP;
+  const { element, t } = KEYFOB_CHIP;
+  const { ancestors, attended, inTransition, parentOf, pure, write } = KEYFOB_PAGE;
   const doc = pure(document);
 
   /** So long, in ms, a field that the page took away may take to come back; and so far, in CSS pixels, it may be from there. */
@@ -60,28 +61,57 @@
     return undefined;
   }
 
-  /** Of a page so many elements are looked at for what lies over the field and lets clicks through. */
+  /** Of a page so many elements are looked at for what lies over the field and lets clicks through; of more, some may. */
   const MAX_READ = 20_000;
+
+  /** What is in front of a field for decoration lets it be seen through. */
+  const isOpaque = ({ backgroundColor, backgroundImage, backdropFilter }: CSSStyleDeclaration) =>
+    !/^rgba\(.*, 0(\.[0-4]\d*)?\)$/.test(backgroundColor) || backgroundImage !== "none" || !/^(none)?$/.test(backdropFilter ?? "");
+
+  /**
+   * Whether what an element has before or behind its content lies there and lets clicks through. Such a thing has no box to
+   * be asked for: that it is as large as the field, and not behind it, is enough.
+   */
+  function paintsOver(each: Element, box: DOMRect, sunk: boolean): boolean {
+    return ["::before", "::after"].some((name) => {
+      const style = getComputedStyle(each, name);
+      const { content, display, position, pointerEvents, opacity, zIndex, width, height } = style;
+      if (/^(none|normal)$/.test(content) || display === "none" || position === "static" || pointerEvents !== "none") return false;
+      if (!isOpaque(style) && !content.includes("url(")) return false;
+      if (Number(opacity) < 0.3 || (!sunk && Number(zIndex) < 0)) return false;
+      // Without a box it has no length either.
+      return [width, height].every((length, i) => length.endsWith("px") && parseFloat(length) >= (i === 0 ? box.width : box.height) / 2);
+    });
+  }
 
   /**
    * Whether something that lets clicks through covers the element: such things are found at no point. What may do so is made to
    * take clicks for the moment of a look.
    */
   function paintedOver(target: HTMLElement): boolean {
+    if (inTransition()) return true;
     const box = target.getBoundingClientRect();
     const over: HTMLElement[] = [];
+    let sunk = false;
+    const around = new Set<Element>();
+    for (let at: Element | null = target; at; at = parentOf(at)) {
+      around.add(at);
+      sunk ||= Number(getComputedStyle(at).zIndex) < 0;
+    }
     let read = 0;
-    for (const each of doc.querySelectorAll<HTMLElement>("body *")) {
-      if (++read > MAX_READ) break;
+    for (const each of doc.querySelectorAll<HTMLElement>("*")) {
+      if (++read > MAX_READ || (each !== chip?.host && paintsOver(each, box, sunk))) return true;
       const other = Element.prototype.getBoundingClientRect.call(each);
       const middle = other.left < box.left + box.width / 2 && other.right > box.left + box.width / 2 &&
         other.top < box.top + box.height / 2 && other.bottom > box.top + box.height / 2;
-      if (!middle || each === target || Node.prototype.contains.call(each, target)) continue;
-      const { pointerEvents, backgroundColor, backgroundImage } = getComputedStyle(each);
+      if (!middle || around.has(each)) continue;
+      const style = getComputedStyle(each);
       // Icons and labels in a field let clicks through as well, but it is seen through them.
       const replaced = each.matches?.("img, canvas, video, iframe, object, embed");
-      const opaque = !/^rgba\(.*, 0(\.[0-4]\d*)?\)$/.test(backgroundColor) || backgroundImage !== "none" || replaced;
-      if (pointerEvents === "none" && opaque) over.push(each);
+      if (style.pointerEvents === "none" && (isOpaque(style) || replaced)) over.push(each);
+    }
+    for (const each of doc.querySelectorAll(":popover-open, :modal, :fullscreen")) {
+      if (!around.has(each) && !KEYFOB_CHIP.isClear(each)) return true;
     }
     return over.some((each) => {
       const [before, how] = [each.style.getPropertyValue("pointer-events"), each.style.getPropertyPriority("pointer-events")];
@@ -116,6 +146,8 @@
   let candidates: Candidate[] | undefined;
   let likely = 0;
   let software = false;
+  /** The key's name, if it is not the one that the person has chosen. */
+  let otherKey = "";
   let fillWithoutClick = false;
   let submit = false;
   /** When the person last did something here, and when the key was last asked by itself: once for each. */
@@ -136,25 +168,7 @@
   /** The code is in the field, and is submitted at this time if nothing happens. */
   let submitting: ReturnType<typeof setTimeout> | undefined;
 
-  /** The page is what the person looks at and types into. */
-  const attended = () => doc.visibilityState === "visible" && doc.hasFocus();
   const page = () => location.origin + location.pathname + location.search;
-
-  /** Origins of the frames around this one; "null", which nobody accepts, where the browser will not say. */
-  function ancestors(): string[] {
-    if (window.parent === window) return [];
-    if (location.ancestorOrigins) return [...location.ancestorOrigins];
-    const origins: string[] = [];
-    try {
-      for (let frame: Window = window; frame.parent !== frame; ) {
-        frame = frame.parent;
-        origins.push(frame.location.origin);
-      }
-    } catch {
-      return ["null"];
-    }
-    return origins;
-  }
 
   // ---- talking to the background
 
@@ -203,7 +217,7 @@
     switch (tell.tell) {
       case "candidates":
         asked = undefined;
-        ({ candidates, likely, software, fillWithoutClick, submit } = tell);
+        ({ candidates, likely, software, key: otherKey = "", fillWithoutClick, submit } = tell);
         known();
         break;
       case "touch":
@@ -313,7 +327,7 @@
     show("choose", t("chip_which"), keyKind());
   }
 
-  const keyKind = () => (software ? t("chip_software") : "");
+  const keyKind = () => (software ? t("chip_software") : otherKey);
   const joined = (parts: string[]) => parts.filter(Boolean).join(" · ");
   const named = ({ label, detail }: Candidate) => joined([label, detail, keyKind()]);
   /** The host's sentences begin small. */
@@ -465,13 +479,6 @@
     return true;
   }
 
-  function write(field: HTMLInputElement, text: string): void {
-    // React tracks `value` on the element itself: only the prototype's setter makes it notice.
-    Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value")?.set?.call(field, text);
-    field.dispatchEvent(new InputEvent("input", { bubbles: true, composed: true, inputType: "insertText", data: text }));
-    field.dispatchEvent(new Event("change", { bubbles: true }));
-  }
-
   /** The person has it submitted (a setting): as they would, and only if they do nothing else meanwhile. */
   function submitFilled(code: string, field: HTMLInputElement): void {
     const [filledAt, where] = [performance.now(), page()];
@@ -488,6 +495,10 @@
 
   let chip: Chip | undefined;
   let state: State = "idle";
+  /** Whether the chip offers other accounts than the likely one. */
+  let others = false;
+  /** What makes the chip higher tells the page how many accounts there are: nobody's business before the person uses the page. */
+  const isUsed = () => lastAct > 0 || navigator.userActivation?.hasBeenActive;
 
   function show(next: State, text: string, detail = "", act = fillByPerson): void {
     if (!found) return;
@@ -495,8 +506,10 @@
     shown = [text, act];
     chip ??= KEYFOB_CHIP.create({ dismissed: dismiss, refused });
     const body: HTMLElement[] = [];
+    others = false;
     if (next === "choose") body.push(list(chip, candidates ?? []));
-    else if (next === "idle" && found.what === "code" && likely === 1 && (candidates?.length ?? 0) > 1) {
+    else if (next === "idle" && found.what === "code" && likely === 1 && (candidates?.length ?? 0) > 1 && isUsed()) {
+      others = true;
       body.push(chip.button("link", t("chip_another"), choose));
     }
     chip.show({ state, text, detail, act: next === "idle" || next === "trouble" ? () => (takeFocus(), act()) : undefined, body });
@@ -640,6 +653,8 @@
       if (!event.isTrusted) return;
       // Letting go belongs to the same act; by touch screen it is what activates the page.
       if (type !== "pointerup") lastAct = event.timeStamp;
+      // Not under the pointer: what is pressed stays as it is.
+      if (!others && likely === 1 && candidates?.[1] && event.target !== chip?.host) setTimeout(() => state === "idle" && candidates && offer());
       if (found) setTimeout(consider);
     };
     addEventListener(type, acted, { capture: true, passive: true });

@@ -113,8 +113,8 @@ export interface ChipKit {
   prose(tag: "b" | "small", text: string): HTMLElement;
   /** A text of `_locales`. */
   t(key: string, ...args: (string | number)[]): string;
-  /** The properties of a node, though elements of the page have their names. It is no node itself. */
-  pure<T extends Node>(node: T): T;
+  /** Whether an element's backdrop hides nothing. */
+  isClear(owner: Element): boolean;
   /** Least opacity of what a person can be said to see. */
   readonly MIN_OPACITY: number;
 }
@@ -231,6 +231,8 @@ export type FieldTell =
       likely: number;
       /** On a software key. */
       software: boolean;
+      /** The key's name, where it is another than the person has chosen. */
+      key?: string;
       /** The settings of these names. */
       fillWithoutClick: boolean;
       submit: boolean;

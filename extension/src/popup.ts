@@ -171,7 +171,7 @@ async function offerHost(url: string): Promise<void> {
     void chrome.permissions.request(origins).then((granted) => {
       if (!granted) return;
       byId("allow", "section").hidden = true;
-      say(t("popup_reload_page"));
+      say(t("popup_allowed"));
     });
   });
 }

@@ -36,7 +36,8 @@ const CODES: Record<ErrorCode | LocalCode, Better> = {
   locked: "message",
   "wrong-password": "message",
   "touch-timeout": "nothing",
-  cancelled: "nothing",
+  // The host says why: people who cancel something themselves see nothing of it.
+  cancelled: "message",
   "not-found": "message",
   exists: "message",
   "no-space": "both",

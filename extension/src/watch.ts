@@ -12,8 +12,6 @@ const KEYFOB_WATCH = (() => {
   if (self.origin === "null" || location.protocol !== "https:") return undefined;
 
   const TABLE = KEYFOB_MFA_FIELDS;
-  const [MFA, APP, CODE] = [TABLE.wording, TABLE.authenticators, TABLE.codes].map((words) => new RegExp(words)) as
-    [RegExp, RegExp, RegExp];
 
   /** Smallest side, in CSS pixels, and least opacity of a field that a person can be said to see. */
   const MIN_SIDE = 8;
@@ -77,18 +75,31 @@ const KEYFOB_WATCH = (() => {
     }
   }
 
-  const isMfa = (...texts: (string | null | undefined)[]) => {
-    const text = texts.map((each) => each?.slice(0, MAX_TEXT)).join(" ").toLowerCase();
-    return MFA.test(text) || (APP.test(text) && CODE.test(text));
-  };
+  const textIn = (...texts: (string | null | undefined)[]) =>
+    texts.map((each) => each?.slice(0, MAX_TEXT)).join(" ").toLowerCase();
 
-  /** Whether the field is called one for MFA, by its markup or its labels. */
-  const namesMfa = (field: HTMLInputElement) => {
+  /** Compiled when there is something to read: most pages have nothing. */
+  let patterns: Record<"mfa" | "app" | "code" | "device", RegExp> | undefined;
+  function has(name: "mfa" | "app" | "code" | "device", text: string): boolean {
+    patterns ??= {
+      mfa: RegExp(TABLE.wording),
+      app: RegExp(TABLE.authenticators),
+      code: RegExp(TABLE.codes),
+      device: RegExp(KEYFOB_ENROLMENT.device, "i"),
+    };
+    return patterns[name].test(text);
+  }
+
+  const isMfa = (text: string) => has("mfa", text) || (has("app", text) && has("code", text));
+
+  /** What the field is called, by its markup and its labels. */
+  const nameOf = (field: HTMLInputElement) => {
     const ids = field.getAttribute("aria-labelledby")?.match(/\S+/g) ?? [];
     const by = ids.map((id) => inRoot(field.getRootNode() as Root, `#${CSS.escape(id)}`)[0]);
     const labels = [...by, ...(field.labels ?? [])].map((label) => label && textOf(label));
-    return isMfa(field.ariaLabel, field.placeholder, field.name, field.id, ...labels);
+    return textIn(field.ariaLabel, field.placeholder, field.name, field.id, ...labels);
   };
+  const namesMfa = (field: HTMLInputElement) => isMfa(nameOf(field));
 
   /** The best evidence first: an exact selector, the autocomplete token, a name or label. Visible or not. */
   function* fields(): Generator<Found> {
@@ -104,7 +115,7 @@ const KEYFOB_WATCH = (() => {
       let around: Element | null = first;
       while (around && !single.every((each) => Node.prototype.contains.call(around, each))) around = parentOf(around);
       const texts = [around, first.form].map((each) => each && `${labelOf(each)} ${textOf(each)}`);
-      const certain = namesMfa(first) || isMfa(...texts);
+      const certain = namesMfa(first) || isMfa(textIn(...texts));
       const once = first.autocomplete.includes("one-time-code");
       if (certain || once) yield { what: "code", field: first, certain, parts: single };
     }
@@ -114,9 +125,13 @@ const KEYFOB_WATCH = (() => {
       }
     }
     for (const field of all("input")) {
-      const short =
-        takesText(field) && (field.maxLength < 0 || (field.maxLength >= DIGITS && field.maxLength <= 10));
-      if (short && namesMfa(field)) yield code(field, true);
+      if (!takesText(field)) continue;
+      const { maxLength, inputMode } = field;
+      const sized = maxLength >= DIGITS && maxLength <= 10;
+      if (maxLength >= 0 && !sized) continue;
+      const name = nameOf(field);
+      // A device's name, its serial number and a search speak of MFA too.
+      if (isMfa(name) && (sized || inputMode === "numeric" || has("code", name)) && !has("device", name)) yield code(field, true);
     }
     // Which of several devices: the button for the next step is there as well.
     for (const field of all(TABLE.radio)) {
@@ -188,6 +203,11 @@ const KEYFOB_WATCH = (() => {
 
   let asked = false;
   function scan(): void {
+    if (!chrome.runtime?.id) {
+      // The extension was updated, and what is new of it is here as well.
+      observer.disconnect();
+      return watch.look?.({ found: undefined });
+    }
     findRoots();
     let hidden = false;
     let found: Found | undefined;

@@ -322,6 +322,117 @@ function inBrowser(name) {
           assert.equal(await chip(), null);
         });
 
+        /** A page with this in it, and how the code's field is there; opened, with its chip if it gets one. */
+        const made = async (body, css = "") => {
+          const html = `<!doctype html><html lang="en"><title>Made</title><style>${css}</style>
+            <body style="margin:60px;font:15px sans-serif">${body}</body></html>`;
+          pages.files.set("/made", { type: "text/html; charset=utf-8", body: html });
+          const lists = host.lists();
+          await page.goto(new URL("/made", SIGN_IN).href);
+          return lists;
+        };
+        const CODE = '<label>MFA code <input id="mfaCode" style="width:260px;height:30px"></label>';
+
+        test("fields that speak of MFA and take no code get no chip", async () => {
+          const others = ["MFA device name", "Search MFA devices", "MFA serial number", "Name of the MFA device", "Add MFA tag"];
+          const lists = await made(others.map((label, i) => `<p><label>${label} <input id="f-${i}"></label>`).join(""));
+          await sleep(SETTLED);
+          assert.equal(await chip(), null);
+          // The same page would get one for a code, by the words or by the field's measure.
+          for (const field of ['aria-label="MFA code"', 'aria-label="MFA" inputmode="numeric"', 'aria-label="MFA" maxlength="6"']) {
+            await made(`<input ${field}>`);
+            await until(`a chip at ${field}`, chip);
+          }
+          await until("what fits", () => host.lists() > lists);
+        });
+
+        const hides = {
+          "what the page puts behind its content": "body::after{content:'';position:fixed;inset:0;background:#fff;pointer-events:none}",
+          "what the document puts before its content": "html::before{content:'';position:fixed;inset:0;background:#fff;pointer-events:none;z-index:1}",
+          "what an element of no size has behind it":
+            "p::after{content:'';position:absolute;left:0;top:0;width:600px;height:300px;background:#fff;pointer-events:none}",
+        };
+        for (const [what, css] of Object.entries(hides)) {
+          test(`a field under ${what} is not filled`, async () => {
+            const lists = await made(`${CODE}<p style="margin:0;height:0"></p>`, css);
+            await until("the chip", async () => (await chip()) && host.lists() > lists);
+            await asksNothing(clickChip);
+          });
+        }
+
+        test("what is before and behind a field's own parts is no cover", async () => {
+          const css = `label::after{content:"";position:absolute;width:20px;height:40px;background:#c00;pointer-events:none}
+            body::before{content:"";position:fixed;inset:0;background:#eee;pointer-events:none;z-index:-1}`;
+          const lists = await made(CODE, css);
+          await until("the chip", async () => (await chip()) && host.lists() > lists);
+          await clickChip();
+          assert.match(await until("the code", value), /^[0-9]{6}$/);
+        });
+
+        test("the chip has no backdrop, whatever the page would have it be", async () => {
+          const lists = await made(CODE, "[popover]::backdrop{display:block!important;position:fixed;inset:0;background:#fff!important}");
+          await until("the chip", async () => (await chip()) && host.lists() > lists);
+          const backdrop = await page.evaluate(() => getComputedStyle(document.querySelector("html > [popover]"), "::backdrop").display);
+          assert.equal(backdrop, "none");
+          await clickChip();
+          assert.match(await until("the code", value), /^[0-9]{6}$/);
+        });
+
+        test("the page's zoom does not hold for the chip, and a chip that is made small does not count as clicked", async () => {
+          let width, height;
+          for (const zoom of [1, 0.2, 1.6]) {
+            const lists = await made(CODE, `html{zoom:${zoom}}input{zoom:${1 / zoom}}`);
+            await until("the chip", async () => (await chip()) && host.lists() > lists);
+            const box = await until("the chip's size", async () => {
+              const now = await chip();
+              return now.height > 45 && (height === undefined || Math.abs(now.height - height) < 2) && now;
+            });
+            if (zoom === 1) ({ width, height } = box);
+            assert(Math.abs(box.width - width) < 2, `${box.width} and not ${width}`);
+          }
+          await page.evaluate(() => document.querySelector("html > [popover]").style.setProperty("--zoom", "1", "important"));
+          const { x, y } = await chip();
+          await sleep(SEEN);
+          await asksNothing(() => page.mouse.click(x + 10, y + 5));
+        });
+
+        test("a view transition may show what is not there: nothing is filled under it", async () => {
+          const lists = await made(CODE, `::view-transition{pointer-events:none;background:#fff}
+            ::view-transition-old(root){animation:none;opacity:1}::view-transition-new(root){display:none}
+            ::view-transition-group(*){animation-duration:1000s!important}`);
+          await until("the chip", async () => (await chip()) && host.lists() > lists);
+          const { x, y } = await chip();
+          await sleep(SEEN);
+          await page.evaluate(() => void document.startViewTransition(() => {}).finished.catch(() => {}));
+          await sleep(SEEN);
+          await asksNothing(() => page.mouse.click(x + 60, y + 18));
+        });
+
+        test("a page cannot measure how long the names are", async () => {
+          const lists = await made(CODE);
+          await until("the chip", async () => (await chip()) && host.lists() > lists);
+          await until("its measure, with a name or without", async () => {
+            const { width, height } = await chip();
+            return width === 300 && height > 38 && height < 55;
+          });
+          // The longest name that an account may have, in the narrowest of chips.
+          assert.equal(await page.evaluate(() => document.querySelector("html > [popover]").scrollWidth), 300);
+        });
+
+        test("a window that has only just come to the front: the click that was meant for another does not count", async () => {
+          await openWithChip();
+          await sleep(SEEN);
+          const { x, y } = await chip();
+          const other = await browser.newPage();
+          await other.bringToFront();
+          await sleep(SEEN);
+          await page.bringToFront();
+          await asksNothing(() => page.mouse.click(x + 60, y + 18));
+          await clickChip();
+          await filled();
+          await other.close();
+        });
+
         const framed = (attributes, source = SIGN_IN) => {
           const frame = document.createElement("iframe");
           for (const [attribute, text] of Object.entries(attributes)) frame.setAttribute(attribute, text);

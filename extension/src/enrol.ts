@@ -77,7 +77,8 @@
     function* within(all: Iterable<Element>) {
       for (const each of all) {
         if (seen.size >= max) return;
-        if (!seen.has(each) && seen.add(each)) yield each;
+        // Forms, whose fields hide their properties, show nothing of their own.
+        if (!seen.has(each) && seen.add(each) && !(each instanceof HTMLFormElement)) yield each;
       }
     }
     const from = enrolment?.codes[0] ?? doc.body;
@@ -101,7 +102,7 @@
       if (each instanceof SVGElement ? !(each instanceof SVGSVGElement) : !(each instanceof HTMLElement)) continue;
       if (!watch.isPicture(each)) continue;
       const drawn = /^(img|canvas|svg)$/i.test(pure(each).tagName) || getComputedStyle(each).backgroundImage.includes("url(");
-      if (drawn && isSeen(each)) found.push(each);
+      if (drawn && isSeen(each) && found.push(each) === MAX_PICTURES) break;
     }
     const middle = (it: Element) => {
       const { left, top, width, height } = pure(it).getBoundingClientRect();
@@ -109,7 +110,7 @@
     };
     const home = middle(enrolment?.codes[0] ?? doc.body);
     const far = (it: Element) => Math.hypot(middle(it).x - home.x, middle(it).y - home.y);
-    return found.sort((one, other) => far(one) - far(other)).slice(0, MAX_PICTURES);
+    return found.sort((one, other) => far(one) - far(other));
   }
 
   /** Texts on the page that have the shape of a secret. */

@@ -62,7 +62,8 @@ const KEYFOB_ENROL = (() => {
     const first = (selector: string, fits: (each: Element) => boolean) => {
       const all = [...document.querySelectorAll(selector)];
       const at = all.filter((each) => one.compareDocumentPosition(each) & Node.DOCUMENT_POSITION_PRECEDING).length;
-      return all.slice(Math.max(0, at - MAX_READ), at + MAX_READ).find(fits);
+      // What is set up stands before the codes for it.
+      return [...all.slice(0, at).reverse().slice(0, MAX_READ), ...all.slice(at, at + MAX_READ)].find(fits);
     };
     const text = first(KEYFOB_ENROLMENT.secret, (each) => isShown(each));
     const button = first('button, a, summary, [role="button"]', (each) => reveal.test(each.textContent) && isShown(each));

@@ -56,7 +56,7 @@ var KEYFOB_CHIP: import("./internal.js").ChipKit = (globalThis as { KEYFOB_CHIP?
     .idle .main :is(b, small) { overflow: hidden; white-space: nowrap; text-overflow: ellipsis; }
     code { font: 500 .95em ui-monospace, "SF Mono", "Cascadia Mono", "DejaVu Sans Mono", monospace; }
     small { color: var(--soft); font-size: 11.5px; font-weight: 400; }
-    .body { grid-column: 1 / -1; padding: 4px; border-top: 1px solid var(--line); max-height: 260px; overflow: auto; }
+    .body { grid-column: 1 / -1; padding: 4px; border-top: 1px solid var(--line); max-height: min(340px, 60vh); overflow: auto; }
     ul { margin: 0; padding: 0; list-style: none; }
     ul button { display: block; width: 100%; padding: 6px 8px; border-radius: 8px; }
     .link { display: block; width: 100%; padding: 6px 8px; border-radius: 8px; color: var(--soft); font-size: 12px; }

@@ -212,7 +212,7 @@
       connected().postMessage({ ...question, n: asked.n, ancestors: ancestors() } as EnrolAsk);
     } catch {
       asked = undefined;
-      trouble(t("enrol_updated"), t("enrol_updated_detail"));
+      trouble(t("chip_updated"), t("chip_reload"));
     }
   }
 
@@ -221,7 +221,7 @@
     asked = undefined;
     if (question.ask === "save") question = { ...question, parts };
     if (!again) ask(question, true);
-    else trouble(t("enrol_interrupted"), t("enrol_try_again"));
+    else trouble(t("chip_interrupted"), t("enrol_try_again"));
   }
 
   function say(message: EnrolAsk): void {
@@ -489,7 +489,7 @@
     const { setup, taken } = read;
     stage = "saving";
     before = snapshot();
-    show({ state: "busy", text: t("enrol_asking") });
+    show({ state: "busy", text: t("chip_asking") });
     ask({ ask: "save", setup, parts, taken, touch });
     // From now on each may have been begun, whatever is heard of it.
     parts = parts.map((part): Part => (part.state === "ready" ? { ...part, state: "adding" } : part));
@@ -498,7 +498,7 @@
   function progress({ key, state, waits }: Part): void {
     const label = keyLabel(key);
     if (waits?.touch) show({ state: "touch", text: t("enrol_touch_now", label), detail: t("enrol_touch_now_detail") });
-    else if (waits) show({ state: "busy", text: t("enrol_waiting"), detail: waits.text });
+    else if (waits) show({ state: "busy", text: t("chip_waiting"), detail: waits.text });
     else if (state === "adding") show({ state: "busy", text: t("enrol_saving", label) });
     else if (state === "confirming") show({ state: "busy", text: t("enrol_confirming", label) });
   }

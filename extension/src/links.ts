@@ -43,9 +43,13 @@ function compose(element: Element, text: (...marks: string[]) => string, ...part
   element.replaceChildren(...pieces.map((piece, i) => (i % 2 === 1 ? (part(piece) ?? "") : piece)));
 }
 
+/** What does not show, or turns what follows it round: as in the host. */
+const UNPRINTABLE = /[\p{Cc}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]/gu;
+
 function bold(text: string): HTMLElement {
   const element = document.createElement("b");
-  element.textContent = text;
+  // As the host's prompt shows it; what is signed is what it is.
+  element.textContent = text.replace(UNPRINTABLE, "\ufffd");
   // Whatever its letters, it does not turn the sentence round.
   element.dir = "auto";
   return element;

@@ -176,6 +176,13 @@ describe("the panel with other hosts", { timeout: 120_000 }, () => {
     }
   }
 
+  test("what others have named shows as it is, and turns nothing round", async () => {
+    await open(`{ ${SIGNED} }`, OBJECT.replace("a.txt", "report%E2%80%AEfdp.exe"));
+    await page.waitForSelector("#sign:not([disabled])");
+    assert.equal(await page.$eval("#preview-sentence b", (name) => name.textContent), "b-1/report\ufffdfdp.exe");
+    assert.equal(await page.$eval("#object-key", (input) => input.value), "report\u202efdp.exe", "what is signed is what it is");
+  });
+
   test("identities that sign by SigV4 alone are offered; the one that was used last is chosen", async () => {
     await open(`{ ${SIGNED} }`);
     assert.deepEqual(await page.$$eval("#identity option", (all) => all.map(({ value }) => value)), ["AKIAI44QH8DHBEXAMPLE", "AKIAIOSFODNN7EXAMPLE"]);

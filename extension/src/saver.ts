@@ -4,6 +4,7 @@
 import { ask, chosenKey } from "./ask.js";
 import type { Answer, Code, Key } from "./generated/message.js";
 import type { Trouble } from "./internal.js";
+import { fullNameOf } from "./keys.js";
 import { names_for, type Setup } from "./keyfob_qr.js";
 import { keyChoices, part as newPart, save, takenOn, type KeyChoice, type Part, type SaveAsk, type SaveOp } from "./save.js";
 import { unixNow } from "./step.js";
@@ -56,12 +57,6 @@ export function troubleCard(trouble: Trouble, ...actions: HTMLElement[]): HTMLEl
   return card;
 }
 
-/** What a key is called, by the user if they named it. */
-const nameOf = ({ name, kind, id, label }: Key) => {
-  const called = name ?? (kind === "software" ? id.replace(/^soft:/, "") : label);
-  return kind === "software" ? t("popup_software_named", called) : called;
-};
-
 /** What is being set up. */
 export function accountCard(setup: Setup, tag: "div" | "button" = "div"): HTMLElement {
   const [issuer, name, detail] =
@@ -98,7 +93,7 @@ export function startSaver(place: HTMLElement, setup: Setup, { saved, close }: S
   };
   const nameOfKey = (id: string) => {
     const choice = choices.find(({ key }) => key.id === id);
-    return choice ? nameOf(choice.key) : id;
+    return choice ? fullNameOf(choice.key) : id;
   };
 
   // ---- which keys
@@ -142,7 +137,7 @@ export function startSaver(place: HTMLElement, setup: Setup, { saved, close }: S
   }
 
   function keyRow({ key, trouble }: KeyChoice, changed: () => void): HTMLElement[] {
-    const row = tickBox(nameOf(key), trouble && explain(trouble).title, chosen.has(key.id), (checked) => {
+    const row = tickBox(fullNameOf(key), trouble && explain(trouble).title, chosen.has(key.id), (checked) => {
       if (checked) chosen.add(key.id);
       else chosen.delete(key.id);
       changed();
@@ -217,10 +212,11 @@ export function startSaver(place: HTMLElement, setup: Setup, { saved, close }: S
     }
     const done = button("primary wide", "scan_done", end);
     const [part] = parts;
-    const name = part?.name ?? setup.name;
+    // By the name that was wanted: what the key keeps of it may be shorter.
+    const isSecond = part !== undefined && part.name !== setup.name;
     show(
       list,
-      name === setup.name ? undefined : note("scan_old_one", setup.name, name),
+      isSecond ? note("scan_old_one", setup.name, part.written ?? part.name) : undefined,
       part?.codes && codesCard(part.codes),
       done,
     );

@@ -1,11 +1,12 @@
 // The first page: the program, the key, and then what to do. It looks again by itself while somebody looks at it.
 
-import { ask, chooseKey, chosenKey, troubleOf } from "./ask.js";
+import { ask, chooseKey, chosenKey } from "./ask.js";
 import type { Account, Key, Wants } from "./generated/message.js";
 import type { Trouble } from "./internal.js";
+import { nameOf } from "./keys.js";
 import { set, settings } from "./settings.js";
 import { localise, t, tCount, write, type TextKey } from "./text.js";
-import { explain, REGISTER } from "./trouble.js";
+import { explain, REGISTER, troubleOf } from "./trouble.js";
 import { byId, copy, part, prose } from "./ui.js";
 
 /** How long to wait before looking again, in ms: a look may start a program. */
@@ -14,7 +15,8 @@ const PAUSE = 2_000;
 /** The oldest Rust that builds the program. */
 const RUST = "1.89";
 
-const BUILD = "cargo install --git https://github.com/keyfob/keyfob keyfob";
+/** The release that is this extension's, with the dependencies that it was tested with. */
+const BUILD = `cargo install --locked --git https://github.com/keyfob/keyfob --tag v${chrome.runtime.getManifest().version} keyfob`;
 
 /** How to install the program. PowerShell before its version 7 has no `&&`. */
 const SYSTEMS = {
@@ -199,8 +201,6 @@ function offer(keys: Key[]): void {
     }),
   );
 }
-
-const nameOf = ({ name, label }: Key) => name ?? label;
 
 function softwareBadge(): HTMLElement {
   const badge = document.createElement("span");

@@ -9,7 +9,9 @@ import { accessible } from "../../tests/browser/axe.js";
 import { Home, launch, Pages, picture, tool, until } from "../../tests/browser/harness.js";
 import { FakeHost } from "./fake-host.js";
 
-const BUILD = "cargo install --git https://github.com/keyfob/keyfob keyfob";
+const { version } = JSON.parse(readFileSync(path.join(tool("KEYFOB_EXTENSION"), "manifest.json"), "utf8"));
+// The release of the extension's own version, with the dependencies that it was tested with; the README says the same.
+const BUILD = `cargo install --locked --git https://github.com/keyfob/keyfob --tag v${version} keyfob`;
 const REGISTER = "keyfob browser install --dev";
 
 describe("first page", { timeout: 180_000 }, () => {

@@ -1,10 +1,10 @@
 // The popup's screen of one account: what it is, renaming it, deleting it.
 
-import { ask, troubleOf, type AskOptions } from "./ask.js";
+import { ask, type AskOptions } from "./ask.js";
 import type { Account } from "./generated/message.js";
 import { closeScreen, openScreen } from "./screens.js";
 import { t, tCount } from "./text.js";
-import { explain } from "./trouble.js";
+import { explain, troubleOf } from "./trouble.js";
 import { byId, part, prose, say } from "./ui.js";
 
 /** What is open. */

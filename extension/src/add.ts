@@ -11,29 +11,32 @@ const secret = byId("add-secret", "input");
 const show = byId("add-show", "button");
 const trouble = byId("add-trouble", "div");
 
-/** Makes the popup's button work; `reload` is called when there is something new on a key. */
-export function startAdd(hooks: { reload(): void }): void {
-  let stop = () => {};
-  byId("add-open", "button").addEventListener("click", () => {
-    form.hidden = false;
-    openScreen("add-panel", () => {
-      stop();
-      forget();
-    });
-  });
-  show.addEventListener("click", () => reveal(secret.type === "password"));
-  form.addEventListener("input", () => (trouble.hidden = true));
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    void read().then((setup) => {
-      // The person has gone back meanwhile, or something is wrong.
-      if (!setup || byId("add-panel", "section").hidden) return;
-      forget();
-      form.hidden = true;
-      stop = startSaver(byId("add-saver", "div"), setup, { saved: hooks.reload, close: closeScreen });
-    });
+/** Has the list of accounts read again. */
+let reload = () => {};
+let stopSaver = () => {};
+
+/** Shows the screen; `reload` is called when there is something new on a key. */
+export function openAdd(hooks: { reload: () => void }): void {
+  ({ reload } = hooks);
+  form.hidden = false;
+  openScreen("add-panel", () => {
+    stopSaver();
+    forget();
   });
 }
+
+show.addEventListener("click", () => reveal(secret.type === "password"));
+form.addEventListener("input", () => (trouble.hidden = true));
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  void read().then((setup) => {
+    // The person has gone back meanwhile, or something is wrong.
+    if (!setup || byId("add-panel", "section").hidden) return;
+    forget();
+    form.hidden = true;
+    stopSaver = startSaver(byId("add-saver", "div"), setup, { saved: reload, close: closeScreen });
+  });
+});
 
 /** Forgets what was typed: it has gone on its way, or is not wanted. */
 function forget(): void {

@@ -6,8 +6,6 @@ import { t } from "./text.js";
 import { local, TroubleError } from "./trouble.js";
 import { prompt } from "./ui.js";
 
-export { TroubleError, troubleOf } from "./trouble.js";
-
 interface Waiting {
   resolve(answer: Answer): void;
   reject(error: TroubleError): void;

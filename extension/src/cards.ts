@@ -1,10 +1,10 @@
 // The popup's cards for what goes wrong: one for a failure, one to unlock a key with.
 
-import { ask, chosenKey, troubleOf } from "./ask.js";
+import { ask, chosenKey } from "./ask.js";
 import type { Wants } from "./generated/message.js";
 import type { Trouble } from "./internal.js";
 import { t } from "./text.js";
-import { explain } from "./trouble.js";
+import { explain, troubleOf } from "./trouble.js";
 import { byId, prose } from "./ui.js";
 
 const trouble = byId("trouble", "section");

@@ -1,12 +1,13 @@
 // The popup's accounts and their codes: listed, searched, gone through by keyboard, asked for, copied.
 
 import { openAccount } from "./account.js";
-import { ask, troubleOf } from "./ask.js";
+import { ask } from "./ask.js";
 import { clearTrouble, keyIsRead, report } from "./cards.js";
 import { isBusy, next, type Flow, type Happening } from "./flow.js";
 import type { Account } from "./generated/message.js";
 import { unixNow } from "./step.js";
 import { t, tCount, type TextKey } from "./text.js";
+import { troubleOf } from "./trouble.js";
 import { byId, copy, part, say } from "./ui.js";
 
 /** With less left than this, in seconds, a code is shown to be about to end. */

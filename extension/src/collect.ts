@@ -26,21 +26,22 @@
   const found: { it: Element; square: number }[] = [];
   const addresses = new Set<string>();
   const isAddress = (text: string) => /^otpauth(-migration)?:/i.test(text) && text.length <= MAX_ADDRESS;
+  const isVisible = (it: Element) => pure(it).checkVisibility({ opacityProperty: true, visibilityProperty: true });
   let left = MAX_ELEMENTS;
   for (const it of elements(doc)) {
     if (--left < 0) break;
-    if (it instanceof HTMLAnchorElement && isAddress(it.href)) addresses.add(it.href);
-    else if (it instanceof HTMLInputElement && isAddress(it.value.trim())) addresses.add(it.value.trim());
+    const text = it instanceof HTMLAnchorElement ? it.href : it instanceof HTMLInputElement ? it.value.trim() : "";
+    // What nobody sees, nobody means.
+    if (isAddress(text) && isVisible(it)) addresses.add(text);
     const drawn =
       it instanceof HTMLImageElement || it instanceof HTMLCanvasElement || it instanceof HTMLVideoElement ||
       it instanceof SVGSVGElement || (it instanceof HTMLElement && getComputedStyle(it).backgroundImage.includes("url("));
     if (!drawn) continue;
-    const { getBoundingClientRect, checkVisibility } = pure(it);
-    const { width, height } = getBoundingClientRect();
-    if (Math.min(width, height) < MIN_SIDE || !checkVisibility({ opacityProperty: true, visibilityProperty: true })) continue;
+    const { width, height } = pure(it).getBoundingClientRect();
+    if (Math.min(width, height) < MIN_SIDE || !isVisible(it)) continue;
     found.push({ it, square: Math.min(width, height) / Math.max(width, height) });
   }
-  for (const [address] of doc.body.innerText.slice(0, MAX_TEXT).matchAll(/otpauth(?:-migration)?:\/\/[^\s"'<>]+/gi)) {
+  for (const [address] of (doc.body?.innerText ?? "").slice(0, MAX_TEXT).matchAll(/otpauth(?:-migration)?:\/\/[^\s"'<>]+/gi)) {
     if (isAddress(address)) addresses.add(address);
   }
 
@@ -52,5 +53,5 @@
     // What the browser keeps from us, the popup takes from the screen.
     if (picture && picture !== "tainted") pictures.push(picture);
   }
-  return { pictures, addresses: [...addresses].slice(0, MAX_ADDRESSES) } satisfies Collected;
+  return { site: location.host, pictures, addresses: [...addresses].slice(0, MAX_ADDRESSES) } satisfies Collected;
 })();

@@ -100,8 +100,6 @@ type OpNamed<N extends Asked> = Extract<Op, { name: N }>;
 /** The answer to an operation. */
 export type AnswerTo<N extends Asked> = Extract<Answer, { name: (typeof OPS)[N]["answer"] }>;
 
-export { TroubleError };
-
 interface Pending {
   name: Asked;
   resolve(answer: Answer): void;

@@ -2,6 +2,7 @@
 
 import type { Answer, ErrorCode, Event, Failure, Op } from "./generated/message.js";
 import type { Setup } from "./keyfob_qr.js";
+import type { PAGE_OPS } from "./pages.js";
 import type { KeyChoice, Part } from "./save.js";
 import type { Explained } from "./trouble.js";
 
@@ -19,9 +20,6 @@ export type LocalCode =
 
 /** A failure as people see it: from the host, or about it. */
 export type Trouble = Omit<Failure, "code"> & { code: ErrorCode | LocalCode };
-
-/** Names of the ports. */
-export type PortName = "field" | "popup";
 
 /** An account that may belong into the page's field. */
 export interface Candidate {
@@ -251,14 +249,7 @@ export interface FillCommand {
 }
 
 /** What the extension's pages may ask the host. */
-export type PopupOp = Extract<
-  Op,
-  {
-    name:
-      | "hello" | "keys" | "accounts" | "code" | "identities" | "presign" | "presign-many" | "check-link"
-      | "add-account" | "confirm-account" | "rename-account" | "delete-account" | "unlock" | "lock";
-  }
->;
+export type PopupOp = Extract<Op, { name: (typeof PAGE_OPS)[number] }>;
 
 /** From the popup and the other pages. */
 export type PopupAsk =
@@ -285,6 +276,8 @@ export interface ReadTell {
 
 /** What a frame of a page shows that may set up an account. */
 export interface Collected {
+  /** The frame's host, and port. */
+  site: string;
   pictures: Picture[];
   /** `otpauth` URIs, in links and in text. */
   addresses: string[];

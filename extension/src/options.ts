@@ -1,9 +1,9 @@
 // What the person sets. Every change counts at once, and what is changed elsewhere shows here.
 
-import { ask, troubleOf } from "./ask.js";
+import { ask } from "./ask.js";
 import { forget, set, settings, watch, type LinkDefaults, type Settings } from "./settings.js";
 import { language, localise, t, write, type TextKey } from "./text.js";
-import { explain } from "./trouble.js";
+import { explain, troubleOf } from "./trouble.js";
 import { byId, prose, say } from "./ui.js";
 
 const saved = () => say(t("options_saved"));

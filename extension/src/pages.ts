@@ -1,12 +1,14 @@
 // The background's side of the extension's own pages: they ask the host through it.
 
-import { TroubleError, type Host } from "./host.js";
-import type { PopupAsk, PopupOp, PopupTell, Trouble } from "./internal.js";
-import { local } from "./trouble.js";
+import type { Op } from "./generated/message.js";
+import type { Host } from "./host.js";
+import type { PopupAsk, PopupTell } from "./internal.js";
+import { troubleOf } from "./trouble.js";
 
 const PAGES = ["popup.html", "options.html", "welcome.html"];
 
-const OPS: ReadonlySet<string> = new Set<PopupOp["name"]>([
+/** What they may ask. */
+export const PAGE_OPS = [
   "hello",
   "keys",
   "accounts",
@@ -21,7 +23,9 @@ const OPS: ReadonlySet<string> = new Set<PopupOp["name"]>([
   "delete-account",
   "unlock",
   "lock",
-]);
+] as const satisfies readonly Op["name"][];
+
+const OPS: ReadonlySet<string> = new Set(PAGE_OPS);
 
 /** Serves a page of the extension's until it goes. */
 export function servePage(port: chrome.runtime.Port, host: Host): void {
@@ -58,7 +62,3 @@ export function servePage(port: chrome.runtime.Port, host: Host): void {
       .finally(() => open.delete(n));
   });
 }
-
-/** Whatever was thrown, as something to show. */
-export const troubleOf = (error: unknown): Trouble =>
-  error instanceof TroubleError ? error.trouble : local("internal");

@@ -1,23 +1,19 @@
 // The popup: its tabs, which key is asked, and the page it was opened from. It asks the host through the background and holds
 // nothing but what it shows.
 
-import { startAdd } from "./add.js";
 import { ask, chooseKey, chosenKey } from "./ask.js";
 import { clearTrouble, isAboutAccount, keyIsRead, report, startCards, wantsChoice } from "./cards.js";
 import { anyBusy, hideAccounts, showAccounts, startCodes, unlocked } from "./codes.js";
 import { is_lookalike, match_pattern, ready } from "./core.js";
 import type { Key } from "./generated/message.js";
+import { fullNameOf, nameOf } from "./keys.js";
 import { loadIdentities, preview, usePage as useForLinks, watchMenu } from "./links.js";
-import { startScan } from "./scan_panel.js";
 import { isHome } from "./screens.js";
 import { set, settings } from "./settings.js";
 import { localise, t } from "./text.js";
 import { byId, say } from "./ui.js";
 
 // ---- the key
-
-/** What a key is called, by the user if they named it. That it is a software key is to be said beside it. */
-const nameOf = ({ name, kind, id, label }: Key) => name ?? (kind === "software" ? id.replace(/^soft:/, "") : label);
 
 function showKey(key: Key): void {
   const label = byId("key-label", "span");
@@ -48,8 +44,7 @@ async function listKeys(): Promise<void> {
   }
   const chosen = chosenKey();
   const option = (value: string, text: string) => new Option(text, value, false, value === (chosen ?? ""));
-  const text = (key: Key) => (key.kind === "software" ? t("popup_software_named", nameOf(key)) : nameOf(key));
-  select.replaceChildren(option("", t("popup_choose_key")), ...keys.map((key) => option(key.id, text(key))));
+  select.replaceChildren(option("", t("popup_choose_key")), ...keys.map((key) => option(key.id, fullNameOf(key))));
   const missing = chosen !== undefined && !keys.some(({ id }) => id === chosen);
   if (missing) select.append(new Option(t("popup_key_missing", chosen), chosen, false, true));
   select.hidden = keys.length < 2 && !missing && !(keys.length === 1 && wantsChoice());
@@ -142,8 +137,10 @@ for (const name of tabs) {
   });
 }
 
-startAdd({ reload: () => void load(true) });
-startScan({ reload: () => void load(true) });
+// Screens that few need are loaded when somebody does.
+const reload = () => void load(true);
+byId("add-open", "button").addEventListener("click", () => void import("./add.js").then(({ openAdd }) => openAdd({ reload })));
+byId("scan-open", "button").addEventListener("click", () => void import("./scan_panel.js").then(({ openScan }) => openScan({ reload })));
 for (const button of document.querySelectorAll<HTMLElement>("[data-opens]")) {
   button.addEventListener("click", () => document.getElementById(button.dataset["opens"] ?? "")?.click());
 }

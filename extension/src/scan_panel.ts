@@ -12,28 +12,35 @@ import { byId } from "./ui.js";
 /** How long, in ms, pictures are gone through. */
 const TIME = 12_000;
 
-/** What a scan found. `others` are texts that set up nothing here, by why. */
+/** In ms, what frames show is waited for: one that hangs keeps nobody from what the others show. */
+const FRAMES = 5_000;
+
+/** A set-up, and which other site's frame of the page shows it, if one does and nothing else. */
+interface Candidate {
+  setup: Setup;
+  site: string | undefined;
+}
+
+/** What a scan found, the page's own first. `others` are texts that set up nothing here, by why. */
 interface Found {
-  setups: Setup[];
+  setups: Candidate[];
   others: Set<SetupError["code"] | "blocked">;
 }
 
-let place: HTMLElement;
+const place = element("div", "scan");
+byId("scan-panel", "section").append(place);
+
 /** Counts the scans: what a former one still finds is dropped. */
 let scan = 0;
 let stopSaver = () => {};
 /** Has the list of accounts read again. */
-let reload: () => void;
+let reload = () => {};
 
-/** Makes the popup's button work. */
-export function startScan(hooks: { reload: () => void }): void {
+/** Shows the screen, and looks; `reload` is called when there is something new on a key. */
+export function openScan(hooks: { reload: () => void }): void {
   ({ reload } = hooks);
-  place = element("div", "scan");
-  byId("scan-panel", "section").append(place);
-  byId("scan-open", "button").addEventListener("click", () => {
-    openScreen("scan-panel", leave);
-    void look();
-  });
+  openScreen("scan-panel", leave);
+  void look();
 }
 
 function leave(): void {
@@ -50,7 +57,8 @@ async function look(): Promise<void> {
   if (mine !== scan) return;
   const { setups, others } = found;
   const [first, ...more] = setups;
-  if (first && more.length === 0) return choose(first);
+  // What a frame of another's shows, an advertisement's perhaps, nobody has chosen yet.
+  if (first && more.length === 0 && first.site === undefined) return choose(first.setup);
   if (first) return showChoice(setups);
   const [because] = (["migration", "hotp", "invalid", "blocked", "not-otpauth"] as const).filter((each) => others.has(each));
   showNothing(because === "not-otpauth" ? "other" : (because ?? "none"));
@@ -61,14 +69,14 @@ function choose(setup: Setup): void {
   stopSaver = startSaver(place, setup, { saved: reload, close });
 }
 
-function showChoice(setups: Setup[]): void {
+function showChoice(setups: Candidate[]): void {
   const list = element("ul", "found-accounts");
-  for (const setup of setups) {
+  for (const { setup, site } of setups) {
     const card = accountCard(setup, "button");
     card.addEventListener("click", () => choose(setup));
-    list.append(element("li", "", card));
+    list.append(element("li", "", card, site === undefined ? undefined : said("p", "hint", t("scan_other_site", site))));
   }
-  place.replaceChildren(said("p", "hint", t("scan_several")), list);
+  place.replaceChildren(...(setups.length > 1 ? [said("p", "hint", t("scan_several"))] : []), list);
   list.querySelector("button")?.focus();
 }
 
@@ -86,45 +94,61 @@ function showNothing(why: "none" | "other" | "migration" | "hotp" | "invalid" | 
 // ---- looking
 
 async function scanPage(stopped: () => boolean): Promise<Found> {
-  const found = new Map<string, Setup>();
+  const found = new Map<string, Candidate>();
   const others: Found["others"] = new Set();
   const end = Date.now() + TIME;
-  const take = (text: string) => {
+  const take = (text: string, site?: string) => {
     try {
       const setup = read_setup(text);
-      found.set(setup.uri, setup);
+      // Whoever shows it first: the page before its frames.
+      if (!found.has(setup.uri)) found.set(setup.uri, { setup, site });
     } catch (error) {
       others.add((error as SetupError).code ?? "invalid");
     }
   };
-  const read = async (pictures: Picture[]) => {
+  const read = async (pictures: Picture[], site?: string) => {
     for (const picture of pictures) {
       if (stopped() || Date.now() > end) return;
-      (await readQr(picture)).forEach(take);
+      for (const text of await readQr(picture)) take(text, site);
     }
   };
 
   const [tab] = await chrome.tabs.query({ active: true, currentWindow: true });
   const [frames] = await Promise.all([collect(tab?.id), ready()]);
   if (!frames) others.add("blocked");
-  for (const { addresses } of frames ?? []) addresses.forEach(take);
-  await read((frames ?? []).flatMap(({ pictures }) => pictures));
+  for (const { addresses, site } of frames ?? []) addresses.forEach((address) => take(address, site));
+  for (const { pictures, site } of frames ?? []) await read(pictures, site);
   // What the page keeps from us is on the screen all the same: pictures of other sites, of frames of other sites.
-  if (found.size === 0 && frames) {
-    const screen = await screenshot(tab?.windowId).catch(() => undefined);
+  if (frames && ![...found.values()].some(({ site }) => site === undefined)) {
+    const screen = await inTime(screenshot(tab?.windowId).catch(() => undefined));
     if (screen) await read([screen]);
   }
   return { setups: [...found.values()], others };
 }
 
-/** What the page's frames show, as far as the browser lets us see; none if it lets us see nothing. */
-async function collect(tabId: number | undefined): Promise<Collected[] | undefined> {
+/** What comes of it within `FRAMES`, if anything does. */
+const inTime = <T>(work: Promise<T>): Promise<T | undefined> =>
+  Promise.race([work, new Promise<undefined>((resolve) => setTimeout(resolve, FRAMES))]);
+
+/** What a frame shows; `site` is another's than the page's. */
+type Shown = Omit<Collected, "site"> & { site: string | undefined };
+
+/** What the page's frames show, as far as the browser lets us see; none if it lets us see nothing. The page itself comes first. */
+async function collect(tabId: number | undefined): Promise<Shown[] | undefined> {
   if (tabId === undefined) return undefined;
+  const from = async (frames: { allFrames: true } | { frameIds: number[] }) => {
+    const target = { tabId, ...frames };
+    // A frame that is being loaded, for ever perhaps, is taken as it is.
+    await chrome.scripting.executeScript({ target, files: ["page.js", "pictures.js"], injectImmediately: true });
+    const results = await chrome.scripting.executeScript({ target, files: ["collect.js"], injectImmediately: true });
+    const told = results as { frameId: number; result?: Collected }[];
+    const own = told.find(({ frameId }) => frameId === 0)?.result?.site;
+    const shown = ({ result }: (typeof told)[number]) => result ? [{ ...result, site: result.site === own ? undefined : result.site }] : [];
+    return told.sort((one, other) => one.frameId - other.frameId).flatMap(shown);
+  };
   try {
-    const target = { tabId, allFrames: true };
-    await chrome.scripting.executeScript({ target, files: ["page.js", "pictures.js"] });
-    const results = await chrome.scripting.executeScript({ target, files: ["collect.js"] });
-    return (results as { result?: Collected }[]).flatMap(({ result }) => result ?? []);
+    // The browser answers for all frames at once: where one hangs, the page is asked alone.
+    return (await inTime(from({ allFrames: true }))) ?? (await inTime(from({ frameIds: [0] }))) ?? [];
   } catch {
     return undefined;
   }

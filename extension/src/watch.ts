@@ -8,17 +8,17 @@ const KEYFOB_WATCH = (() => {
   type PageAsk = import("./internal.js").ChipAsk | import("./internal.js").LoginNote;
   type Root = Document | ShadowRoot;
 
-  // A sandboxed frame has the origin "null"; it has no place here, whatever its address.
-  if (self.origin === "null" || location.protocol !== "https:") return undefined;
+  // A sandboxed frame, whatever its address, has no place here.
+  if (!KEYFOB_ENROL) return undefined;
+  const { has, isHere, paced } = KEYFOB_ENROL;
 
   const TABLE = KEYFOB_MFA_FIELDS;
 
   /** Smallest side, in CSS pixels, and least opacity of a field that a person can be said to see. */
   const MIN_SIDE = 8;
   const MIN_OPACITY = 0.7;
-  /** Least time between two looks at the page, in ms; and so many times what a look costs, on pages that are huge. */
+  /** Least time between two looks at the page, in ms. */
   const SCAN_EVERY = 30;
-  const SCAN_SHARE = 20;
   /** How often a field that is not visible yet is looked at, in ms. */
   const POLL_HIDDEN = 200;
   /** When a page is looked at again in any case, in ms: shadow roots come without a word. */
@@ -78,19 +78,7 @@ const KEYFOB_WATCH = (() => {
   const textIn = (...texts: (string | null | undefined)[]) =>
     texts.map((each) => each?.slice(0, MAX_TEXT)).join(" ").toLowerCase();
 
-  /** Compiled when there is something to read: most pages have nothing. */
-  let patterns: Record<"mfa" | "app" | "code" | "device", RegExp> | undefined;
-  function has(name: "mfa" | "app" | "code" | "device", text: string): boolean {
-    patterns ??= {
-      mfa: RegExp(TABLE.wording),
-      app: RegExp(TABLE.authenticators),
-      code: RegExp(TABLE.codes),
-      device: RegExp(KEYFOB_ENROLMENT.device, "i"),
-    };
-    return patterns[name].test(text);
-  }
-
-  const isMfa = (text: string) => has("mfa", text) || (has("app", text) && has("code", text));
+  const isMfa = (text: string) => has(TABLE.wording, text) || (has(TABLE.authenticators, text) && has(TABLE.codes, text));
 
   /** What the field is called, by its markup and its labels. */
   const nameOf = (field: HTMLInputElement) => {
@@ -131,7 +119,7 @@ const KEYFOB_WATCH = (() => {
       if (maxLength >= 0 && !sized) continue;
       const name = nameOf(field);
       // A device's name, its serial number and a search speak of MFA too.
-      if (isMfa(name) && (sized || inputMode === "numeric" || has("code", name)) && !has("device", name)) yield code(field, true);
+      if (isMfa(name) && (sized || inputMode === "numeric" || has(TABLE.codes, name)) && !has(KEYFOB_ENROLMENT.device, name)) yield code(field, true);
     }
     // Which of several devices: the button for the next step is there as well.
     for (const field of all(TABLE.radio)) {
@@ -191,6 +179,7 @@ const KEYFOB_WATCH = (() => {
 
   // ---- looking
 
+  const soon = paced(scan, SCAN_EVERY);
   const watch = {
     hiddenBecause,
     scan,
@@ -220,7 +209,7 @@ const KEYFOB_WATCH = (() => {
       hidden = true;
     }
     // There a code is asked for that no account has yet.
-    if (found && KEYFOB_ENROL?.isHere()) found = undefined;
+    if (found && isHere()) found = undefined;
     if (watch.look) {
       watch.look({ found });
     } else if (found && !asked) {
@@ -228,23 +217,6 @@ const KEYFOB_WATCH = (() => {
       send({ ask: "chip" }).catch(() => (asked = false));
     }
     if (hidden && !found) setTimeout(soon, POLL_HIDDEN);
-  }
-
-  let scanning = false;
-  let nextScan = 0;
-  function soon(): void {
-    if (scanning) return;
-    scanning = true;
-    const wait = Math.max(0, nextScan - performance.now());
-    setTimeout(() => {
-      requestAnimationFrame(() => {
-        scanning = false;
-        const begin = performance.now();
-        scan();
-        const end = performance.now();
-        nextScan = end + Math.max(SCAN_EVERY, (end - begin) * SCAN_SHARE);
-      });
-    }, wait);
   }
 
   const WATCHED: MutationObserverInit = {

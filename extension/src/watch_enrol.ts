@@ -7,8 +7,11 @@ const KEYFOB_ENROL = (() => {
   // A sandboxed frame has the origin "null"; it has no place here, whatever its address.
   if (self.origin === "null" || location.protocol !== "https:") return undefined;
 
-  const [code, reveal, device] = (["code", "reveal", "device"] as const).map((name) => new RegExp(KEYFOB_ENROLMENT[name], "i")) as
-    [RegExp, RegExp, RegExp];
+  const patterns: Record<string, RegExp> = {};
+  /** Whether a text has one of the words. They are compiled when there is something to read: most pages have nothing. */
+  const has = (words: string, text: string) => (patterns[words] ??= RegExp(words, "i")).test(text);
+  const { code, reveal, device } = KEYFOB_ENROLMENT;
+
   /** Of a page only so many inputs are looked at (dialogs come last), and so many buttons or pictures before a field and behind it. */
   const MAX_READ = 200;
   /** Smallest side of a field, and of a picture that may be a QR code, in CSS pixels. */
@@ -45,8 +48,8 @@ const KEYFOB_ENROL = (() => {
       const name = named(field);
       // Fields of one digit each are no field for a code.
       const takes = !field.disabled && !field.readOnly && (field.maxLength < 0 || field.maxLength >= 6);
-      if (device.test(name)) found.device ??= field;
-      else if (takes && code.test(name) && isShown(field)) found.codes.push(field);
+      if (has(device, name)) found.device ??= field;
+      else if (takes && has(code, name) && isShown(field)) found.codes.push(field);
     }
     return found;
   }
@@ -66,18 +69,40 @@ const KEYFOB_ENROL = (() => {
       return [...all.slice(0, at).reverse().slice(0, MAX_READ), ...all.slice(at, at + MAX_READ)].find(fits);
     };
     const text = first(KEYFOB_ENROLMENT.secret, (each) => isShown(each));
-    const button = first('button, a, summary, [role="button"]', (each) => reveal.test(each.textContent) && isShown(each));
-    const said = reveal.test(document.body.innerText);
+    const button = first('button, a, summary, [role="button"]', (each) => has(reveal, each.textContent) && isShown(each));
+    const said = has(reveal, document.body.innerText);
     const picture = text || said ? first('img, canvas, svg, [style*="background"]:not(form)', isPicture) : undefined;
     // Two fields and the words do, wherever the page keeps its picture.
     if (!text && !button && !picture && !(two && said)) return undefined;
     return { codes: two ? [one, two] : [one], device, anchor: picture ?? text ?? button ?? one };
   }
 
+  /** Has `scan` look at the page soon: as often as `every` says, in ms, and on pages that are huge less. */
+  function paced(scan: () => void, every: number): () => void {
+    let waiting = false;
+    let next = 0;
+    return () => {
+      if (waiting) return;
+      waiting = true;
+      setTimeout(() => {
+        requestAnimationFrame(() => {
+          waiting = false;
+          const begin = performance.now();
+          scan();
+          const end = performance.now();
+          next = end + Math.max(every, (end - begin) * SCAN_SHARE);
+        });
+      }, Math.max(0, next - performance.now()));
+    };
+  }
+  const soon = paced(scan, SCAN_EVERY);
+
   const watch = {
+    has,
     isHere: () => find() !== undefined,
     isPicture,
     isShown,
+    paced,
     scan,
     soon,
     /** Told of every look at the page, once enrol.ts is here. */
@@ -92,22 +117,6 @@ const KEYFOB_ENROL = (() => {
       asked = true;
       chrome.runtime.sendMessage({ ask: "enrol" } satisfies import("./internal.js").ChipAsk).catch(() => (asked = false));
     }
-  }
-
-  let scanning = false;
-  let nextScan = 0;
-  function soon(): void {
-    if (scanning) return;
-    scanning = true;
-    setTimeout(() => {
-      requestAnimationFrame(() => {
-        scanning = false;
-        const begin = performance.now();
-        scan();
-        const end = performance.now();
-        nextScan = end + Math.max(SCAN_EVERY, (end - begin) * SCAN_SHARE);
-      });
-    }, Math.max(0, nextScan - performance.now()));
   }
 
   new MutationObserver(soon).observe(document, {

@@ -73,8 +73,8 @@ globalThis.chrome = {
 };
 
 const module = (name) => import(pathToFileURL(path.join(tool("KEYFOB_EXTENSION"), name)));
-const { Host, TroubleError } = await module("host.js");
-const { explain } = await module("trouble.js");
+const { Host } = await module("host.js");
+const { explain, TroubleError } = await module("trouble.js");
 
 const KEY = { id: "1", kind: "smart-card", label: "Reader", version: "5.7.1", locked: false };
 const greet = ({ id, op }, port) => {

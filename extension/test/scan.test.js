@@ -145,6 +145,34 @@ describe("scanning a page, with a software key", { timeout: 150_000 }, () => {
     assert(!(await popup.content()).includes("carol"));
   });
 
+  test("what nobody sees is not scanned; a frame that loads for ever keeps nothing from being found; frames say whose they are", async () => {
+    const hidden = (style) => `<a style="${style}" href="${uriOf("GitHub:mallory")}">x</a>`;
+    await scan(`${hidden("display:none")}${hidden("opacity:0")}<div style="visibility:hidden">${hidden("")}</div>
+      <input type="hidden" value="${uriOf("GitHub:mallory")}">${SHOWN.img(uriOf("AWS SSO:dave"))}`);
+    await there(".found-account");
+    assert.equal(await text(".found-account b"), "dave");
+    await there(".scan button.wide");
+    await popup.close();
+    // A page that is still being loaded, in a frame of its own site and one of another.
+    pages.files.set("/slow", { ...html(""), waits: true });
+    pages.files.set("/setup", html(SHOWN.img(uriOf("AWS SSO:erin"))));
+    await site.goto("https://example.org/setup");
+    await site.evaluate(() => {
+      for (const src of ["/slow", "https://other.test/slow"]) document.body.append(Object.assign(document.createElement("iframe"), { src }));
+    });
+    await open();
+    await there(".found-account");
+    assert.equal(await text(".found-account b"), "erin");
+    await popup.close();
+    // Another site of ours, in a frame: found, and not taken for the page's.
+    pages.files.set("/framed", html(SHOWN.img(uriOf("AWS SSO:eve"))));
+    await scan('<iframe src="https://us-east-1.signin.aws.amazon.com/framed" width="500" height="500"></iframe>');
+    await there(".found-accounts");
+    assert.match(await text(".found-accounts .hint"), /^From us-east-1\.signin\.aws\.amazon\.com/);
+    await popup.click(".found-accounts button");
+    await there(".scan button.wide");
+  });
+
   test("what sets up nothing says what it is", async () => {
     const check = async (body, found) => {
       await scan(body);

@@ -100,6 +100,8 @@ export class Pages {
       const url = new URL(request.url, `${scheme}://${request.headers.host}`);
       if (url.pathname === "/report") pages.report = JSON.parse(url.searchParams.get("what"));
       const made = pages.files.get(url.pathname);
+      // One that is never answered is being loaded for ever.
+      if (made?.waits) return;
       if (made) {
         response.writeHead(200, { "content-type": made.type });
         response.end(made.body);
@@ -135,7 +137,7 @@ export class Pages {
    */
   report;
 
-  /** What else is there, under every host name: by path, `{ type, body }`. */
+  /** What else is there, under every host name: by path, `{ type, body }`, or `{ waits: true }`. */
   files = new Map();
 
   stop() {

@@ -49,8 +49,10 @@ async function chip() {
   const body = inside.find((node) => /^chip /.test(attributes(node).class ?? ""));
   if (!body) return undefined;
   const lines = inside.filter(({ localName }) => localName === "b" || localName === "small");
+  const { class: classes, lang, dir } = attributes(body);
+  assert.deepEqual([lang, dir], ["en", "ltr"], "they are those of its texts");
   return {
-    state: attributes(body).class.replace("chip ", ""),
+    state: classes.replace("chip ", ""),
     text: lines.map((line) => all(line).map(({ nodeType, nodeValue }) => (nodeType === 3 ? nodeValue : "")).join("")),
   };
 }
@@ -234,7 +236,7 @@ describe("chip on another host", { timeout: 120_000 }, () => {
     await open();
     await says("idle", "idle", /^Use key$/);
     await click();
-    await says("locked-meanwhile", "trouble", /^That was cancelled$/, /^Click to try again/);
+    await says("locked-meanwhile", "trouble", /^The keys were locked meanwhile$/, /^Click to try again/);
   });
 
   const USED = "this code of Amazon Web Services:alice@123456789012 was used already";
@@ -359,7 +361,7 @@ describe("chip and the step before", { timeout: 120_000 }, () => {
   afterEach(async () => {
     await page.close();
     host.end();
-    await settings({ fillWithoutClick: false, submit: false, choices: [] });
+    await settings({ fillWithoutClick: false, submit: false, choices: [], key: null });
   });
 
   const STEPS = SIGN_IN.replace("?mfa&nofocus", "?steps");
@@ -410,6 +412,99 @@ describe("chip and the step before", { timeout: 120_000 }, () => {
       assert.equal(await value(), "222222");
     });
   }
+
+  /** One card is there, or more; the chosen one is not. */
+  const absent = (...keys) =>
+    host.answers(`({ id, op, key: asked }) => {
+      const keys = ${JSON.stringify(keys)};
+      const done = (answer) => frame({ type: "done", id, answer });
+      if (op.name === "keys") return done({ name: "keys", keys });
+      const key = keys.find(({ id }) => id === asked);
+      if (!key) return failed(id, { code: "no-key", message: "there is no key " + asked });
+      if (op.name !== "code") return done({ name: "accounts", key, accounts: [${account("alice", "123456789012")}] });
+      return done({ name: "code", account: op.account, code: code("333333", now() - 10, now() + 20) });
+    }`);
+  const key = (id, kind = "smart-card") => ({ id, kind, name: `Key ${id}`, label: "A reader", version: "5.7.1", locked: false });
+
+  test("the backup key alone is asked where the chosen one is not there, and the chip names it", async () => {
+    await settings({ key: "77" });
+    absent(key("88"), key("soft:x", "software"));
+    await open();
+    await says("backup", "idle", /^Use key$/, /alice · 123456789012 · Key 88$/);
+    await click();
+    await until("the code", value);
+    await until("the note", () => host.asked("submitted").length > 0);
+    assert.deepEqual([...host.asked("code"), ...host.asked("submitted")].map(({ key }) => key), ["88", "88"]);
+  });
+
+  for (const [what, chosen, ...keys] of [
+    ["of two others", "77", key("88"), key("99")],
+    ["a software key", "77", key("soft:x", "software")],
+    ["a card in a software key's place", "soft:x", key("88")],
+  ]) {
+    test(`none is taken ${what}`, async () => {
+      await settings({ key: chosen });
+      absent(...keys);
+      await open();
+      await says("absent", "trouble", /^(No key is plugged in|There is no key)/);
+      assert(host.asked("accounts").every(({ key }) => key === chosen));
+    });
+  }
+
+  test("a device that was set up beside an old one is as likely: the person chooses, and that is remembered", async () => {
+    await settings({ choices: [["aws:123456789012:alice", "Amazon Web Services:alice@123456789012"]] });
+    lists(alice, account("alice-2", "123456789012"), bob);
+    await open(STEPS);
+    await signIn("123456789012", "alice");
+    await says("second-device", "idle", /^Fill code$/, /^2 accounts fit$/);
+    await notFilled();
+    await click();
+    await says("second-device-list", "choose", /^Which account\?$/);
+    // The newest is the first.
+    await pressLine(2);
+    await until("the code", value);
+    assert.equal(await value(), "222222");
+    await page.close();
+    await open(STEPS);
+    await signIn("123456789012", "alice");
+    await until("the code, after no other choice", () => page.evaluate(() => document.getElementById("mfaCode")?.value));
+    assert.equal(await value(), "222222");
+  });
+
+  test("Identity Center's form is submitted only once its own script is ready", async () => {
+    await settings({ submit: true });
+    lists(account("alice", "123456789012"));
+    pages.files.set("/center", { type: "text/html", body: `<!doctype html><title>Center</title><body style="margin:60px">
+      <form><label>MFA code <input id="mfaCode"></label><button data-testid="test-primary-button">Sign in</button></form>
+      <script>
+        let filled;
+        document.querySelector("input").addEventListener("input", () => (filled = performance.now()));
+        document.querySelector("form").addEventListener("submit", (event) => {
+          event.preventDefault();
+          document.title = String(performance.now() - filled);
+        });
+      </script>` });
+    await open(new URL("/center", SIGN_IN).href);
+    await says("center", "idle", /^Use key$/);
+    await click();
+    await until("the code", value);
+    const waited = Number(await until("the form's submission", async () => /^\d/.test(await page.title()) && page.title()));
+    assert(waited >= 2000, `${waited} ms`);
+  });
+
+  test("what is stored is not for scripts in pages", async () => {
+    lists(alice);
+    const session = await browser.newPage().then((made) => ((page = made), made.createCDPSession()));
+    const worlds = [];
+    session.on("Runtime.executionContextCreated", ({ context }) => worlds.push(context));
+    await session.send("Runtime.enable");
+    await page.goto(SIGN_IN);
+    const world = await until("the extension's world", () =>
+      worlds.findLast(({ origin, auxData }) => origin.startsWith("chrome-extension:") && auxData.type === "isolated"));
+    const expression = 'chrome.storage.local.get().then(() => "read", (error) => error.message)';
+    const { result } = await session.send("Runtime.evaluate", { expression, contextId: world.id, awaitPromise: true });
+    assert.match(result.value, /not allowed/);
+  });
 
   test("another tab knows nothing of it", async () => {
     lists(alice, bob);

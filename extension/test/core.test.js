@@ -60,6 +60,9 @@ test("accounts of a page", () => {
   check(oauth, [5, 0], { account: "2109-8765-4321", user: "bob" }, 1, "aws:210987654321:bob");
   check(oauth, [5, 0], { user: "bob" }, 1, "aws::bob");
   check(oauth, [0, 5], { account: "333333333333" }, 0, "aws:333333333333:");
+  // One more device of the user's, and the newest of them first.
+  accounts.push(totp("Amazon Web Services:bob-2@210987654321"));
+  check(oauth, [6, 5, 0], { account: "210987654321", user: "bob" }, 2, "aws:210987654321:bob (2)");
   check("https://us-east-1.signin.aws/platform/d-1/login", [1]);
   check("https://evil.test/", []);
   const url = "https://signin.aws.amazon.com/";

@@ -529,6 +529,21 @@ function allowedLater() {
     home?.remove();
   });
 
+  test("a page that was there before the extension is watched once it comes", async () => {
+    const page = await browser.newPage();
+    await browser.uninstallExtension(browser.extensionId);
+    await page.goto("https://us-gov-west-1.signin.amazonaws-us-gov.com/signin.html?mfa");
+    await page.waitForSelector("#mfaCode");
+    const chips = () => page.evaluate(() => document.querySelectorAll("html > [popover]").length);
+    assert.equal(await chips(), 0);
+    await browser.installExtension(path.join(home.path, "extension"));
+    await page.bringToFront();
+    await until("the chip", chips);
+    await sleep(SETTLED);
+    assert.equal(await chips(), 1);
+    await page.close();
+  });
+
   for (const [host, expected] of [
     ["us-gov-west-1.signin.amazonaws-us-gov.com", true],
     ["cn-north-1.signin.amazonaws.cn", false],

@@ -289,7 +289,7 @@ var KEYFOB_CHIP: import("./internal.js").ChipKit = (globalThis as { KEYFOB_CHIP?
       const focused = root.activeElement;
       const main = act ? button("main", "", act) : element("div", "", "main");
       main.append(icon(), element("span"));
-      main.lastElementChild?.append(prose("b", text), ...(detail ? [prose("small", detail)] : []));
+      main.lastElementChild?.append(prose("b", text), ...(detail ? detail.split("\n").map((line) => prose("small", line)) : []));
       const close = button("close", "×", () => dismissed());
       close.setAttribute("aria-label", t("chip_close"));
       const made = element("div", "", `chip ${state}`);
@@ -306,7 +306,7 @@ var KEYFOB_CHIP: import("./internal.js").ChipKit = (globalThis as { KEYFOB_CHIP?
       body.replaceWith(made);
       body = made;
       // Told once, and not for what only looks different.
-      const said = [text, detail].filter(Boolean).join(". ").replaceAll("`", "");
+      const said = [text, detail?.replaceAll("\n", ", ")].filter(Boolean).join(". ").replaceAll("`", "");
       if (status.textContent !== said) status.textContent = said;
       if (focused) (below?.[0]?.querySelector("button") ?? (act ? main : close)).focus();
       place();

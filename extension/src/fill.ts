@@ -29,6 +29,9 @@
   const SUBMIT_AFTER = 150;
   const SUBMIT_WITHIN = 1500;
 
+  /** Longer names of devices, in characters, are cut where the page could measure them. */
+  const MAX_LABEL = 22;
+
   // ---- the field
 
   /** What the chip stands at. */
@@ -286,12 +289,12 @@
     if (found?.what === "devices") {
       // Without an account there is nothing to say: the person has other devices.
       if (!first) return chip?.remove(), (chip = undefined);
-      show("idle", t("chip_continue"), others.length > 0 ? keyKind() : named(first), goOn);
+      show("idle", t("chip_continue"), others.length > 0 ? keyKind() : briefly(first), goOn);
       consider();
     } else if (!first) {
       show("trouble", t("chip_none"), t("chip_none_fix"));
     } else if (likely === 1) {
-      show("idle", t(first.touch ? "chip_use_key" : "chip_fill"), named(first));
+      show("idle", t(first.touch ? "chip_use_key" : "chip_fill"), briefly(first));
       consider();
     } else {
       const detail = likely === 0 ? t("chip_choose") : t("chip_fit", likely);
@@ -330,6 +333,9 @@
   const keyKind = () => (software ? t("chip_software") : otherKey);
   const joined = (parts: string[]) => parts.filter(Boolean).join(" · ");
   const named = ({ label, detail }: Candidate) => joined([label, detail, keyKind()]);
+  /** In lines that are not longer than the chip is wide: an account's number is not what is cut. */
+  const briefly = ({ label, detail }: Candidate) =>
+    [joined([label.length > MAX_LABEL ? `${label.slice(0, MAX_LABEL - 1)}…` : label, detail]), keyKind()].filter(Boolean).join("\n");
   /** The host's sentences begin small. */
   const sentence = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
 

@@ -53,7 +53,7 @@ export interface Look {
 /** How the chip looks. */
 export type ChipState = "idle" | "choose" | "busy" | "touch" | "done" | "trouble";
 
-/** What the chip shows. Commands stand in backticks. */
+/** What the chip shows. Commands stand in backticks. Details may have several lines. */
 export interface ChipView {
   state: ChipState;
   text: string;

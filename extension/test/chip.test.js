@@ -430,7 +430,7 @@ describe("chip and the step before", { timeout: 120_000 }, () => {
     await settings({ key: "77" });
     absent(key("88"), key("soft:x", "software"));
     await open();
-    await says("backup", "idle", /^Use key$/, /alice · 123456789012 · Key 88$/);
+    await says("backup", "idle", /^Use key$/, /^alice · 123456789012$/, /^Key 88$/);
     await click();
     await until("the code", value);
     await until("the note", () => host.asked("submitted").length > 0);
@@ -504,6 +504,20 @@ describe("chip and the step before", { timeout: 120_000 }, () => {
     const expression = 'chrome.storage.local.get().then(() => "read", (error) => error.message)';
     const { result } = await session.send("Runtime.evaluate", { expression, contextId: world.id, awaitPromise: true });
     assert.match(result.value, /not allowed/);
+  });
+
+  test("a page cannot measure how long the names are", async () => {
+    const sizes = [];
+    for (const device of ["a", "a-device-with-a-name-that-is-long.enough@example.com"]) {
+      lists(account(device, "123456789012"));
+      await open();
+      await says("idle", "idle", /^Use key$/, new RegExp(`^${device.slice(0, 8)}`));
+      const { left, top, right, bottom } = await box();
+      sizes.push([right - left, bottom - top]);
+      if (sizes.length < 2) await page.close();
+      host.end();
+    }
+    assert.deepEqual(sizes[0], sizes[1]);
   });
 
   test("another tab knows nothing of it", async () => {

@@ -408,17 +408,6 @@ function inBrowser(name) {
           await asksNothing(() => page.mouse.click(x + 60, y + 18));
         });
 
-        test("a page cannot measure how long the names are", async () => {
-          const lists = await made(CODE);
-          await until("the chip", async () => (await chip()) && host.lists() > lists);
-          await until("its measure, with a name or without", async () => {
-            const { width, height } = await chip();
-            return width === 300 && height > 38 && height < 55;
-          });
-          // The longest name that an account may have, in the narrowest of chips.
-          assert.equal(await page.evaluate(() => document.querySelector("html > [popover]").scrollWidth), 300);
-        });
-
         test("a window that has only just come to the front: the click that was meant for another does not count", async () => {
           await openWithChip();
           await sleep(SEEN);

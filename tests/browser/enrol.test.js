@@ -9,6 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 
 import { FakeHost } from "../../extension/test/fake-host.js";
+import { accessible } from "./axe.js";
 import { BROWSERS, Home, Pages, launch, picture, tool, until } from "./harness.js";
 
 const qr = await import(pathToFileURL(path.join(tool("KEYFOB_EXTENSION"), "keyfob_qr.js")).href);
@@ -58,6 +59,8 @@ const SEEN = 350;
 for (const name of BROWSERS) {
   describe(`enrolment in ${name}`, { timeout: 240_000 }, () => {
     let home, pages, browser, page;
+    /** Whether a test may have left something on the key. */
+    let used = false;
 
     before(async () => {
       home = new Home();
@@ -77,6 +80,8 @@ for (const name of BROWSERS) {
     });
     afterEach(async () => {
       await page.close();
+      if (!used) return;
+      used = false;
       for (const account of (await listed()).split("\n").filter(Boolean)) {
         await home.keyfob(["oath", "delete", "--force", account]);
       }
@@ -86,6 +91,12 @@ for (const name of BROWSERS) {
 
     async function open(parameters, url = CONSOLE, route = "#/security_credentials/mfa") {
       await page.goto(`${url}?${new URLSearchParams(parameters)}${route}`);
+    }
+
+    /** Puts an account on the key beforehand. */
+    function put(text, ...options) {
+      used = true;
+      return home.keyfob(["oath", "uri", ...options], `${text}\n`);
     }
 
     const state = () => page.$eval("#state", (shown) => shown.textContent);
@@ -132,6 +143,7 @@ for (const name of BROWSERS) {
       });
     }
     async function press(which) {
+      used ||= `${which}`.includes("Save$");
       await sleep(SEEN);
       const { buttons, box } = await inside();
       const found = typeof which === "number" ? buttons.filter(({ input }) => input)[which] : buttons.find(({ text }) => which.test(text));
@@ -148,6 +160,7 @@ for (const name of BROWSERS) {
       await page.mouse.click(x + 60, y + 18);
     }
     async function clickLast() {
+      used = true;
       const { x, y, width, height } = await chipIs("the form", (box) => box.height > LOW);
       await sleep(SEEN);
       await page.mouse.click(x + width / 2, y + height - 26);
@@ -342,7 +355,7 @@ for (const name of BROWSERS) {
     });
 
     test("an account of that name is never replaced: the new one gets another", async () => {
-      await home.keyfob(["oath", "uri", "--touch"], `${uri(ALICE, OTHER)}\n`);
+      await put(uri(ALICE, OTHER), "--touch");
       const old = await home.keyfob(["code", ALICE, "--at", "1000000000"]);
       await open({ qr: packed(uri(ALICE)), revealed: "" });
       await says(/Save to key/);
@@ -380,7 +393,7 @@ for (const name of BROWSERS) {
     const BOB = "Amazon Web Services:bob@123456789012";
 
     test("the next set-up in the same page is another one, and nothing of the last is filled there", async () => {
-      await home.keyfob(["oath", "uri"], `${uri(ALICE, OTHER)}\n`);
+      await put(uri(ALICE, OTHER));
       await open({ qr: packed(uri(ALICE)), revealed: "" });
       await says(/Save to key/);
       await press(/Save to key/);
@@ -435,6 +448,43 @@ for (const name of BROWSERS) {
       await says(/Save to key/);
       await press(/Save to key/);
       await says(/Each code/);
+    });
+
+    /** What is in the chip, in a page in which it is open: axe does not look into closed shadow roots. */
+    async function openCopy() {
+      const session = await page.createCDPSession();
+      const { root } = await session.send("DOM.getDocument", { depth: -1, pierce: true });
+      const all = (node) => [node, ...(node.children ?? []).flatMap(all)];
+      const { shadowRoots } = all(root).find(({ attributes, shadowRoots }) => shadowRoots && attributes.includes("popover"));
+      const parts = shadowRoots[0].children.filter(({ nodeName }) => nodeName !== "STYLE");
+      const html = await Promise.all(parts.map(({ backendNodeId }) => session.send("DOM.getOuterHTML", { backendNodeId })));
+      await session.detach();
+      const [, style] = /const STYLE = `([^`]*)`/.exec(readFileSync(path.join(tool("KEYFOB_EXTENSION"), "chip.js"), "utf8"));
+      const copy = await browser.newPage();
+      await copy.setContent('<!doctype html><html lang="en"><title>Chip</title><main><h1>Chip</h1><div id="chip" popover="manual"></div></main>');
+      await copy.$eval("#chip", (host, inner) => {
+        host.attachShadow({ mode: "open" }).innerHTML = inner;
+        host.showPopover();
+      }, `<style>${style}</style>${html.map(({ outerHTML }) => outerHTML).join("")}`);
+      return copy;
+    }
+
+    test("the form: dark, from right to left, and held against axe's rules", async () => {
+      await put(uri(ALICE, OTHER));
+      for (const scheme of ["light", "dark"]) {
+        await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
+        await open({ qr: packed(uri(ALICE)), revealed: "", scheme });
+        if (scheme === "dark") await page.evaluate(() => (document.documentElement.dir = "rtl"));
+        await says(/Save to key/);
+        await press(/Save to key/);
+        await says(/becomes.*alice-2/);
+        await picture(page, `enrol-form-${scheme}`);
+        const copy = await openCopy();
+        await copy.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
+        await accessible(copy, "#chip");
+        await copy.close();
+        await page.bringToFront();
+      }
     });
 
     test("without touch, where the person wants none", async () => {

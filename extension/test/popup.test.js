@@ -1,5 +1,4 @@
-// The popup in real Chromium with the real host, and with hosts that fail in every way. (Firefox's automation does not
-// open pages of extensions; the page is the same.)
+// The popup in real Chromium with the real host, and with hosts that fail in every way. (In Firefox: firefox.test.js.)
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";

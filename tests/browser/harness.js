@@ -26,6 +26,9 @@ export class Home {
   /** More of the environment, for `keyfob` in here. */
   settings = {};
 
+  /** What ends the browsers that were started in here and have not been closed. */
+  programs = new Set();
+
   constructor() {
     this.path = mkdtempSync(path.join(tmpdir(), "keyfob-home-"));
     mkdirSync(path.join(this.path, "runtime"), { mode: 0o700 });
@@ -61,7 +64,7 @@ export class Home {
 
   /** As `keyfob`, but gives what it says too: `{ stdout, stderr }`. */
   async talk(args, input = "") {
-    const child = promisify(execFile)(tool("KEYFOB_BIN"), args, { env: this.environment(), cwd: this.path });
+    const child = promisify(execFile)(tool("KEYFOB_BIN"), args, { env: this.environment(), cwd: this.path, timeout: 60_000 });
     // A program that wants no input may have ended before it is written.
     child.child.stdin.on("error", () => {}).end(input);
     return child;
@@ -72,11 +75,12 @@ export class Home {
    * submitted, which would have a test wait for the next step.
    */
   endAgent() {
-    execFileSync(tool("KEYFOB_BIN"), ["--quiet", "agent", "stop"], { env: this.environment(), stdio: "ignore" });
+    execFileSync(tool("KEYFOB_BIN"), ["--quiet", "agent", "stop"], { env: this.environment(), stdio: "ignore", timeout: 20_000 });
   }
 
   /** Ends the agent too. */
   remove() {
+    for (const kill of this.programs) kill();
     this.endAgent();
     rmSync(this.path, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   }
@@ -199,19 +203,52 @@ export function chromiumExtensionId() {
   return [...hash.slice(0, 32)].map((digit) => String.fromCharCode(97 + parseInt(digit, 16))).join("");
 }
 
+/** No browser is wanted for longer, in ms. */
+const LIFE = 5 * 60_000;
+
+/**
+ * Has a program that was started in `home` ended with it, and in any case in the end: a test file waits for its children for ever,
+ * and a hook that fails before it can say what it has started leaves nobody who would end that. `kill` ends it; gives how to say
+ * that it has gone.
+ */
+export function leash(home, kill) {
+  home.programs.add(kill);
+  const timer = setTimeout(kill, LIFE).unref();
+  return () => {
+    clearTimeout(timer);
+    home.programs.delete(kill);
+  };
+}
+
+/** Closes a browser, or ends it, where it does not hear: what it waits for itself may never come. */
+async function closeBrowser(browser, close) {
+  const late = Symbol("late");
+  let timer;
+  const patience = new Promise((resolve) => (timer = setTimeout(resolve, 10_000, late)));
+  const closed = close().catch(() => late);
+  if ((await Promise.race([closed, patience])) === late) browser.process()?.kill("SIGKILL");
+  clearTimeout(timer);
+}
+
 /** Names of the browsers that the tests run in. */
 export const BROWSERS = ["chromium", "firefox"];
 
 /**
  * Starts a browser in `home`, with the native host registered by `keyfob browser install` and the extension installed.
- * `browser.extensionId` is the extension's id. (Firefox's automation does not open pages of extensions.)
+ * `browser.extensionId` is the extension's id. (In Firefox this automation opens no pages of extensions; marionette.js does.)
  */
 export async function launch(name, home, pages, { headless = true, extension = tool("KEYFOB_EXTENSION") } = {}) {
   // Where Chromium keeps its profile unasked: `browser install` writes the host's manifest beside it.
   const profile = path.join(home.path, name === "chromium" ? ".config/chromium" : ".mozilla/firefox/test");
   mkdirSync(profile, { recursive: true });
-  const common = { headless, handleSIGINT: false, env: home.environment(), acceptInsecureCerts: true };
-  const browser = await (name === "chromium" ? launchChromium : launchFirefox)(common, profile, pages);
+  const common = { headless, handleSIGINT: false, protocolTimeout: 60_000, env: home.environment(), acceptInsecureCerts: true };
+  const starting = (name === "chromium" ? launchChromium : launchFirefox)(common, profile, pages);
+  let browser;
+  const kill = () => browser?.process()?.kill("SIGKILL") ?? starting.then((late) => late.process()?.kill("SIGKILL"), () => undefined);
+  const unleash = leash(home, kill);
+  browser = await starting;
+  const close = browser.close.bind(browser);
+  browser.close = () => closeBrowser(browser, close).finally(unleash);
   try {
     const before = await browser.pages();
     browser.extensionId = await browser.installExtension(extension);

@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import path from "node:path";
 
-import { tool, until } from "./harness.js";
+import { leash, tool, until } from "./harness.js";
 
 const PREFERENCES = {
   // Any free port; the browser writes which into its profile.
@@ -38,12 +38,35 @@ export async function launchMarionette(home, { extension = tool("KEYFOB_EXTENSIO
     ["--headless", "--no-remote", "--marionette", "--remote-allow-system-access", "--profile", profile],
     { env: home.environment(), stdio: "ignore" },
   );
+  // Also where it cannot be spoken to.
+  const unleash = leash(home, () => firefox.kill("SIGKILL"));
+  firefox.once("exit", unleash);
   const file = path.join(profile, "MarionetteActivePort");
   const port = await until("Firefox's port", () => existsSync(file) && readFileSync(file, "utf8").trim());
   const browser = new Marionette(firefox, await connect(Number(port)));
   await browser.command("WebDriver:NewSession", { capabilities: { alwaysMatch: {} } });
   await browser.command("Addon:Install", { path: extension, temporary: true });
   return browser;
+}
+
+/** How long a command may take, in ms. */
+const PATIENCE = 60_000;
+
+/** A promise, and what decides it. */
+function answered() {
+  const made = {};
+  made.promise = new Promise((resolve, reject) => Object.assign(made, { resolve, reject }));
+  return made;
+}
+
+/** Ends a program, by force where it does not go. */
+async function end(program) {
+  if (program.exitCode !== null || program.signalCode !== null) return;
+  const ended = new Promise((resolve) => program.once("exit", resolve));
+  program.kill();
+  const timer = setTimeout(() => program.kill("SIGKILL"), 10_000);
+  await ended;
+  clearTimeout(timer);
 }
 
 const connect = (port) =>
@@ -61,6 +84,12 @@ class Marionette {
     this.firefox = firefox;
     this.socket = socket;
     socket.on("data", (more) => this.#receive(more));
+    socket.on("error", () => {});
+    // What was asked is not answered any more.
+    socket.on("close", () => {
+      for (const { reject } of this.#waiting.values()) reject(new Error("Firefox is gone"));
+      this.#waiting.clear();
+    });
   }
 
   #receive(more) {
@@ -74,8 +103,8 @@ class Marionette {
       // The browser greets with an object.
       if (!Array.isArray(message)) continue;
       const [, id, error, result] = message;
-      const { resolve, reject } = this.#waiting.get(id);
-      this.#waiting.delete(id);
+      const { resolve, reject } = this.#waiting.get(id) ?? {};
+      if (!this.#waiting.delete(id)) continue;
       if (error) reject(new Error(`${error.error}: ${error.message}`));
       else resolve(result);
     }
@@ -86,7 +115,10 @@ class Marionette {
     const body = Buffer.from(JSON.stringify([0, id, name, parameters]));
     this.socket.write(`${body.length}:`);
     this.socket.write(body);
-    return new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
+    const { promise, resolve, reject } = answered();
+    const timer = setTimeout(() => this.#waiting.delete(id) && reject(new Error(`no answer to ${name}`)), PATIENCE);
+    this.#waiting.set(id, { resolve, reject });
+    return promise.finally(() => clearTimeout(timer));
   }
 
   /** What a function gives in the page; it gets `args`. */
@@ -128,8 +160,6 @@ class Marionette {
 
   async close() {
     this.socket.end();
-    const ended = new Promise((resolve) => this.firefox.once("exit", resolve));
-    this.firefox.kill();
-    await ended;
+    await end(this.firefox);
   }
 }

@@ -49,6 +49,9 @@ const KEYFOB_WATCH = (() => {
   const inRoot = (root: Root, selector: string): NodeListOf<Element> =>
     (root === document ? Document : DocumentFragment).prototype.querySelectorAll.call(root, selector);
 
+  /** What pages have many of, and what can have no shadow root (DOM, `attachShadow`): to look at each costs most of a look. */
+  const NO_HOSTS = "a,b,i,li,ul,td,tr,svg,svg *,option,script,style,link,meta,label,input,button,img";
+
   /** The document and the open shadow roots in it. */
   let roots = new Set<Root>([document]);
 
@@ -56,7 +59,7 @@ const KEYFOB_WATCH = (() => {
     roots = new Set([...roots].filter((root) => root === document || (root as ShadowRoot).host.isConnected));
     let read = 0;
     for (const root of roots) {
-      for (const element of inRoot(root, "*")) {
+      for (const element of inRoot(root, `:not(${NO_HOSTS})`)) {
         if (++read > MAX_ELEMENTS || roots.size > MAX_READ) return;
         const inner = shadowOf(element);
         if (!inner || roots.has(inner)) continue;

@@ -388,7 +388,8 @@ function inBrowser(name) {
               return now.height > 45 && (height === undefined || Math.abs(now.height - height) < 2) && now;
             });
             if (zoom === 1) ({ width, height } = box);
-            assert(Math.abs(box.width - width) < 2, `${box.width} and not ${width}`);
+            // Firefox rounds what is in a zoomed element.
+            assert(Math.abs(box.width - width) < 6, `${box.width} and not ${width}`);
           }
           await page.evaluate(() => document.querySelector("html > [popover]").style.setProperty("--zoom", "1", "important"));
           const { x, y } = await chip();

@@ -42,8 +42,11 @@ describe("popup in firefox", { timeout: 120_000 }, () => {
     await browser.openExtensionPage("popup.html");
     await has("body[data-ready]");
     await look("popup-firefox");
-    const bob = await text('[data-account="AWS SSO:bob"] .code');
-    assert((await home.keyfob(["code", "bob", "--json"])).includes(bob.replaceAll(/\D/g, "")));
+    // A step may end between the two.
+    await until("the same code", async () => {
+      const bob = (await text('[data-account="AWS SSO:bob"] .code')).replaceAll(/\D/g, "");
+      return bob !== "" && (await home.keyfob(["code", "bob", "--json"])).includes(bob);
+    });
     await browser.evaluate((selector) => document.querySelector(selector).click(), `[data-account="${ALICE}"] .row`);
     await has(`[data-account="${ALICE}"][data-state=touch]`);
     await has(`[data-account="${ALICE}"][data-state=done]`);

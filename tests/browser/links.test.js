@@ -1,5 +1,5 @@
 // The panel for links in real Chromium, through the real native host: what it makes is used on a real S3 server, run by curl,
-// and read by the reader of QR codes. (Firefox's automation opens no page of an extension; the page is the same.)
+// and read by the reader of QR codes. (In Firefox: extension/test/firefox.test.js.)
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";

@@ -176,6 +176,7 @@ describe("popup on a software key", { timeout: 120_000 }, () => {
     const secret = "JBSW Y3DP EHPK 3PXP JBSW Y3DP EHPK 3PXQ";
     await open();
     await page.click("#add-open");
+    await page.waitForSelector("#add-panel:not([hidden])");
     assert.equal(await focused(), "add-account");
     await page.type("#add-account", "frank@123456789012");
     for (const wrong of ["", "0189", "otpauth-migration://offline?data=x", "otpauth://hotp/x?secret=JBSWY3DPEHPK3PXP"]) {

@@ -47,7 +47,6 @@ const account = async (page) => {
 const add = async (page) => {
   await page.click("#add-open");
   await page.waitForSelector("#add-panel:not([hidden])");
-  await page.waitForSelector("#add-panel:not([hidden])");
 };
 const MANY = `{ accounts: () => done({ name: "accounts", key: { ...key, name: "The key with the long name that hangs on the wall" },
   accounts: Array.from({ length: 64 }, (_, i) => account("Amazon Web Services:a-device-with-quite-a-long-name-" + i + "@the-production-of-everything",

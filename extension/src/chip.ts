@@ -26,6 +26,8 @@ var KEYFOB_CHIP: import("./internal.js").ChipKit = (globalThis as { KEYFOB_CHIP?
   const SEEN_FOR = 300;
   /** A pointer that was still for so long, in ms, may have been in another window. */
   const AWAY = 1000;
+  /** When the focus comes to a frame so soon after a press, or after it left the page around it, in ms, it comes from there. */
+  const MOVES = 100;
   /** Least opacity of what a person can be said to see. */
   const MIN_OPACITY = 0.7;
   /** Of a page so many elements are looked at for what may lie over the chip; of more, some may. */
@@ -166,18 +168,29 @@ var KEYFOB_CHIP: import("./internal.js").ChipKit = (globalThis as { KEYFOB_CHIP?
    * of another site's, which is told of no such thing: since the pointer came.
    */
   let inFront = 0;
-  const cameInFront = ({ isTrusted, target }: Event) => {
+  let foreign = false;
+  /** When the focus left the page around this frame; and when the person pressed in here. */
+  let leftTop = -Infinity;
+  let pressed = -Infinity;
+  const cameInFront = ({ isTrusted, target, type }: Event) => {
     // Elements get the focus too.
-    if (isTrusted && !(target instanceof Element)) inFront = performance.now();
+    if (!isTrusted || target instanceof Element) return;
+    const now = performance.now();
+    // From the page around this frame, by the very press: no window was in front.
+    const within = type === "focus" && window !== top && now - (foreign ? pressed : leftTop) < MOVES;
+    if (!within) inFront = now;
   };
   doc.addEventListener("visibilitychange", cameInFront);
   addEventListener("focus", cameInFront);
-  let foreign = false;
   try {
-    if (top && top !== window) top.addEventListener("focus", cameInFront);
+    if (top && top !== window) {
+      top.addEventListener("focus", cameInFront);
+      top.addEventListener("blur", ({ isTrusted }) => isTrusted && (leftTop = performance.now()));
+    }
   } catch {
     foreign = true;
   }
+  addEventListener("pointerdown", ({ isTrusted }) => isTrusted && (pressed = performance.now()), { capture: true, passive: true });
   let lastPointer = -Infinity;
   for (const type of ["pointermove", "pointerover", "pointerdown"]) {
     addEventListener(type, ({ isTrusted }) => {

@@ -65,7 +65,7 @@
   }
 
   /** Of a page so many elements are looked at for what lies over the field and lets clicks through; of more, some may. */
-  const MAX_READ = 20_000;
+  const MAX_READ = 50_000;
 
   /** What is in front of a field for decoration lets it be seen through. */
   const isOpaque = ({ backgroundColor, backgroundImage, backdropFilter }: CSSStyleDeclaration) =>
@@ -103,7 +103,7 @@
     }
     let read = 0;
     for (const each of doc.querySelectorAll<HTMLElement>("*")) {
-      if (++read > MAX_READ || (each !== chip?.host && paintsOver(each, box, sunk))) return true;
+      if (++read > MAX_READ || (each !== chip?.host && !(each instanceof HTMLInputElement) && paintsOver(each, box, sunk))) return true;
       const other = Element.prototype.getBoundingClientRect.call(each);
       const middle = other.left < box.left + box.width / 2 && other.right > box.left + box.width / 2 &&
         other.top < box.top + box.height / 2 && other.bottom > box.top + box.height / 2;

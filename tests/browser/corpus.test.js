@@ -300,7 +300,13 @@ function inBrowser(name) {
         const { chip, fields } = row.chip === true ? { chip: await chipInPlace() } : (report() ?? {});
         const { x = 300, y = 150, width = 300, height = 30 } = fields?.[0] ?? {};
         // Where there is no chip: where it would be, beside the field.
-        await page.mouse.click(...(chip ? middle(chip) : [x + width + 50, y + height / 2]));
+        const place = chip ? middle(chip) : [x + width + 50, y + height / 2];
+        // Nobody's pointer comes to a frame only when it presses.
+        if (row.around) {
+          await page.mouse.move(...place);
+          await sleep(SEEN);
+        }
+        await page.mouse.click(...place);
       }
     }
 

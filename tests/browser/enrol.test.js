@@ -11,7 +11,7 @@ import { pathToFileURL } from "node:url";
 
 import { FakeHost } from "../../extension/test/fake-host.js";
 import { accessible } from "./axe.js";
-import { BROWSERS, Home, Pages, launch, picture, tool, until } from "./harness.js";
+import { BROWSERS, Home, Pages, launch, picture, tool, until, endBackground } from "./harness.js";
 
 const qr = await import(pathToFileURL(path.join(tool("KEYFOB_EXTENSION"), "keyfob_qr.js")).href);
 qr.initSync({ module: readFileSync(path.join(tool("KEYFOB_EXTENSION"), "keyfob_qr_bg.wasm")) });
@@ -560,16 +560,6 @@ for (const name of BROWSERS) {
       await assertCodes(ALICE, await values());
     });
 
-    /** Ends the extension's background, as browsers do. Whoever attaches to it for that may have the next one wait for a debugger. */
-    async function endBackground() {
-      const session = await browser.target().createCDPSession();
-      const { targetInfos } = await session.send("Target.getTargets");
-      const ours = targetInfos.filter(({ type, url }) => type === "service_worker" && url.includes(browser.extensionId));
-      for (const { targetId } of ours) await session.send("Target.closeTarget", { targetId });
-      await session.detach();
-      assert.ok(ours.length > 0, "there is a background to end");
-    }
-
     /** Opens the page and says yes, as far as the touch. */
     async function untilTouch() {
       await open({ qr: packed(uri(ALICE)), revealed: "" });
@@ -627,7 +617,7 @@ for (const name of BROWSERS) {
 
     test("the background is ended while the key waits: it goes on by itself, and nothing is lost", async () => {
       await untilTouch();
-      await endBackground();
+      await endBackground(browser);
       await until("the codes", state);
       assert.equal(await listed(), ALICE);
       await assertCodes(ALICE, await values());
@@ -673,7 +663,7 @@ for (const name of BROWSERS) {
         return done({ name: "confirmed", codes });
       }`);
       // The port that is open leads to the real host.
-      await endBackground();
+      await endBackground(browser);
       try {
         await open({ qr: packed(uri(ALICE)), revealed: "" });
         await says(/Save to key/);
@@ -703,7 +693,7 @@ for (const name of BROWSERS) {
         assert.ok(host.asked("add-account").every(({ op }) => op.touch === true && op.overwrite !== true && op.account === ALICE));
       } finally {
         writeFileSync(host.manifest, host.original);
-        await endBackground();
+        await endBackground(browser);
       }
     });
   });

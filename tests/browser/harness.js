@@ -311,6 +311,19 @@ function launchFirefox(common, profile, pages) {
   });
 }
 
+/**
+ * Ends the extension's background, as Chromium does when it likes; fails if there is none. Whoever attaches to it for that may
+ * have the next one wait for a debugger.
+ */
+export async function endBackground(browser) {
+  const session = await browser.target().createCDPSession();
+  const { targetInfos } = await session.send("Target.getTargets");
+  const ours = targetInfos.filter(({ type, url }) => type === "service_worker" && url.includes(browser.extensionId));
+  for (const { targetId } of ours) await session.send("Target.closeTarget", { targetId });
+  await session.detach();
+  if (ours.length === 0) throw new Error("there is no background to end");
+}
+
 /** Keeps what the page shows, for people to look at, in the folder `KEYFOB_PICTURES` if there is one. */
 export async function picture(page, name) {
   const folder = process.env.KEYFOB_PICTURES;

@@ -213,7 +213,7 @@ function inBrowser(name) {
     reports.delete(row.id);
     let fine = false;
     try {
-      await tab.goto(addressOf(row), { waitUntil: "domcontentloaded", timeout: 8_000 });
+      await tab.goto(addressOf(row), { waitUntil: "domcontentloaded", timeout: 15_000 });
       await use(row, tab, t);
       fine = true;
     } finally {

@@ -227,7 +227,7 @@ osd pool default pg autoscale mode = off
 osd crush chooseleaf type = 0
 mon allow pool size one = true
 mon max pg per osd = 1000
-mon data avail crit = 0
+mon data avail crit = -1
 paxos propose interval = 0.02
 paxos min wait = 0.01
 

@@ -222,10 +222,12 @@ function candidate(account: Account): Candidate {
 /** What watches the pages of `origins`, as in the manifest: first those of sign-in, then those that only set up authenticators. */
 function watchersOf(origins: string[]): { id: string; matches: string[]; js: string[] }[] {
   const { content_scripts } = chrome.runtime.getManifest();
+  // Firefox gives whole addresses, and takes paths alone.
+  const files = (n: number) => (content_scripts?.[n]?.js ?? []).map((file) => new URL(file, chrome.runtime.getURL("")).pathname.slice(1));
   const enrolments = origins.map((pattern) => enrolment_pattern(pattern)).filter((pattern) => pattern !== undefined);
   return [
-    { id: "allowed-hosts", matches: origins.filter((pattern) => !enrolment_pattern(pattern)), js: content_scripts?.[0]?.js ?? [] },
-    { id: "allowed-enrolments", matches: enrolments, js: content_scripts?.[1]?.js ?? [] },
+    { id: "allowed-hosts", matches: origins.filter((pattern) => !enrolment_pattern(pattern)), js: files(0) },
+    { id: "allowed-enrolments", matches: enrolments, js: files(1) },
   ];
 }
 

@@ -194,12 +194,15 @@ const KEYFOB_WATCH = (() => {
   };
 
   let asked = false;
+  let looked = false;
   function scan(): void {
-    if (!chrome.runtime?.id) {
+    // The first look, on pages that mostly have nothing, does without the extension's own interfaces: they cost more than it.
+    if (looked && !chrome.runtime?.id) {
       // The extension was updated, and what is new of it is here as well.
       observer.disconnect();
       return watch.look?.({ found: undefined });
     }
+    looked = true;
     findRoots();
     let hidden = false;
     let found: Found | undefined;

@@ -203,6 +203,11 @@ const ATTACKS = (() => {
         const { x, y, width, height } = rect(field());
         body(make("div", `position:fixed;left:${x}px;top:${y}px;width:${width}px;height:${height}px;background:#fff;z-index:9;pointer-events:none`));
       }),
+    "a picture of the page is shown in its place": () =>
+      when("chip", () => {
+        KIT.css("::view-transition-group(*), ::view-transition-old(*), ::view-transition-new(*) { animation-duration: 60s; }");
+        document.startViewTransition();
+      }),
     "the chip is put into a transparent box": () =>
       when("chip", () => {
         const box = make("div", "opacity:0.01");

@@ -138,10 +138,12 @@ const positive = [
     "from right to left": { dir: "rtl", locale: "ar" },
     "from right to left, in a narrow window": { dir: "rtl", locale: "ar", window: [360, 640] },
     "larger letters": { css: "html{zoom:1.6}" },
+    "a page that is made small once there is a chip": { css: "html{zoom:.2}main{zoom:5}", when: "chip" },
     "a form that is scaled": { css: "main{transform:scale(1.3);transform-origin:top left}" },
     "a page with its own stacking": { css: "main{position:relative;z-index:2147483647;isolation:isolate}" },
     "field at the lower edge": { css: "main{position:fixed;bottom:-60px;left:200px}" },
     "styles that would hide anything foreign": { css: "html>:not(head,body,style){display:none!important;opacity:0!important;visibility:hidden!important;transform:scale(0)!important;pointer-events:none!important}[popover]{position:static!important;left:-999px!important;clip-path:inset(100%)!important}" },
+    "a backdrop behind every popover": { css: "[popover]::backdrop{display:block!important;position:fixed;inset:0;background:#fff!important;opacity:1!important}", when: "chip" },
     "come back to": { act: "back" },
   }),
 
@@ -196,7 +198,9 @@ const negative = [
     "a captcha": '<label for="captchaGuess">Type the characters seen in the image</label><input data-code id="captchaGuess" maxlength="6">',
     "a search": '<input data-code type="search" aria-label="MFA code">',
     "a box to tick": '<label><input data-code type="checkbox" id="mfaCode" value=""> MFA code</label>',
-    "a device's name": '<label for="d">MFA device name</label><input data-code id="d" maxlength="128">',
+    "a device's name": '<label for="d">MFA device name</label><input data-code id="d">',
+    "a search of devices": '<label>Search MFA devices<input data-code></label>',
+    "a device's serial number": '<label>MFA serial number<input data-code></label>',
     "an e-mail address": '<label for="e">Email address for MFA recovery</label><input data-code id="e" type="email">',
     "an area of text": '<label for="t">MFA code</label><textarea id="t"></textarea><input data-code type="hidden">',
   }).map(([name, field], i) => ({ name: `asks for ${name}`, page: "other-fields", field, chip: false, once: i % 3 !== 0 })),
@@ -212,6 +216,8 @@ const negative = [
   { name: "html is clipped to nothing", css: "html{clip-path:inset(100%)}", when: "chip", chip: true },
   { name: "html has a filter", css: "html{filter:opacity(0)}", when: "chip", chip: true },
   { name: "html has a mask", css: "html{mask-image:linear-gradient(#0000,#0000)}", when: "chip", chip: true },
+  { name: "what no element is lies over everything, of html", css: "html::before{content:'';position:fixed;inset:0;background:#fff;pointer-events:none;z-index:9}", when: "chip", chip: true },
+  { name: "what no element is lies over everything, of body", css: "body::after{content:'';position:fixed;inset:0;background:#fff;pointer-events:none;z-index:9}", when: "chip", chip: true },
   { name: "html is transparent as the pointer comes", css: "html{opacity:.01}", when: "pointerover", chip: true },
 
   // ---- over and around the chip
@@ -225,7 +231,8 @@ const negative = [
     "a dialog lies over everything",
     "something lies over the field",
     "something that lets clicks through lies over the field",
-  ].map((attack) => ({ name: attack, does: [attack], chip: true })),
+    "a picture of the page is shown in its place",
+  ].map((attack) => ({ name: attack, does: [attack], chip: true, once: attack.startsWith("a picture") })),
   ...[
     "the chip is moved by its own measures",
     "the chip is moved by an animation of its measures",

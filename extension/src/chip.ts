@@ -10,7 +10,7 @@ var KEYFOB_CHIP: import("./internal.js").ChipKit = (globalThis as { KEYFOB_CHIP?
   type ChipOptions = import("./internal.js").ChipOptions;
   type ChipView = import("./internal.js").ChipView;
   type Point = { x: number; y: number };
-  const { pure, shadowOf } = KEYFOB_PAGE;
+  const { parentOf, pure, shadowOf } = KEYFOB_PAGE;
   const doc = pure(document);
 
   /**
@@ -30,7 +30,7 @@ var KEYFOB_CHIP: import("./internal.js").ChipKit = (globalThis as { KEYFOB_CHIP?
   const MOVES = 100;
   /** Least opacity of what a person can be said to see. */
   const MIN_OPACITY = 0.7;
-  /** Of a page so many elements are looked at for what may lie over the chip; of more, some may. */
+  /** Of a page so many elements are looked at for what may lie over the chip or a field; of more, some may. */
   const MAX_READ = 50_000;
 
   const STYLE = `
@@ -161,6 +161,105 @@ var KEYFOB_CHIP: import("./internal.js").ChipKit = (globalThis as { KEYFOB_CHIP?
     const { display, backgroundColor, backgroundImage, backdropFilter } = getComputedStyle(owner, "::backdrop");
     return display === "none" ||
       (backgroundColor === "rgba(0, 0, 0, 0)" && backgroundImage === "none" && /^(none)?$/.test(backdropFilter ?? ""));
+  }
+
+  /** What lies at a point, but for the chip, into open shadow roots. */
+  function elementAt(x: number, y: number, chip: HTMLElement | undefined): Element | undefined {
+    let hit = doc.elementsFromPoint(x, y).find((element) => element !== chip);
+    for (;;) {
+      const inner = hit && pure(hit).shadowRoot?.elementsFromPoint(x, y)[0];
+      if (!inner || inner === hit) return hit;
+      hit = inner;
+    }
+  }
+
+  /** What is in front of a field for decoration lets it be seen through. */
+  const isOpaque = ({ backgroundColor, backgroundImage, backdropFilter }: CSSStyleDeclaration) =>
+    !/^rgba\(.*, 0(\.[0-4]\d*)?\)$/.test(backgroundColor) || backgroundImage !== "none" || !/^(none)?$/.test(backdropFilter ?? "");
+
+  /**
+   * Whether what an element has before or behind its content lies over the middle of a box, and lets clicks through. Such a thing has
+   * no box to be asked for: where it is follows from its lengths, unless something turns or scales it; then it may be anywhere.
+   */
+  function paintsOver(each: Element, box: DOMRect, sunk: boolean): boolean {
+    return ["::before", "::after"].some((name) => {
+      const style = getComputedStyle(each, name);
+      const { content, display, position, pointerEvents, opacity, zIndex } = style;
+      if (/^(none|normal)$/.test(content) || display === "none" || position === "static" || pointerEvents !== "none") return false;
+      if (!isOpaque(style) && !content.includes("url(")) return false;
+      if (Number(opacity) < 0.3 || (!sunk && Number(zIndex) < 0)) return false;
+      // Without a box it has no length either.
+      if (!style.width.endsWith("px")) return false;
+      const { left, top, width, height, marginLeft, marginTop } = style;
+      const [x, y, w, h, dx, dy] = [left, top, width, height, marginLeft, marginTop].map(parseFloat) as [number, number, number, number, number, number];
+      const origin = isPlain(style) ? originOf(each, position) : undefined;
+      if (!origin || [x, y, w, h, dx, dy].some(Number.isNaN)) return w >= box.width / 2 && h >= box.height / 2;
+      const from = { x: box.left + box.width / 2 - origin.x - x - dx, y: box.top + box.height / 2 - origin.y - y - dy };
+      return from.x > -NEAR && from.y > -NEAR && from.x < w + NEAR + padding(style, "Left", "Right") && from.y < h + NEAR + padding(style, "Top", "Bottom");
+    });
+  }
+
+  /** What is so near, in CSS pixels, may be a border's. */
+  const NEAR = 8;
+  const padding = (style: CSSStyleDeclaration, one: "Left" | "Top", other: "Right" | "Bottom") =>
+    parseFloat(style[`padding${one}`]) + parseFloat(style[`padding${other}` as "paddingRight"]);
+  const isPlain = ({ transform, translate, rotate, scale, position }: CSSStyleDeclaration) =>
+    position !== "relative" && [transform, translate, rotate, scale].every((each) => !each || each === "none");
+
+  /** Where what has this position in an element is counted from, if that can be said: the window, or what holds it. */
+  function originOf(from: Element, position: string): Point | undefined {
+    let holder: Element | undefined;
+    for (let at: Element | null = from; at; at = parentOf(at)) {
+      const style = getComputedStyle(at);
+      if (![style.transform, style.translate, style.rotate, style.scale, style.filter, style.perspective].every((each) => !each || each === "none")) return undefined;
+      if (style.zoom !== "" && Number(style.zoom) !== 1) return undefined;
+      if (style.willChange !== "auto" || style.contain !== "none") return undefined;
+      if (position !== "fixed" && style.position !== "static") holder ??= at;
+    }
+    if (position === "fixed") return { x: 0, y: 0 };
+    if (!holder) return { x: -scrollX, y: -scrollY };
+    const { left, top } = Element.prototype.getBoundingClientRect.call(holder);
+    const { clientLeft, clientTop, scrollLeft, scrollTop } = pure(holder);
+    return { x: left + clientLeft - scrollLeft, y: top + clientTop - scrollTop };
+  }
+
+  /**
+   * Whether something that lets clicks through covers the element: such things are found at no point. What may do so is made to
+   * take clicks for the moment of a look.
+   */
+  function paintedOver(target: Element, chip: HTMLElement | undefined): boolean {
+    if (KEYFOB_PAGE.inTransition()) return true;
+    const box = target.getBoundingClientRect();
+    const over: HTMLElement[] = [];
+    let sunk = false;
+    const around = new Set<Element>();
+    for (let at: Element | null = target; at; at = parentOf(at)) {
+      around.add(at);
+      sunk ||= Number(getComputedStyle(at).zIndex) < 0;
+    }
+    let read = 0;
+    for (const each of doc.querySelectorAll<HTMLElement>("*")) {
+      if (++read > MAX_READ || (each !== chip && !(each instanceof HTMLInputElement) && paintsOver(each, box, sunk))) return true;
+      const other = Element.prototype.getBoundingClientRect.call(each);
+      const middle = other.left < box.left + box.width / 2 && other.right > box.left + box.width / 2 &&
+        other.top < box.top + box.height / 2 && other.bottom > box.top + box.height / 2;
+      if (!middle || around.has(each)) continue;
+      const style = getComputedStyle(each);
+      // Icons and labels in a field let clicks through as well, but it is seen through them.
+      const replaced = each.matches?.("img, canvas, video, iframe, object, embed");
+      if (style.pointerEvents === "none" && (isOpaque(style) || replaced)) over.push(each);
+    }
+    for (const each of doc.querySelectorAll(":popover-open, :modal, :fullscreen")) {
+      if (!around.has(each) && !isClear(each)) return true;
+    }
+    return over.some((each) => {
+      const [before, how] = [each.style.getPropertyValue("pointer-events"), each.style.getPropertyPriority("pointer-events")];
+      each.style.setProperty("pointer-events", "auto", "important");
+      const hit = elementAt(box.left + box.width / 2, box.top + box.height / 2, chip);
+      if (before) each.style.setProperty("pointer-events", before, how);
+      else each.style.removeProperty("pointer-events");
+      return hit === each;
+    });
   }
 
   /**
@@ -377,5 +476,5 @@ var KEYFOB_CHIP: import("./internal.js").ChipKit = (globalThis as { KEYFOB_CHIP?
     return { host, show, place, remove, isSeen, button, focus: () => body.querySelector("button")?.focus() };
   }
 
-  return { create, element, prose, t, isClear, MIN_OPACITY };
+  return { create, element, elementAt, MIN_OPACITY, paintedOver, prose, t };
 })();

@@ -22,7 +22,7 @@
   // Without the watcher there is nothing to do, and a second time there is nothing more.
   if (!KEYFOB_ENROL || KEYFOB_ENROL.look) return;
   const watch = KEYFOB_ENROL;
-  const { element, t, MIN_OPACITY } = KEYFOB_CHIP;
+  const { element, elementAt, MIN_OPACITY, paintedOver, t } = KEYFOB_CHIP;
   const { ancestors, attended, inTransition, parentOf, pure, shadowOf, write } = KEYFOB_PAGE;
   const { draw } = KEYFOB_PICTURES;
   const doc = pure(document);
@@ -41,16 +41,6 @@
     return left >= 0 && top >= 0 && right <= innerWidth && bottom <= innerHeight;
   };
 
-  /** What lies at a point, but for the chip: the topmost, into open shadow roots. */
-  function elementAt(x: number, y: number): Element | undefined {
-    let hit = doc.elementsFromPoint(x, y).find((each) => each !== chip?.host);
-    for (;;) {
-      const inner = hit && pure(hit).shadowRoot?.elementsFromPoint(x, y)[0];
-      if (!inner || inner === hit) return hit;
-      hit = inner;
-    }
-  }
-
   /** Whether a person can be said to see it, as far as it is in the window. */
   function isSeen(it: Element): boolean {
     const { checkVisibility, getBoundingClientRect } = pure(it);
@@ -67,7 +57,7 @@
     if (opacity < MIN_OPACITY) return false;
     const [x, y] = [left + width / 2, top + height / 2];
     if (x < 0 || y < 0 || x >= innerWidth || y >= innerHeight) return true;
-    const hit = elementAt(x, y);
+    const hit = elementAt(x, y, chip?.host);
     return hit !== undefined && (contains(it, hit) || contains(hit, it));
   }
 
@@ -543,7 +533,7 @@
     // A framework may have made new ones; what is in them has to be what was in the old.
     if (fields.some(({ value }, i) => value !== before?.values[i])) return t("enrol_typed");
     if (!attended()) return t("enrol_unattended");
-    return fields.every((field) => isInWindow(field) && isSeen(field)) ? undefined : t("enrol_hidden");
+    return fields.every((field) => isInWindow(field) && isSeen(field) && !paintedOver(field, chip?.host)) ? undefined : t("enrol_hidden");
   }
 
   /**

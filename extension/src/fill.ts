@@ -18,8 +18,8 @@
   // Without the watcher there is nothing to do, and a second time there is nothing more.
   if (!KEYFOB_WATCH || KEYFOB_WATCH.look) return;
   const watch = KEYFOB_WATCH;
-  const { element, t } = KEYFOB_CHIP;
-  const { ancestors, attended, inTransition, parentOf, pure, write } = KEYFOB_PAGE;
+  const { element, elementAt, paintedOver, t } = KEYFOB_CHIP;
+  const { ancestors, attended, pure, write } = KEYFOB_PAGE;
   const doc = pure(document);
 
   /** So long, in ms, a field that the page took away may take to come back; and so far, in CSS pixels, it may be from there. */
@@ -41,89 +41,17 @@
   const value = () => inputs().map((field) => field.value).join("");
   const anchor = () => found?.parts.at(-1);
 
-  /** What lies at a point, but for the chip, into open shadow roots. */
-  function elementAt(x: number, y: number): Element | undefined {
-    let hit = doc.elementsFromPoint(x, y).find((element) => element !== chip?.host);
-    for (;;) {
-      const inner = hit && pure(hit).shadowRoot?.elementsFromPoint(x, y)[0];
-      if (!inner || inner === hit) return hit;
-      hit = inner;
-    }
-  }
-
   /** Why the element cannot be reached by a person's pointer right now, if so. */
   function coveredBecause(target: HTMLElement): string | undefined {
     const { left, top, width, height } = target.getBoundingClientRect();
     for (const [x, y] of [[0.5, 0.5], [0.2, 0.5], [0.8, 0.5]] as const) {
       const at = [left + width * x, top + height * y] as const;
       if (at[0] < 0 || at[1] < 0 || at[0] >= innerWidth || at[1] >= innerHeight) return "chip_why_view";
-      const hit = elementAt(...at);
+      const hit = elementAt(...at, chip?.host);
       const own = hit && (target.contains(hit) || (pure(hit).closest("label"))?.control === target);
       if (!own) return "chip_why_covered";
     }
     return undefined;
-  }
-
-  /** Of a page so many elements are looked at for what lies over the field and lets clicks through; of more, some may. */
-  const MAX_READ = 50_000;
-
-  /** What is in front of a field for decoration lets it be seen through. */
-  const isOpaque = ({ backgroundColor, backgroundImage, backdropFilter }: CSSStyleDeclaration) =>
-    !/^rgba\(.*, 0(\.[0-4]\d*)?\)$/.test(backgroundColor) || backgroundImage !== "none" || !/^(none)?$/.test(backdropFilter ?? "");
-
-  /**
-   * Whether what an element has before or behind its content lies there and lets clicks through. Such a thing has no box to
-   * be asked for: that it is as large as the field, and not behind it, is enough.
-   */
-  function paintsOver(each: Element, box: DOMRect, sunk: boolean): boolean {
-    return ["::before", "::after"].some((name) => {
-      const style = getComputedStyle(each, name);
-      const { content, display, position, pointerEvents, opacity, zIndex, width, height } = style;
-      if (/^(none|normal)$/.test(content) || display === "none" || position === "static" || pointerEvents !== "none") return false;
-      if (!isOpaque(style) && !content.includes("url(")) return false;
-      if (Number(opacity) < 0.3 || (!sunk && Number(zIndex) < 0)) return false;
-      // Without a box it has no length either.
-      return [width, height].every((length, i) => length.endsWith("px") && parseFloat(length) >= (i === 0 ? box.width : box.height) / 2);
-    });
-  }
-
-  /**
-   * Whether something that lets clicks through covers the element: such things are found at no point. What may do so is made to
-   * take clicks for the moment of a look.
-   */
-  function paintedOver(target: HTMLElement): boolean {
-    if (inTransition()) return true;
-    const box = target.getBoundingClientRect();
-    const over: HTMLElement[] = [];
-    let sunk = false;
-    const around = new Set<Element>();
-    for (let at: Element | null = target; at; at = parentOf(at)) {
-      around.add(at);
-      sunk ||= Number(getComputedStyle(at).zIndex) < 0;
-    }
-    let read = 0;
-    for (const each of doc.querySelectorAll<HTMLElement>("*")) {
-      if (++read > MAX_READ || (each !== chip?.host && !(each instanceof HTMLInputElement) && paintsOver(each, box, sunk))) return true;
-      const other = Element.prototype.getBoundingClientRect.call(each);
-      const middle = other.left < box.left + box.width / 2 && other.right > box.left + box.width / 2 &&
-        other.top < box.top + box.height / 2 && other.bottom > box.top + box.height / 2;
-      if (!middle || around.has(each)) continue;
-      const style = getComputedStyle(each);
-      // Icons and labels in a field let clicks through as well, but it is seen through them.
-      const replaced = each.matches?.("img, canvas, video, iframe, object, embed");
-      if (style.pointerEvents === "none" && (isOpaque(style) || replaced)) over.push(each);
-    }
-    for (const each of doc.querySelectorAll(":popover-open, :modal, :fullscreen")) {
-      if (!around.has(each) && !KEYFOB_CHIP.isClear(each)) return true;
-    }
-    return over.some((each) => {
-      const [before, how] = [each.style.getPropertyValue("pointer-events"), each.style.getPropertyPriority("pointer-events")];
-      each.style.setProperty("pointer-events", "auto", "important");
-      const hit = elementAt(box.left + box.width / 2, box.top + box.height / 2);
-      if (before) each.style.setProperty("pointer-events", before, how);
-      else each.style.removeProperty("pointer-events");
-      return hit === each;
-    });
   }
 
   /** Why a person does not see what the chip stands at, if so. */
@@ -133,7 +61,7 @@
       if (because !== undefined) return because;
     }
     const [first] = found?.parts ?? [];
-    return first && paintedOver(first) ? "chip_why_covered" : undefined;
+    return first && paintedOver(first, chip?.host) ? "chip_why_covered" : undefined;
   }
 
   /** What stays of a field when a framework replaces it. */

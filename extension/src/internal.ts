@@ -111,8 +111,10 @@ export interface ChipKit {
   prose(tag: "b" | "small", text: string): HTMLElement;
   /** A text of `_locales`. */
   t(key: string, ...args: (string | number)[]): string;
-  /** Whether an element's backdrop hides nothing. */
-  isClear(owner: Element): boolean;
+  /** What lies at a point of the window, but for the chip, into open shadow roots. */
+  elementAt(x: number, y: number, chip: HTMLElement | undefined): Element | undefined;
+  /** Whether something that lets clicks through covers an element's middle. */
+  paintedOver(target: Element, chip: HTMLElement | undefined): boolean;
   /** Least opacity of what a person can be said to see. */
   readonly MIN_OPACITY: number;
 }

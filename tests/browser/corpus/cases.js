@@ -144,6 +144,7 @@ const positive = [
     "field at the lower edge": { css: "main{position:fixed;bottom:-60px;left:200px}" },
     "styles that would hide anything foreign": { css: "html>:not(head,body,style){display:none!important;opacity:0!important;visibility:hidden!important;transform:scale(0)!important;pointer-events:none!important}[popover]{position:static!important;left:-999px!important;clip-path:inset(100%)!important}" },
     "a backdrop behind every popover": { css: "[popover]::backdrop{display:block!important;position:fixed;inset:0;background:#fff!important;opacity:1!important}", when: "chip" },
+    "a bar across the page that is no element": { css: "body::before{content:'';position:absolute;left:0;top:0;width:100%;height:32px;background:#123;pointer-events:none}main{position:relative}main::after{content:'';position:absolute;inset:auto 0 -40px 0;height:30px;background:#123;pointer-events:none}" },
     "come back to": { act: "back" },
   }),
 

@@ -306,6 +306,8 @@ function inBrowser(name) {
         const place = chip ? middle(chip) : [x + width + 50, y + height / 2];
         // Nobody's pointer comes to a frame only when it presses.
         if (row.around) {
+          // Where it is already, to move it is no movement.
+          await page.mouse.move(place[0] - 30, place[1] + 30);
           await page.mouse.move(...place);
           await sleep(SEEN);
         }

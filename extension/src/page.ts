@@ -23,8 +23,9 @@ var KEYFOB_PAGE: import("./internal.js").PageKit = (globalThis as { KEYFOB_PAGE?
     shadowOf(element) {
       // Firefox's way, and Chromium's.
       const { openOrClosedShadowRoot, shadowRoot } = pure(element) as Element & { openOrClosedShadowRoot?: ShadowRoot | null };
+      const { dom } = chrome;
       const inner = openOrClosedShadowRoot ?? shadowRoot;
-      return inner ?? (element instanceof HTMLElement ? chrome.dom?.openOrClosedShadowRoot(element) : null) ?? null;
+      return inner ?? (element instanceof HTMLElement ? dom?.openOrClosedShadowRoot(element) : null) ?? null;
     },
 
     ancestors() {

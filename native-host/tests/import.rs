@@ -444,6 +444,8 @@ fn names_of_the_wild() {
     check("I", "", (None, "I"));
     check("I", "I", (Some("I"), "I"));
     check("I", "I:a", (Some("I"), "a"));
+    check("", "root@1: 72", (Some("root@1"), "72"));
+    check("", ": 72", (None, "72"));
     check("AWS: prod", "root", (Some("AWS prod"), "root"));
     check(" I ", " a b ", (Some("I"), "a b"));
     let old = br#"[{"label":"I - a","secret":"GE"}]"#;

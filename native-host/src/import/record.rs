@@ -59,6 +59,15 @@ impl Record {
             account if account == issuer && self.account.trim().is_empty() => ("", account),
             account => (issuer.as_str(), account),
         };
+        // Without an issuer, what stands before a colon is one, as in a URI's label.
+        let (issuer, account) = match account.split_once(':') {
+            Some((prefix, rest))
+                if issuer.is_empty() && !prefix.trim().is_empty() && !rest.trim().is_empty() =>
+            {
+                (prefix.trim(), rest.trim())
+            }
+            _ => (issuer, account),
+        };
         let secret = self.secret.as_ref().ok_or(EntryError::NoSecret)?;
         let issuer = (!issuer.is_empty()).then(|| issuer.to_owned());
         let mut read = OtpAuth::totp(issuer, account.to_owned(), &secret.0)?;

@@ -99,12 +99,13 @@ try {
   await popup.waitForSelector("#codes .row");
   await shot("3-popup-codes.png");
   await popup.click("#tab-presign");
+  await popup.waitForSelector("#sign:not([disabled])");
+  await shot("4-popup-link.png");
   // As a person does who has a server of their own.
   await popup.$eval("#link-more", (more) => (more.open = true));
   await popup.type("#endpoint", s3.endpoint);
   await popup.$eval("#link-more", (more) => (more.open = false));
   await popup.waitForSelector("#sign:not([disabled])");
-  await shot("4-popup-link.png");
   await popup.click("#sign");
   await popup.waitForSelector("#signed:not([hidden])");
   await popup.click("#test-url");

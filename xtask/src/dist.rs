@@ -187,5 +187,7 @@ fn compare(made: &Path) -> Result<()> {
         bail!("another checkout gives other packages:\n{theirs}\n(see {})", elsewhere.display());
     }
     eprintln!("The same bytes.");
+    // It is large, and nobody's any more.
+    fs::remove_dir_all(&elsewhere)?;
     Ok(())
 }

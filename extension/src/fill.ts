@@ -90,8 +90,9 @@
   let asked: ({ n: number } & Question) | undefined;
   let lastNumber = 0;
   /** A code is wanted: of which account, and how the page was when the person wanted it. */
-  let wanted: { account: Candidate; chosen: boolean; parts: HTMLElement[]; name: string; box: DOMRect; value: string; page: string }
-    | undefined;
+  let wanted: { account: Candidate; chosen: boolean; parts: HTMLElement[]; value: string; page: string } | undefined;
+  /** How what the chip stands at was when it was last looked at: frameworks put another in its place. */
+  let last: { name: string; box: DOMRect; page: string } | undefined;
   /** The background was lost, and is asked anew, once. */
   let continuing = false;
   /** Since when the field is gone that a code is wanted for. */
@@ -273,7 +274,8 @@
     fillWhenKnown = false;
     continuing = false;
     const { field, parts } = found;
-    wanted = { account, chosen, parts, name: nameOf(field), box: field.getBoundingClientRect(), value: value(), page: page() };
+    noteFound();
+    wanted = { account, chosen, parts, value: value(), page: page() };
     if (unseenBecause() === "chip_why_view") field.scrollIntoView({ block: "center", behavior: "instant" });
     const because = unseenBecause();
     if (because !== undefined) return notFilled(because);
@@ -505,17 +507,20 @@
     port = undefined;
   }
 
-  /** Whether a framework put it where the field was for which a code is wanted: of the same kind, as empty as that was. */
+  function noteFound(): void {
+    if (found) last = { name: nameOf(found.field), box: found.field.getBoundingClientRect(), page: page() };
+  }
+
+  /** Whether a framework put it where the field was that the chip stands at: of the same kind; and as empty, if a code is wanted for it. */
   function replaces(now: Found): boolean {
-    if (!wanted || !found || now.what !== "code" || now.certain !== found.certain) return false;
+    if (!found || !last || found.field.isConnected || state === "done") return false;
+    const { name, box: before, page: where } = last;
     const box = now.field.getBoundingClientRect();
     return (
-      !found.field.isConnected &&
-      now.parts.length === found.parts.length &&
-      nameOf(now.field) === wanted.name &&
-      (["left", "top", "right", "bottom"] as const).every((side) => Math.abs(box[side] - (wanted?.box[side] ?? NaN)) <= SAME_PLACE) &&
-      (now.parts as HTMLInputElement[]).map((part) => part.value).join("") === wanted.value &&
-      wanted.page === page()
+      now.what === found.what && now.certain === found.certain && now.parts.length === found.parts.length &&
+      nameOf(now.field) === name && where === page() &&
+      (["left", "top", "right", "bottom"] as const).every((side) => Math.abs(box[side] - before[side]) <= SAME_PLACE) &&
+      (!wanted || (now.parts as HTMLInputElement[]).map((part) => part.value).join("") === wanted.value)
     );
   }
 
@@ -527,16 +532,17 @@
         clearTimeout(submitting);
         offer();
       } else {
-        // The page may have moved what a code is wanted for.
-        if (wanted && found.field.isConnected) wanted.box = found.field.getBoundingClientRect();
+        // The page may have moved it.
+        if (found.field.isConnected) noteFound();
         chip?.place();
       }
       return;
     }
-    if (now && replaces(now) && wanted) {
+    if (now && replaces(now)) {
       found = now;
-      wanted.parts = now.parts;
+      if (wanted) wanted.parts = now.parts;
       goneSince = undefined;
+      noteFound();
       chip?.place(anchor());
       return;
     }
@@ -548,6 +554,7 @@
     leave();
     if (!now) return;
     found = now;
+    noteFound();
     if (found.what === "code") show("idle", t("chip_fill"));
     consider();
   }

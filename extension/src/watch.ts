@@ -21,6 +21,8 @@ const KEYFOB_WATCH = (() => {
   const SCAN_EVERY = 30;
   /** How often a field that is not visible yet is looked at, in ms. */
   const POLL_HIDDEN = 200;
+  /** How long at most a page without any field is let go first, in ms. */
+  const IDLE = 50;
   /** When a page is looked at again in any case, in ms: shadow roots come without a word. */
   const AGAIN = [500, 2500];
   /** Of a page's inputs, labels and elements only so many are read, and so much of a text. */
@@ -37,11 +39,8 @@ const KEYFOB_WATCH = (() => {
     element instanceof HTMLInputElement && types.includes(element.type) && !element.disabled && !element.readOnly;
 
   // Elements with names hide properties of their form and of the document: those of the prototypes are meant.
-  const getter = <T>(name: "parentElement" | "textContent" | "shadowRoot" | "ariaLabel") => {
-    const { get } = (Object.getOwnPropertyDescriptor(Node.prototype, name) ??
-      Object.getOwnPropertyDescriptor(Element.prototype, name)) as { get(): unknown };
-    return (owner: Node) => get.call(owner) as T;
-  };
+  const getter = <T>(name: "parentElement" | "textContent" | "shadowRoot" | "ariaLabel") => (owner: Node) =>
+    Reflect.get(Element.prototype, name, owner) as T;
   const parentOf = getter<Element | null>("parentElement");
   const textOf = getter<string>("textContent");
   const shadowOf = getter<ShadowRoot | null>("shadowRoot");
@@ -202,7 +201,10 @@ const KEYFOB_WATCH = (() => {
       observer.disconnect();
       return watch.look?.({ found: undefined });
     }
+    const first = !looked;
     looked = true;
+    // Nothing, but perhaps in shadow roots: the page goes first.
+    if (first && !inRoot(document, "input")[0]) return void requestIdleCallback(scan, { timeout: IDLE });
     findRoots();
     let hidden = false;
     let found: Found | undefined;

@@ -1,10 +1,10 @@
 // The extension's speed in real Chromium: what a person waits for. Everything in one run, beside the least that could do the
 // same: an extension that injects a script once there is a field, which puts an empty element beside it.
 
-import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 
-import { Home, Pages, launch, tool, until } from "../browser/harness.js";
+import { Home, Pages, endBackground, launch, tool, until } from "../browser/harness.js";
 import { FakeHost } from "../../extension/test/fake-host.js";
 
 const ROUNDS = Number(process.env.KEYFOB_ROUNDS ?? 25);
@@ -103,31 +103,30 @@ async function touchToValue(browser, answered) {
   return times.slice(1);
 }
 
-/** What the extension's scripts cost a page on a sign-in host that has no field, in ms. */
-async function contentScript(browser, scripts) {
+/** The extension, with a script before and one behind those that it puts into every page of a sign-in host: they tell how long those took. */
+function timed(home) {
+  const folder = path.join(home.path, "timed");
+  cpSync(tool("KEYFOB_EXTENSION"), folder, { recursive: true });
+  const file = path.join(folder, "manifest.json");
+  const manifest = JSON.parse(readFileSync(file, "utf8"));
+  const [scripts] = manifest.content_scripts;
+  scripts.js = ["begin.js", ...scripts.js, "end.js"];
+  writeFileSync(file, JSON.stringify(manifest));
+  writeFileSync(path.join(folder, "begin.js"), "const BEGAN = performance.now();");
+  writeFileSync(path.join(folder, "end.js"), "document.documentElement.dataset.took = performance.now() - BEGAN;");
+  return folder;
+}
+
+/** What the extension's scripts take to be compiled and to run on a page of a sign-in host that has no field, in ms. */
+async function contentScript(browser) {
   const times = [];
   for (let round = 0; round < ROUNDS; round++) {
     const page = await browser.newPage();
-    const session = await page.createCDPSession();
-    const events = [];
-    const root = await browser.target().createCDPSession();
-    root.on("Tracing.dataCollected", ({ value }) => events.push(...value));
-    await root.send("Tracing.start", { transferMode: "ReportEvents", traceConfig: { includedCategories: ["devtools.timeline", "v8"] } });
     await page.goto("https://us-east-1.signin.aws.amazon.com/console.html");
-    const complete = new Promise((resolve) => root.once("Tracing.tracingComplete", resolve));
-    await root.send("Tracing.end");
-    await complete;
-    const mine = events.filter(({ name, args }) =>
-      ["EvaluateScript", "FunctionCall", "v8.compile"].includes(name) && scripts.has(new URL(args?.data?.url || "about:").pathname.slice(1)));
-    // Those inside of others are counted with them.
-    const outer = mine.filter((a) => !mine.some((b) => b !== a && b.tid === a.tid && b.ts <= a.ts && b.ts + (b.dur ?? 0) >= a.ts + (a.dur ?? 0)));
-    // Of the processor: on a busy machine the clock goes on.
-    times.push(outer.reduce((sum, { dur, tdur }) => sum + (tdur ?? dur ?? 0), 0) / 1000);
-    await session.detach();
-    await root.detach();
+    times.push(Number(await page.evaluate(() => document.documentElement.dataset.took)));
     await page.close();
   }
-  return times.slice(1).filter((time) => time > 0);
+  return times.slice(1);
 }
 
 async function firstPaint(browser, pageName) {
@@ -155,16 +154,22 @@ try {
   await browser.close();
 
   browser = await launch("chromium", home, pages);
-  const { host, answered } = quickHost(home);
   const chip = await fieldToChip(browser);
+  const { host, answered } = quickHost(home);
+  // With it goes the port to the program that answered until now.
+  await endBackground(browser);
   line("field visible → chip", ms(chip), `${(median(chip) / median(least)).toFixed(1)} × the least (${ms(least)}); wanted: under 50 ms`);
   line("answer of the key → value in the field", ms(await touchToValue(browser, answered)), "wanted: under 50 ms");
   host.end();
   const extension = tool("KEYFOB_EXTENSION");
   const { content_scripts } = JSON.parse(readFileSync(path.join(extension, "manifest.json"), "utf8"));
-  const scripts = new Set(content_scripts.flatMap(({ js }) => js));
-  line("scripts on a page without a field", ms(await contentScript(browser, scripts)), "wanted: under 1 ms");
   line("popup, first paint", ms(await firstPaint(browser, "popup.html")), "wanted: under 100 ms");
+
+  await browser.close();
+
+  browser = await launch("chromium", home, pages, { extension: timed(home) });
+  const took = await contentScript(browser);
+  line("scripts on a page without a field", ms(took), `at best ${Math.min(...took).toFixed(2)} ms; wanted: under 1 ms`);
 
   for (const { matches, js } of content_scripts) {
     const bytes = js.reduce((sum, name) => sum + statSync(path.join(extension, name)).size, 0);

@@ -16,6 +16,9 @@ const TIMEOUT = { hello: 5_000, default: 60_000, touch: 90_000 };
 /** After so long without a request, in ms, the port is closed: a host that holds the key itself then forgets its password. */
 const IDLE = 5 * 60_000;
 
+/** Refusals that the host's configuration may be to blame for. */
+const CONFIGURED = new Set<unknown>(["ambiguous", "forbidden", "invalid-input", "no-key", "no-pcsc"]);
+
 /** So long, in ms, an answer may take before a touch that is only perhaps waited for is worth showing. */
 const MAYBE = 700;
 
@@ -264,6 +267,8 @@ export class Host {
       case "failed":
         this.#take(message.id);
         pending.reject(new TroubleError(this.#failure(message.error)));
+        // What the person then changes in the host's configuration is read by the next host alone.
+        if (this.#pending.size === 0 && CONFIGURED.has(message.error.code)) this.#close(crashed());
         break;
     }
   }

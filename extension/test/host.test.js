@@ -136,6 +136,16 @@ describe("a host that is not there, or ends", () => {
     assert.equal(ports.length, 2);
   });
 
+  test("a refusal that the configuration may be to blame for: the next question is another host's, which reads it anew", async () => {
+    for (const [code, hosts] of [["no-key", 2], ["forbidden", 2], ["not-found", 1]]) {
+      ports = [];
+      const asks = host(({ id }, port) => port.fail(id, { code, message: "no" }));
+      assert.equal((await troubled(asks.ask({ name: "keys" }))).code, code);
+      assert.equal((await troubled(asks.ask({ name: "keys" }))).code, code);
+      assert.equal(ports.length, hosts, code);
+    }
+  });
+
   test("what changes the key is not asked twice", async () => {
     const asks = host((message, port) =>
       message.op.name === "keys" ? port.reply(message.id, { name: "keys", keys: [] }) : port.end("Native host has exited."),

@@ -247,6 +247,18 @@ describe("first page", { timeout: 180_000 }, () => {
     await page.bringToFront();
     await until("another look", () => host.asked("accounts").length > before);
   });
+
+  // The last one: the extension keeps its port to the real host.
+  test("a key that is chosen in the configuration while the page waits", async () => {
+    host.writeManifest({});
+    await open();
+    assert.deepEqual(await states(), ["done", "now", "later"]);
+    await home.keyfob(["soft", "create", "late"]);
+    home.write(".config/keyfob/config.toml", 'key = "soft:late"\n');
+    await page.waitForSelector('#step-done[data-state="now"]');
+    assert.equal(await seen("#key-software"), true);
+    home.write(".config/keyfob/config.toml", "");
+  });
 });
 
 // Browsers speak the languages that they were installed with. So each language's texts are put in the place of the English ones, which

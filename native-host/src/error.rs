@@ -142,7 +142,7 @@ fn pcsc(error: PcscError) -> Failure {
         PcscError::NoService(_) => (
             ErrorCode::NoPcsc,
             if cfg!(target_os = "linux") {
-                "start it (`sudo systemctl start pcscd.socket`; Debian's package is pcscd); `keyfob doctor` finds out why \
+                "start it (`sudo systemctl enable --now pcscd.socket`; Debian's package is pcscd); `keyfob doctor` finds out why \
                  it does not answer"
             } else {
                 "start the Smart Card service"

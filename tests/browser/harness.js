@@ -188,12 +188,12 @@ export class S3 {
 
 /** Asks every few milliseconds until there is an answer that counts, for at most ten seconds. */
 export async function until(what, answer) {
-  for (const end = Date.now() + 10_000; Date.now() < end; ) {
+  for (const end = Date.now() + 20_000; Date.now() < end; ) {
     const value = await answer();
     if (value) return value;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-  throw new Error(`waited 10 s in vain for ${what}`);
+  throw new Error(`waited 20 s in vain for ${what}`);
 }
 
 /** The development id that the manifest's public key gives in Chromium. */

@@ -38,7 +38,7 @@ impl Ceph {
     ///
     /// # Errors
     ///
-    /// If it is not installed, or does not come up within ten seconds.
+    /// If it is not installed, or does not come up within half a minute.
     pub fn start() -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("keyfob-ceph-").tempdir()?;
         let (monitor, port) = two_free_ports()?;
@@ -65,7 +65,7 @@ impl Ceph {
             STORE,
         ]))?;
         server.part("ceph-mon", &["--id", "a"])?;
-        run(server.command("ceph").args(["--connect-timeout", "10", "osd", "new", STORE, "0"]))
+        run(server.command("ceph").args(["--connect-timeout", "30", "osd", "new", STORE, "0"]))
             .with_context(|| server.log("ceph-mon"))?;
         server.part("ceph-osd", &["--id", "0"])?;
         server.part("radosgw", &["--name", "client.rgw"])?;

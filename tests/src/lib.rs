@@ -44,13 +44,13 @@ pub fn tool(variable: &str) -> Result<PathBuf> {
 ///
 /// When the time is over, saying what was waited for.
 pub fn poll<T>(what: &str, mut answer: impl FnMut() -> Option<T>) -> Result<T> {
-    let end = Instant::now() + Duration::from_secs(10);
+    let end = Instant::now() + Duration::from_secs(30);
     loop {
         if let Some(value) = answer() {
             return Ok(value);
         }
         if Instant::now() > end {
-            bail!("waited 10 s in vain for {what}");
+            bail!("waited 30 s in vain for {what}");
         }
         std::thread::sleep(Duration::from_millis(5));
     }

@@ -40,7 +40,7 @@ impl Moto {
     ///
     /// # Errors
     ///
-    /// If it is not installed, or does not come up within ten seconds.
+    /// If it is not installed, or does not come up within half a minute.
     pub fn start(users: &[(&str, &[&str])]) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("keyfob-moto-").tempdir()?;
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();

@@ -45,8 +45,8 @@ impl Inserted {
         });
         let inserted = Self { stream, thread: Some(thread) };
         is_powered
-            .recv_timeout(Duration::from_secs(10))
-            .context("the PC/SC service did not notice the card within 10 s")?;
+            .recv_timeout(Duration::from_secs(30))
+            .context("the PC/SC service did not notice the card within 30 s")?;
         Ok(inserted)
     }
 }

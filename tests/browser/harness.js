@@ -186,7 +186,7 @@ export class S3 {
   }
 }
 
-/** Asks every few milliseconds until there is an answer that counts, for at most ten seconds. */
+/** Asks every few milliseconds until there is an answer that counts, for at most twenty seconds. */
 export async function until(what, answer) {
   for (const end = Date.now() + 20_000; Date.now() < end; ) {
     const value = await answer();

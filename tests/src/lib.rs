@@ -38,7 +38,7 @@ pub fn tool(variable: &str) -> Result<PathBuf> {
     path.map(PathBuf::from).with_context(|| format!("{variable} is not set: please run `cargo xtask test`"))
 }
 
-/// Asks every few milliseconds until there is an answer, for at most ten seconds.
+/// Asks every few milliseconds until there is an answer, for at most half a minute.
 ///
 /// # Errors
 ///

@@ -36,7 +36,7 @@ impl Pcscd {
     ///
     /// # Errors
     ///
-    /// If it may not have a mount namespace, or does not come up within ten seconds.
+    /// If it may not have a mount namespace, or does not come up within half a minute.
     pub fn start(readers: &[&str]) -> Result<Self> {
         if !Path::new(DRIVER).exists() {
             bail!("{DRIVER} is not installed: please run `cargo xtask test`");
@@ -82,7 +82,7 @@ impl Pcscd {
     ///
     /// # Errors
     ///
-    /// If there is no such reader, or nothing happens within ten seconds.
+    /// If there is no such reader, or nothing happens within half a minute.
     pub fn insert(
         &self,
         reader: usize,
@@ -97,7 +97,7 @@ impl Pcscd {
     ///
     /// # Errors
     ///
-    /// If there is no such reader, or the card does not show up within ten seconds.
+    /// If there is no such reader, or the card does not show up within half a minute.
     pub fn insert_soft_key(&self, reader: usize, home: &Home, name: &str) -> Result<Leash> {
         let port = self.port(reader).with_context(|| format!("there is no reader {reader}"))?;
         let before = cards(home)?;

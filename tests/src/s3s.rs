@@ -22,7 +22,7 @@ impl S3s {
     ///
     /// # Errors
     ///
-    /// If it is not installed or does not come up within ten seconds.
+    /// If it is not installed or does not come up within half a minute.
     pub fn start(access_key_id: &str, secret_access_key: &str, bucket: &str) -> Result<Self> {
         Self::start_as(access_key_id, secret_access_key, bucket, None)
     }

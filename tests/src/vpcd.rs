@@ -29,7 +29,7 @@ impl Inserted {
     ///
     /// # Errors
     ///
-    /// If nobody listens there, or nobody powers it on within ten seconds.
+    /// If nobody listens there, or nobody powers it on within half a minute.
     pub fn new(port: u16, answer: impl FnMut(&[u8]) -> Answer + Send + 'static) -> Result<Self> {
         let stream =
             crate::poll("the virtual reader", || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok())?;

@@ -139,7 +139,7 @@ const ONLY = new RegExp(process.env.KEYFOB_CORPUS ?? "");
 
 for (const name of BROWSERS) {
   const some = Object.entries(CASES).some(([group, rows]) => rows.some((row) => ONLY.test(`${name}: ${group}: ${row.name}`)));
-  if (some) describe(`corpus in ${name}`, { concurrency: 1, timeout: 300_000 }, () => inBrowser(name));
+  if (some) describe(`corpus in ${name}`, { concurrency: 1, timeout: 600_000 }, () => inBrowser(name));
 }
 
 function inBrowser(name) {

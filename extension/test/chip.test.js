@@ -89,7 +89,7 @@ async function says(name, state, ...patterns) {
 const value = () => page.$eval("#mfaCode", (field) => field.value);
 const notFilled = async () => assert.equal(await value(), "");
 
-describe("chip without a key", { timeout: 60_000 }, () => {
+describe("chip without a key", { timeout: 120_000 }, () => {
   before(() => start({}));
   after(stop);
 
@@ -103,7 +103,7 @@ describe("chip without a key", { timeout: 60_000 }, () => {
   });
 });
 
-describe("chip on a locked key", { timeout: 60_000 }, () => {
+describe("chip on a locked key", { timeout: 120_000 }, () => {
   before(() => start({ KEYFOB_KEY: "soft:test", KEYFOB_PASSPHRASE_FILE: "" }));
   after(stop);
 
@@ -130,7 +130,7 @@ describe("chip on a locked key", { timeout: 60_000 }, () => {
   });
 });
 
-describe("chip on another host", { timeout: 120_000 }, () => {
+describe("chip on another host", { timeout: 240_000 }, () => {
   let host;
   before(async () => {
     await start({});
@@ -351,7 +351,7 @@ describe("chip on another host", { timeout: 120_000 }, () => {
 });
 
 // Who signs in, as the person told the page before, and what the person has set.
-describe("chip and the step before", { timeout: 120_000 }, () => {
+describe("chip and the step before", { timeout: 240_000 }, () => {
   let host;
   before(async () => {
     await start({});

@@ -11,7 +11,7 @@ import { launchMarionette } from "../../tests/browser/marionette.js";
 
 const ALICE = "Amazon Web Services:alice@123456789012";
 
-describe("popup in firefox", { timeout: 120_000 }, () => {
+describe("popup in firefox", { timeout: 240_000 }, () => {
   let home, browser;
 
   before(async () => {

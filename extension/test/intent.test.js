@@ -31,12 +31,12 @@ const accounts = {
 // The browsers wait most of the time, so they do it side by side.
 describe("who may have a code filled", { concurrency: 3 }, () => {
   for (const name of BROWSERS) describe(name, { concurrency: 1 }, () => inBrowser(name));
-  describe("hosts that the person allowed later", { concurrency: 1, timeout: 60_000 }, allowedLater);
+  describe("hosts that the person allowed later", { concurrency: 1, timeout: 120_000 }, allowedLater);
 });
 
 function inBrowser(name) {
   for (const [kind, uris] of Object.entries(accounts)) {
-    describe(`${name}, ${kind}`, { timeout: 180_000 }, () => {
+    describe(`${name}, ${kind}`, { timeout: 360_000 }, () => {
       let home, pages, browser, host, page;
 
       before(async () => {
@@ -415,17 +415,33 @@ function inBrowser(name) {
         });
 
         test("a window that has only just come to the front: the click that was meant for another does not count", async () => {
-          await openWithChip();
-          await sleep(SEEN);
-          const { x, y } = await chip();
-          const other = await browser.newPage();
-          await other.bringToFront();
-          await sleep(SEEN);
-          await page.bringToFront();
-          await asksNothing(() => page.mouse.click(x + 60, y + 18));
-          await clickChip();
-          await filled();
-          await other.close();
+          for (let tries = 0; tries < 5; tries++) {
+            await openWithChip();
+            await sleep(SEEN);
+            const { x, y } = await chip();
+            const other = await browser.newPage();
+            await other.bringToFront();
+            await sleep(SEEN);
+            const began = performance.now();
+            let took;
+            await page.bringToFront();
+            try {
+              await asksNothing(async () => {
+                await page.mouse.click(x + 60, y + 18);
+                took = performance.now() - began;
+              });
+            } catch (error) {
+              // On a busy machine the click may come late enough to count.
+              if (took < 300) throw error;
+              await other.close();
+              continue;
+            }
+            await clickChip();
+            await filled();
+            await other.close();
+            return;
+          }
+          assert.fail("the machine is too busy for a click that comes at once");
         });
 
         const framed = (attributes, source = SIGN_IN) => {

@@ -117,7 +117,7 @@ describe("the wasm for links", () => {
   });
 });
 
-describe("the panel with other hosts", { timeout: 120_000 }, () => {
+describe("the panel with other hosts", { timeout: 240_000 }, () => {
   const OBJECT = "https://eu-west-1.console.aws.amazon.com/s3/object/b-1?region=eu-west-1&bucketType=general&prefix=a.txt";
   /** Answers all that the popup asks by itself; `more` are functions by the names of operations. */
   const answers = (more) => `(request) => {

@@ -9,7 +9,7 @@ import { accessible } from "../../tests/browser/axe.js";
 import { Home, launch, Pages, picture, tool, until } from "../../tests/browser/harness.js";
 import { FakeHost } from "./fake-host.js";
 
-describe("options", { timeout: 120_000 }, () => {
+describe("options", { timeout: 240_000 }, () => {
   let home, pages, browser, host, page, extension;
 
   before(async () => {

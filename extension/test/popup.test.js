@@ -57,7 +57,7 @@ async function newPage() {
   await page.setViewport({ width: 360, height: 620 });
 }
 
-describe("popup on a software key", { timeout: 120_000 }, () => {
+describe("popup on a software key", { timeout: 240_000 }, () => {
   before(async () => {
     await start(() => ({ KEYFOB_KEY: "soft:test" }));
     await home.keyfob(["soft", "create", "test"]);
@@ -248,7 +248,7 @@ describe("popup on a software key", { timeout: 120_000 }, () => {
   });
 });
 
-describe("popup on a locked key", { timeout: 120_000 }, () => {
+describe("popup on a locked key", { timeout: 240_000 }, () => {
   before(async () => {
     await start((own) => ({ KEYFOB_KEY: "soft:test", KEYFOB_PASSPHRASE_FILE: own.KEYFOB_PASSPHRASE_FILE }));
     await home.keyfob(["soft", "create", "test"]);
@@ -293,7 +293,7 @@ describe("popup on a locked key", { timeout: 120_000 }, () => {
   });
 });
 
-describe("popup without a key", { timeout: 120_000 }, () => {
+describe("popup without a key", { timeout: 240_000 }, () => {
   before(async () => {
     await start(() => ({}));
     await home.keyfob(["soft", "create", "test"]);
@@ -312,7 +312,7 @@ describe("popup without a key", { timeout: 120_000 }, () => {
   });
 });
 
-describe("popup on another host", { timeout: 120_000 }, () => {
+describe("popup on another host", { timeout: 240_000 }, () => {
   let host;
   before(async () => {
     await start(() => ({}));

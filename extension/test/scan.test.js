@@ -62,7 +62,7 @@ async function stop() {
   home?.remove();
 }
 
-describe("scanning a page, with a software key", { timeout: 150_000 }, () => {
+describe("scanning a page, with a software key", { timeout: 300_000 }, () => {
   before(async () => {
     await start({ KEYFOB_KEY: "soft:test" });
     await home.keyfob(["soft", "create", "test"]);
@@ -205,7 +205,7 @@ describe("scanning a page, with a software key", { timeout: 150_000 }, () => {
   });
 });
 
-describe("saving to several keys", { timeout: 90_000 }, () => {
+describe("saving to several keys", { timeout: 180_000 }, () => {
   let host;
 
   before(async () => {
@@ -311,7 +311,7 @@ describe("saving to several keys", { timeout: 90_000 }, () => {
 });
 
 // Firefox's automation opens no popup: there its background does what the popup's scan does.
-describe("what a page shows, in Firefox", { timeout: 60_000 }, () => {
+describe("what a page shows, in Firefox", { timeout: 120_000 }, () => {
   let extension;
 
   before(async () => {

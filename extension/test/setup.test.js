@@ -14,7 +14,7 @@ const { version } = JSON.parse(readFileSync(path.join(tool("KEYFOB_EXTENSION"), 
 const BUILD = `cargo install --locked --git https://github.com/keyfob/keyfob --tag v${version} keyfob`;
 const REGISTER = "keyfob browser install --dev";
 
-describe("first page", { timeout: 180_000 }, () => {
+describe("first page", { timeout: 360_000 }, () => {
   let home, pages, browser, host, page;
 
   before(async () => {
@@ -264,7 +264,7 @@ describe("first page", { timeout: 180_000 }, () => {
 // Browsers speak the languages that they were installed with. So each language's texts are put in the place of the English ones, which
 // every browser falls back to.
 for (const [language, locale] of [["de", "de"], ["ja", "ja"], ["pt-BR", "pt_BR"]]) {
-  describe(`pages in ${language}`, { timeout: 60_000 }, () => {
+  describe(`pages in ${language}`, { timeout: 120_000 }, () => {
     let home, pages, browser, host, page;
     const texts = JSON.parse(readFileSync(path.join(tool("KEYFOB_EXTENSION"), "_locales", locale, "messages.json"), "utf8"));
 

@@ -145,7 +145,7 @@ const STATES = [
   }],
 ];
 
-describe("states of the popup", { timeout: 180_000 }, () => {
+describe("states of the popup", { timeout: 360_000 }, () => {
   let home, pages, browser, page, host;
 
   before(async () => {

@@ -68,7 +68,7 @@ const SETTLED = 500;
 const SEEN = 350;
 
 for (const name of BROWSERS) {
-  describe(`enrolment in ${name}`, { timeout: 240_000 }, () => {
+  describe(`enrolment in ${name}`, { timeout: 480_000 }, () => {
     let home, pages, browser, page;
     /** Whether a test may have left something on the key. */
     let used = false;
@@ -700,7 +700,7 @@ for (const name of BROWSERS) {
 }
 
 // No automation can press the browser's own "Allow"; a copy of the extension has one of its optional hosts from the start.
-describe("a console that the person allowed later", { timeout: 60_000 }, () => {
+describe("a console that the person allowed later", { timeout: 120_000 }, () => {
   let home, pages, browser;
   before(async () => {
     home = new Home();

@@ -204,7 +204,7 @@ export function chromiumExtensionId() {
 }
 
 /** No browser is wanted for longer, in ms. */
-const LIFE = 5 * 60_000;
+const LIFE = 10 * 60_000;
 
 /**
  * Has a program that was started in `home` ended with it, and in any case in the end: a test file waits for its children for ever,

@@ -18,7 +18,7 @@ const CONSOLE = "https://eu-west-1.console.aws.amazon.com/s3";
 const object = (key, more = "") =>
   `${CONSOLE}/object/bucket?region=eu-west-1&bucketType=general&prefix=${encodeURIComponent(key)}${more}`;
 
-describe("links in chromium", { timeout: 180_000 }, () => {
+describe("links in chromium", { timeout: 360_000 }, () => {
   let home, pages, s3, browser, page, errors, overheard;
 
   before(async () => {

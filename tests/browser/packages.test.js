@@ -10,7 +10,7 @@ const package_ = (name) => path.join(tool("KEYFOB_PACKAGES"), name);
 const manifest = (name) => JSON.parse(readFileSync(path.join(package_(name), "manifest.json"), "utf8"));
 
 for (const name of BROWSERS) {
-  describe(`the package for ${name}`, { timeout: 60_000 }, () => {
+  describe(`the package for ${name}`, { timeout: 120_000 }, () => {
     test("has no development key, and only its own background", () => {
       const { key, background } = manifest(name);
       assert.equal(key, undefined);

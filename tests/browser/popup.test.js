@@ -12,7 +12,7 @@ const PLAIN = "Amazon Web Services:alice@123456789012";
 const TOUCH = "Amazon Web Services:root-account-mfa-device@210987654321";
 const OBJECT = "a b/ü+%~.txt";
 
-describe("popup in chromium", { timeout: 120_000 }, () => {
+describe("popup in chromium", { timeout: 240_000 }, () => {
   let home, pages, browser;
 
   before(async () => {

@@ -10,7 +10,7 @@ const SIGN_IN = "https://signin.aws.amazon.com/signin.html";
 const SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 
 for (const name of BROWSERS) {
-  describe(`sign-in page in ${name}`, { timeout: 120_000 }, () => {
+  describe(`sign-in page in ${name}`, { timeout: 240_000 }, () => {
     let home, pages, browser;
 
     before(async () => {

@@ -28,7 +28,7 @@ const HOST = `({ id, op }) => {
   return table[op.name]?.() ?? null;
 }`;
 
-describe("pictures for the stores", { timeout: 120_000 }, () => {
+describe("pictures for the stores", { timeout: 240_000 }, () => {
   let home, pages, browser, host;
 
   before(async () => {

@@ -193,7 +193,13 @@ var KEYFOB_CHIP: import("./internal.js").ChipKit = (globalThis as { KEYFOB_CHIP?
       const { left, top, width, height, marginLeft, marginTop } = style;
       const [x, y, w, h, dx, dy] = [left, top, width, height, marginLeft, marginTop].map(parseFloat) as [number, number, number, number, number, number];
       const origin = isPlain(style) ? originOf(each, position) : undefined;
-      if (!origin || [x, y, w, h, dx, dy].some(Number.isNaN)) return w >= box.width / 2 && h >= box.height / 2;
+      if (!origin || [x, y, w, h, dx, dy].some(Number.isNaN)) {
+        // It may be anywhere, and turned: what tells is its size.
+        let larger = growth(style);
+        for (let at: Element | null = each; at; at = parentOf(at)) larger *= growth(getComputedStyle(at));
+        const [long, short] = [Math.max(w, h), Math.min(w, h)].map((length) => length * larger + spread(style)) as [number, number];
+        return !(long < box.width / 2 || short < box.height / 2);
+      }
       const from = { x: box.left + box.width / 2 - origin.x - x - dx, y: box.top + box.height / 2 - origin.y - y - dy };
       return from.x > -NEAR && from.y > -NEAR && from.x < w + NEAR + padding(style, "Left", "Right") && from.y < h + NEAR + padding(style, "Top", "Bottom");
     });
@@ -203,18 +209,43 @@ var KEYFOB_CHIP: import("./internal.js").ChipKit = (globalThis as { KEYFOB_CHIP?
   const NEAR = 8;
   const padding = (style: CSSStyleDeclaration, one: "Left" | "Top", other: "Right" | "Bottom") =>
     parseFloat(style[`padding${one}`]) + parseFloat(style[`padding${other}` as "paddingRight"]);
-  const isPlain = ({ transform, translate, rotate, scale, position }: CSSStyleDeclaration) =>
-    position !== "relative" && [transform, translate, rotate, scale].every((each) => !each || each === "none");
+  /** What moves or turns a box, or holds what is fixed, without a word in its lengths; and what paints beyond it. Initially none of it. */
+  const MOVES_BOX = ["transform", "translate", "rotate", "scale", "offset-path", "position-area"];
+  const HOLDS = ["filter", "backdrop-filter", "perspective"];
+  const SPREADS = ["box-shadow", "outline-style", "border-image-source"];
+  const hasNone = (style: CSSStyleDeclaration, names: string[]) => names.every((name) => /^(none)?$/.test(style.getPropertyValue(name)));
+  const isUnzoomed = ({ zoom }: CSSStyleDeclaration) => /^(1|normal)?$/.test(zoom);
+  /** Whether a box is where its lengths say, and no larger. */
+  const isPlain = (style: CSSStyleDeclaration) =>
+    /^(absolute|fixed)$/.test(style.position) && hasNone(style, [...MOVES_BOX, ...SPREADS]) && isUnzoomed(style) &&
+    [style.justifySelf, style.alignSelf].every((each) => /^(auto|normal)?$/.test(each));
+
+  /** All the numbers, or lengths in pixels, in what a style says. */
+  const numbers = (text: string, unit = "") => Array.from(text.matchAll(RegExp(`-?[\\d.]+(?:e[-+]?\\d+)?${unit}`, "g")), ([each]) => Math.abs(parseFloat(each)));
+  /** How many times as long a box is as its lengths say, at most. */
+  function growth({ transform, scale, zoom }: CSSStyleDeclaration): number {
+    // What is turned out of the plane is as large as it likes.
+    if (transform.startsWith("matrix3d")) return Infinity;
+    const factors = [numbers(transform).slice(0, 4).map((each) => each * Math.SQRT2), numbers(scale), numbers(zoom)];
+    return factors.reduce((all, each) => all * Math.max(1, ...each), 1);
+  }
+  /** How far beyond its lengths a box is painted, at most. */
+  const spread = (style: CSSStyleDeclaration) =>
+    hasNone(style, ["border-image-source"]) ? 2 * sum(numbers(`${style.boxShadow} ${style.outline} ${style.outlineOffset}`, "px")) : Infinity;
+  const sum = (all: number[]) => all.reduce((one, other) => one + other, 0);
 
   /** Where what has this position in an element is counted from, if that can be said: the window, or what holds it. */
   function originOf(from: Element, position: string): Point | undefined {
     let holder: Element | undefined;
     for (let at: Element | null = from; at; at = parentOf(at)) {
       const style = getComputedStyle(at);
-      if (![style.transform, style.translate, style.rotate, style.scale, style.filter, style.perspective].every((each) => !each || each === "none")) return undefined;
-      if (style.zoom !== "" && Number(style.zoom) !== 1) return undefined;
+      if (!hasNone(style, [...MOVES_BOX, ...HOLDS]) || !isUnzoomed(style)) return undefined;
       if (style.willChange !== "auto" || style.contain !== "none") return undefined;
-      if (position !== "fixed" && style.position !== "static") holder ??= at;
+      if (!/^(visible)?$/.test(style.contentVisibility) || !/^(normal)?$/.test(style.containerType)) return undefined;
+      if (position === "fixed" || style.position === "static") continue;
+      // What is in a line may be in several pieces.
+      if (!holder && style.display === "inline") return undefined;
+      holder ??= at;
     }
     if (position === "fixed") return { x: 0, y: 0 };
     if (!holder) return { x: -scrollX, y: -scrollY };

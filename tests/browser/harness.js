@@ -70,6 +70,11 @@ export class Home {
     return child;
   }
 
+  /** Whether this is a code of the account, of now or of a step or two ago: a step may end between a code and the question. */
+  async isCodeOf(account, code) {
+    return this.keyfob(["oath", "verify", "--window", "2", account, code]).then(() => true, () => false);
+  }
+
   /**
    * Ends the agent, if one was started; the next who asks starts another. With it goes what it has noted of codes that were
    * submitted, which would have a test wait for the next step.

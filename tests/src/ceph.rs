@@ -198,7 +198,8 @@ fn address(port: u16) -> String {
 }
 
 /// For the smallest cluster there can be, whose monitor does not gather changes before it agrees with itself: its second's
-/// pause for every pool is most of what a start takes otherwise.
+/// pause for every pool is most of what a start takes otherwise. Nor does it end where the disk has 0 % left, rounded: its few
+/// megabytes fit.
 fn configuration(folder: &Path, monitor: u16, port: u16) -> String {
     let (folder, address, domain) = (folder.display(), address(monitor), Ceph::DOMAIN);
     format!(

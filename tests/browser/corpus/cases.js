@@ -219,6 +219,15 @@ const negative = [
   { name: "html has a mask", css: "html{mask-image:linear-gradient(#0000,#0000)}", when: "chip", chip: true },
   { name: "what no element is lies over everything, of html", css: "html::before{content:'';position:fixed;inset:0;background:#fff;pointer-events:none;z-index:9}", when: "chip", chip: true },
   { name: "what no element is lies over everything, of body", css: "body::after{content:'';position:fixed;inset:0;background:#fff;pointer-events:none;z-index:9}", when: "chip", chip: true },
+  ...Object.entries({
+    "moved there by a path": "left:-5000px;top:0;offset-path:path('M 5000 0 h 1');offset-rotate:0deg;offset-anchor:0 0",
+    "larger by its shadow": "left:-90px;top:-90px;width:9px;height:9px;box-shadow:0 0 0 9000px #fff",
+    "larger than its lengths": "left:0;top:0;width:9px;height:9px;transform:scale(500)",
+    "larger by what it is in": "left:0;top:0;width:9px;height:9px}html{transform:scale(1.0001)}html::before{scale:500",
+    "zoomed": "left:0;top:0;width:100px;height:60px;zoom:20",
+    "at the end of its place": "inset:-5000px 0 0 0;height:100vh;width:100vw;align-self:end",
+  }).map(([how, css]) => ({ name: `what no element is lies over everything, ${how}`, when: "chip", chip: true, once: true,
+    css: `html::before{content:'';position:fixed;width:100vw;height:100vh;background:#fff;pointer-events:none;z-index:9;${css}}` })),
   { name: "html is transparent as the pointer comes", css: "html{opacity:.01}", when: "pointerover", chip: true },
 
   // ---- over and around the chip

@@ -1,7 +1,7 @@
 // The entry of the background: what arrives goes to the module that it is for.
 
 import { checkEnroller, serveEnrolment } from "./enrolment.js";
-import { checkSender, fillByShortcut, forgetLogin, noteLogin, putChip, serveField, watchAllowedHosts, watchOpenTabs } from "./fields.js";
+import { checkSender, fillByShortcut, forgetLogin, noteLogin, putScripts, serveField, watchAllowedHosts, watchOpenTabs } from "./fields.js";
 import { Host } from "./host.js";
 import type { ChipAsk, LoginNote } from "./internal.js";
 import { makeMenu, useMenu } from "./menu.js";
@@ -22,10 +22,20 @@ chrome.runtime.onConnect.addListener((port) => {
 
 chrome.runtime.onMessage.addListener((message: ChipAsk | LoginNote, sender) => {
   if (sender.id !== chrome.runtime.id) return;
-  if (message.ask === "chip") void checkSender(sender).then((frame) => frame && putChip(frame, ["page.js", "chip.js", "fill.js"]));
-  else if (message.ask === "enrol") void checkEnroller(sender).then((frame) => frame && putChip(frame, ["page.js", "chip.js", "pictures.js", "enrol.js"]));
+  if (message.ask === "watch") void putWatchers(sender);
+  else if (message.ask === "chip") void checkSender(sender).then((frame) => frame && putScripts(frame, ["page.js", "chip.js", "fill.js"]));
+  else if (message.ask === "enrol") void checkEnroller(sender).then((frame) => frame && putScripts(frame, ["page.js", "chip.js", "pictures.js", "enrol.js"]));
   else if (message.ask === "login") void checkSender(sender).then((frame) => frame && noteLogin(frame, message));
 });
+
+/** Sign-in pages are watched for both; others only for enrolments. */
+async function putWatchers(sender: chrome.runtime.MessageSender): Promise<void> {
+  const enrolment = ["generated/enrolment.js", "watch_enrol.js"];
+  const frame = await checkSender(sender);
+  if (frame) return putScripts(frame, ["generated/sign_in.js", ...enrolment, "watch.js"]);
+  const enroller = await checkEnroller(sender);
+  if (enroller) await putScripts(enroller, enrolment);
+}
 
 chrome.tabs.onRemoved.addListener((tab) => void forgetLogin(tab));
 

@@ -27,7 +27,7 @@ export async function checkSender(
 }
 
 /** Puts scripts into a frame. Whether it may also be filled is looked at when it asks for something. */
-export async function putChip(target: Frame, files: string[]): Promise<void> {
+export async function putScripts(target: Frame, files: string[]): Promise<void> {
   await chrome.scripting.executeScript({ target, files }).catch(() => undefined); // The frame has gone.
 }
 

@@ -126,9 +126,9 @@ export interface LoginNote {
   user?: string;
 }
 
-/** From a content script that has found a field, or an enrolment: the scripts for that are wanted in its frame. */
+/** From a content script that has found any field, one for a code, or an enrolment: the scripts for that are wanted in its frame. */
 export interface ChipAsk {
-  ask: "chip" | "enrol";
+  ask: "watch" | "chip" | "enrol";
 }
 
 /** The set-up of an authenticator app, as a page shows it (watch_enrol.ts). */

@@ -1,6 +1,5 @@
-// On AWS's sign-in pages: watches for a field for the MFA code, and has the chip put there once there is one; and notes who
-// signs in, which chooses the code. A classic script, and all that most pages ever see of Keyfob. It knows fields; all rules
-// about hosts are the background's.
+// On AWS's sign-in pages that have a field: watches for one for the MFA code, and has the chip put there once there is one; and
+// notes who signs in, which chooses the code. A classic script. It knows fields; all rules about hosts are the background's.
 
 const KEYFOB_WATCH = (() => {
   type Found = import("./internal.js").Found;
@@ -21,8 +20,6 @@ const KEYFOB_WATCH = (() => {
   const SCAN_EVERY = 30;
   /** How often a field that is not visible yet is looked at, in ms. */
   const POLL_HIDDEN = 200;
-  /** How long at most a page without any field is let go first, in ms. */
-  const IDLE = 50;
   /** When a page is looked at again in any case, in ms: shadow roots come without a word. */
   const AGAIN = [500, 2500];
   /** Of a page's inputs, labels and elements only so many are read, and so much of a text. */
@@ -193,18 +190,12 @@ const KEYFOB_WATCH = (() => {
   };
 
   let asked = false;
-  let looked = false;
   function scan(): void {
-    // The first look, on pages that mostly have nothing, does without the extension's own interfaces: they cost more than it.
-    if (looked && !chrome.runtime?.id) {
+    if (!chrome.runtime?.id) {
       // The extension was updated, and what is new of it is here as well.
       observer.disconnect();
       return watch.look?.({ found: undefined });
     }
-    const first = !looked;
-    looked = true;
-    // Nothing, but perhaps in shadow roots: the page goes first.
-    if (first && !inRoot(document, "input")[0]) return void requestIdleCallback(scan, { timeout: IDLE });
     findRoots();
     let hidden = false;
     let found: Found | undefined;

@@ -4,7 +4,7 @@
 
 const KEYFOB_WAKE = (() => {
   // A sandboxed frame has the origin "null"; it has no place here, whatever its address.
-  if (self.origin === "null") return;
+  if (self.origin === "null") return undefined;
 
   /** Least time between two looks at the page, in ms. */
   const EVERY = 30;
@@ -13,15 +13,16 @@ const KEYFOB_WAKE = (() => {
   /** Of a page's elements only so many are read. */
   const MAX_ELEMENTS = 10_000;
   /** What pages have many of, and what can have no shadow root (DOM, `attachShadow`): to look at each costs most of a look. */
-  const NO_HOSTS = "a,b,i,li,ul,td,tr,svg,svg *,option,script,style,link,meta,label,button,img";
+  const NO_HOSTS = "a,b,i,li,ul,td,tr,svg,svg *,option,script,style,link,meta,label,input,button,img";
 
   // Elements with names hide properties of the document: those of the prototypes are meant.
   const all = (selector: string): NodeListOf<Element> => Document.prototype.querySelectorAll.call(document, selector);
   const hasField = () => Document.prototype.querySelector.call(document, "input") !== null;
+  const shadowOf = (element: Element): ShadowRoot | null => Reflect.get(Element.prototype, "shadowRoot", element) as ShadowRoot | null;
   const hasShadow = () => {
     let read = 0;
     for (const element of all(`:not(${NO_HOSTS})`)) {
-      if (++read > MAX_ELEMENTS || Reflect.get(Element.prototype, "shadowRoot", element)) return true;
+      if (++read > MAX_ELEMENTS || shadowOf(element)) return true;
     }
     return false;
   };
@@ -50,12 +51,13 @@ const KEYFOB_WAKE = (() => {
     });
   }
 
-  if (hasField()) return wake();
+  if (hasField()) wake();
   // The page goes first.
-  setTimeout(() => {
+  else setTimeout(() => {
     watch();
     for (const type of ["focusin", "pointerdown"]) addEventListener(type, soon, { capture: true, passive: true });
     for (const delay of AGAIN) setTimeout(soon, delay);
     soon();
   });
+  return { shadowOf, NO_HOSTS };
 })();

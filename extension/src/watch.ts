@@ -8,7 +8,8 @@ const KEYFOB_WATCH = (() => {
   type Root = Document | ShadowRoot;
 
   // A sandboxed frame, whatever its address, has no place here.
-  if (!KEYFOB_ENROL) return undefined;
+  if (!KEYFOB_WAKE || !KEYFOB_ENROL) return undefined;
+  const { shadowOf, NO_HOSTS } = KEYFOB_WAKE;
   const { has, isHere, paced } = KEYFOB_ENROL;
 
   const TABLE = KEYFOB_MFA_FIELDS;
@@ -36,17 +37,13 @@ const KEYFOB_WATCH = (() => {
     element instanceof HTMLInputElement && types.includes(element.type) && !element.disabled && !element.readOnly;
 
   // Elements with names hide properties of their form and of the document: those of the prototypes are meant.
-  const getter = <T>(name: "parentElement" | "textContent" | "shadowRoot" | "ariaLabel") => (owner: Node) =>
+  const getter = <T>(name: "parentElement" | "textContent" | "ariaLabel") => (owner: Node) =>
     Reflect.get(Element.prototype, name, owner) as T;
   const parentOf = getter<Element | null>("parentElement");
   const textOf = getter<string>("textContent");
-  const shadowOf = getter<ShadowRoot | null>("shadowRoot");
   const labelOf = getter<string | null>("ariaLabel");
   const inRoot = (root: Root, selector: string): NodeListOf<Element> =>
     (root === document ? Document : DocumentFragment).prototype.querySelectorAll.call(root, selector);
-
-  /** What pages have many of, and what can have no shadow root (DOM, `attachShadow`): to look at each costs most of a look. */
-  const NO_HOSTS = "a,b,i,li,ul,td,tr,svg,svg *,option,script,style,link,meta,label,input,button,img";
 
   /** The document and the open shadow roots in it. */
   let roots = new Set<Root>([document]);

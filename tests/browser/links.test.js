@@ -336,17 +336,19 @@ describe("links in chromium", { timeout: 360_000 }, () => {
   test("waiting for the key can be stopped", async () => {
     await openHere("a.txt");
     // The software key waits for its touch no longer than a slow machine for a click: so it is stopped as soon as it can be.
-    await page.evaluate(() => new Promise((done) => {
+    const isInReach = await page.evaluate(() => new Promise((done) => {
       const stop = document.querySelector("#sign-stop");
       const shown = new MutationObserver(() => {
         if (stop.hidden) return;
         shown.disconnect();
+        const { left, top, width, height } = stop.getBoundingClientRect();
+        done(document.elementFromPoint(left + width / 2, top + height / 2) === stop);
         stop.click();
-        done();
       });
       shown.observe(stop, { attributeFilter: ["hidden"] });
       document.querySelector("#sign").click();
     }));
+    assert.equal(isInReach, true);
     await page.waitForSelector("#sign:not([data-state])");
     assert.equal(await page.$eval("#trouble", ({ hidden }) => hidden), true);
     assert.equal(await isDisabled(), false);

@@ -278,6 +278,98 @@ pub enum Op {
     },
     /// Erase the OATH applet: accounts, identities, password. [`Answer::Reset`].
     Reset {},
+    /// A kept set of temporary AWS credentials, or the right to make it: [`Answer::Session`], or
+    /// [`Answer::MakeSession`] for one of all who ask for it; the others wait for what that one makes. Not for browsers.
+    TakeSession {
+        /// SHA-256 over all that the session depends on (every request parameter, identity, endpoint), in hexadecimal
+        /// digits: equal questions have one session.
+        question: String,
+        /// What it is, for lists.
+        label: SessionLabel,
+        /// How many seconds it must last at least; one that ends before is made anew.
+        #[cfg_attr(test, ts(type = "number"))]
+        lasting: u64,
+    },
+    /// What came of [`Answer::MakeSession`]: it is kept until it ends, and given to all who wait. [`Answer::Noted`]. Not for
+    /// browsers.
+    KeepSession {
+        /// As it was given.
+        #[cfg_attr(test, ts(type = "number"))]
+        lease: u64,
+        /// The session.
+        session: Session,
+    },
+    /// Nothing came of [`Answer::MakeSession`]: all who wait get this failure, or, where it is this front end's alone
+    /// ([`ErrorCode::Cancelled`], its time is up), one of them is to make it. [`Answer::Noted`]. Not for browsers.
+    FailSession {
+        /// As it was given.
+        #[cfg_attr(test, ts(type = "number"))]
+        lease: u64,
+        /// Why.
+        error: Failure,
+        /// Whether that is no reason for the others: the next of them tries.
+        own: bool,
+    },
+    /// The sessions that are kept. [`Answer::Sessions`]. Not for browsers.
+    Sessions {},
+    /// Forget sessions: all, or those that were made for a profile. [`Answer::SessionsCleared`]. Not for browsers.
+    ClearSessions {
+        /// Name of the profile.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional))]
+        profile: Option<String>,
+    },
+}
+
+/// What a session is, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(deny_unknown_fields)]
+pub struct SessionLabel {
+    /// The profile that it was first made for.
+    pub profile: String,
+    /// The role's ARN, or the access key id of the identity whose session it is.
+    pub of: String,
+    /// The API call that makes it: `GetSessionToken`, `AssumeRole`.
+    pub made_by: String,
+}
+
+/// Temporary AWS credentials.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(deny_unknown_fields)]
+pub struct Session {
+    /// `ASIA…`.
+    pub access_key_id: String,
+    /// The secret access key.
+    pub secret_access_key: Password,
+    /// The session token; none where they are long-term credentials after all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub session_token: Option<Password>,
+    /// When they end: Unix time in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional, type = "number"))]
+    pub expires_at: Option<u64>,
+    /// The account's 12 digits, where they are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub account_id: Option<String>,
+}
+
+/// A session that is kept, without its secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct KeptSession {
+    /// What it is.
+    pub label: SessionLabel,
+    /// All profiles that it was given for.
+    pub profiles: Vec<String>,
+    /// `ASIA…`.
+    pub access_key_id: String,
+    /// When it ends: Unix time in seconds.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub expires_at: u64,
 }
 
 /// Most links that are signed with one touch for a front end that asks for each of them.
@@ -524,7 +616,29 @@ pub enum Answer {
     },
     /// To [`Op::Reset`].
     Reset {},
-    /// To [`Op::Submitted`].
+    /// To [`Op::TakeSession`]: there is one.
+    Session {
+        /// It.
+        session: Session,
+    },
+    /// To [`Op::TakeSession`]: there is none, and this front end is to make it. [`Op::KeepSession`] or [`Op::FailSession`]
+    /// follows; a front end that goes away without leaves it to the next.
+    MakeSession {
+        /// What they are to name.
+        #[cfg_attr(test, ts(type = "number"))]
+        lease: u64,
+    },
+    /// To [`Op::Sessions`].
+    Sessions {
+        /// In the order in which they end.
+        sessions: Vec<KeptSession>,
+    },
+    /// To [`Op::ClearSessions`].
+    SessionsCleared {
+        /// How many.
+        cleared: u32,
+    },
+    /// To [`Op::Submitted`], [`Op::KeepSession`] and [`Op::FailSession`].
     Noted {},
     /// To [`Op::Cancel`].
     Withdrawn {},

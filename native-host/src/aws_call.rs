@@ -13,6 +13,7 @@ use crate::doctor::clock;
 use crate::error::failure;
 use crate::front;
 use crate::http::{Body, Http, Response};
+use crate::query::{self, Repeat};
 use crate::service;
 use crate::signing::{Ask, Credentials, Request};
 
@@ -46,6 +47,27 @@ pub struct Call<'a> {
     pub body: &'a [u8],
 }
 
+/// A refusal, with AWS's own code for it.
+#[derive(Debug)]
+pub struct Refused {
+    /// `AccessDenied`; empty where it was not AWS that refused.
+    pub code: String,
+    /// What to show.
+    pub failure: Failure,
+}
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        Self { code: String::new(), failure }
+    }
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        refused.failure
+    }
+}
+
 /// Signs a call, which may want a touch, and sends it. The answer's status is one of success.
 ///
 /// # Errors
@@ -56,38 +78,112 @@ pub fn call(
     http: &Http,
     call: &Call<'_>,
 ) -> Result<Response, Failure> {
-    let invalid = |error: &dyn std::fmt::Display| failure(ErrorCode::InvalidInput, error, "");
-    let url = Url::parse(call.url).map_err(|error| invalid(&error))?;
-    let request = SignableRequest {
-        method: call.method,
-        host: url.host(),
-        path: url.path(),
-        query: Query::Sent(url.query()),
-        headers: call.headers,
-        payload: Payload::Bytes(call.body),
-    };
-    let date = AmzDate::from_unix(service::unix_time()).map_err(|error| invalid(&error))?;
-    let signed = credentials.sign(
-        ask,
-        Request {
-            request: &request,
-            date: &date,
-            region: call.region,
-            service: call.service,
-            body: Some(call.body),
-        },
-    )?;
-    let mut headers: Vec<(String, String)> = Vec::with_capacity(call.headers.len() + 4);
-    headers.extend(call.headers.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())));
-    headers.extend(signed.headers().map(|(name, value)| (name.to_owned(), value.to_owned())));
-    let body = if call.body.is_empty() { Body::Empty } else { Body::Bytes(call.body) };
-    let response = http.send(call.method, &url.to_string(), &headers, body)?;
-    if (200..300).contains(&response.status) {
-        return Ok(response);
+    let prepared = Prepared::new(ask, credentials, call)?;
+    prepared.send(http, call).map_err(Failure::from)
+}
+
+/// As [`call`]; what fails in passing (throttling, an internal error, a connection that breaks off) is sent again, twice at
+/// most, signed once.
+///
+/// # Errors
+/// As [`call`].
+pub fn call_patiently(
+    ask: &mut dyn Ask,
+    credentials: &Credentials,
+    http: &Http,
+    call: &Call<'_>,
+    repeat: Repeat,
+) -> Result<Response, Refused> {
+    const ATTEMPTS: u32 = 3;
+    let prepared = Prepared::new(ask, credentials, call)?;
+    let mut next = 2;
+    loop {
+        let refused = match prepared.send(http, call) {
+            Err(refused) if next <= ATTEMPTS && refused.is_passing(repeat) => refused,
+            result => return result,
+        };
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).unwrap_or_default();
+        let pause = query::pause(next, u64::from_ne_bytes(random));
+        if !http.has(pause) {
+            return Err(refused);
+        }
+        std::thread::sleep(pause);
+        next += 1;
     }
-    let (mut refusal, response) = Refusal::of(response);
-    refusal.by_session = credentials.session_token().is_some();
-    Err(refusal.failure(&response, service::unix_time()))
+}
+
+impl Refused {
+    /// Whether another try may do.
+    fn is_passing(&self, repeat: Repeat) -> bool {
+        match self.code.as_str() {
+            // A server that is too busy to look at a request has not done it.
+            "Throttling"
+            | "ThrottlingException"
+            | "ThrottledException"
+            | "RequestThrottled"
+            | "RequestThrottledException"
+            | "TooManyRequestsException"
+            | "RequestLimitExceeded"
+            | "BandwidthLimitExceeded"
+            | "PriorRequestNotComplete"
+            | "SlowDown"
+            | "ServiceUnavailable" => true,
+            "InternalFailure" | "InternalError" | "InternalServerError" | "ServiceFailure"
+            | "RequestTimeout" | "RequestTimeoutException" => repeat == Repeat::Harmless,
+            "" => self.failure.code == ErrorCode::Io && repeat == Repeat::Harmless,
+            _ => false,
+        }
+    }
+}
+
+/// A call that is signed, and may be sent more than once.
+struct Prepared {
+    url: Url,
+    headers: Vec<(String, String)>,
+    by_session: bool,
+}
+
+impl Prepared {
+    fn new(ask: &mut dyn Ask, credentials: &Credentials, call: &Call<'_>) -> Result<Self, Failure> {
+        let invalid = |error: &dyn std::fmt::Display| failure(ErrorCode::InvalidInput, error, "");
+        let url = Url::parse(call.url).map_err(|error| invalid(&error))?;
+        let request = SignableRequest {
+            method: call.method,
+            host: url.host(),
+            path: url.path(),
+            query: Query::Sent(url.query()),
+            headers: call.headers,
+            payload: Payload::Bytes(call.body),
+        };
+        let date = AmzDate::from_unix(service::unix_time()).map_err(|error| invalid(&error))?;
+        let signed = credentials.sign(
+            ask,
+            Request {
+                request: &request,
+                date: &date,
+                region: call.region,
+                service: call.service,
+                body: Some(call.body),
+            },
+        )?;
+        let mut headers: Vec<(String, String)> = Vec::with_capacity(call.headers.len() + 4);
+        headers.extend(call.headers.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())));
+        headers.extend(signed.headers().map(|(name, value)| (name.to_owned(), value.to_owned())));
+        Ok(Self { url, headers, by_session: credentials.session_token().is_some() })
+    }
+
+    fn send(&self, http: &Http, call: &Call<'_>) -> Result<Response, Refused> {
+        let body = if call.body.is_empty() { Body::Empty } else { Body::Bytes(call.body) };
+        let response = http.send(call.method, &self.url.to_string(), &self.headers, body)?;
+        if (200..300).contains(&response.status) {
+            return Ok(response);
+        }
+        let (mut refusal, response) = Refusal::of(response);
+        refusal.by_session = self.by_session;
+        let failure = refusal.failure(&response, service::unix_time());
+        Err(Refused { code: refusal.code_or_status(response.status), failure })
+    }
 }
 
 /// Whose access key it is.
@@ -281,6 +377,17 @@ impl Refusal {
             format!("{said} ({clock})"),
             format!("set the clock: {}", clock::ADVICE),
         )
+    }
+
+    /// AWS's code; of a server's error without one (a proxy's page) the name that AWS has for it.
+    fn code_or_status(&self, status: u16) -> String {
+        match (self.code.as_str(), status) {
+            ("", 429) => "TooManyRequestsException".to_owned(),
+            ("", 503) => "ServiceUnavailable".to_owned(),
+            ("", 500 | 502 | 504) => "InternalFailure".to_owned(),
+            ("", status) => format!("Status{status}"),
+            (code, _) => code.to_owned(),
+        }
     }
 
     /// Whether it is about the signature, and whether it is about its time.

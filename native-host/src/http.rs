@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -79,8 +79,18 @@ impl Http {
     /// # Errors
     /// As [`Http::new`].
     pub fn with_patience(stall: Duration) -> Result<Self, Failure> {
-        let root_certs = match front::env(CA_BUNDLE_ENV).filter(|path| !path.is_empty()) {
-            Some(path) => RootCerts::Specific(Arc::new(bundle(Path::new(&path))?)),
+        Self::trusting(None, stall)
+    }
+
+    /// As [`Http::with_patience`], for a server whose certificates those of a file (PEM) vouch for, where `AWS_CA_BUNDLE` names
+    /// none.
+    ///
+    /// # Errors
+    /// As [`Http::new`].
+    pub fn trusting(ca_bundle: Option<&Path>, stall: Duration) -> Result<Self, Failure> {
+        let named = front::env(CA_BUNDLE_ENV).filter(|path| !path.is_empty()).map(PathBuf::from);
+        let root_certs = match named.as_deref().or(ca_bundle) {
+            Some(path) => RootCerts::Specific(Arc::new(bundle(path)?)),
             None => RootCerts::PlatformVerifier,
         };
         let tls = TlsConfig::builder()
@@ -111,6 +121,11 @@ impl Http {
     #[must_use]
     pub fn until(self, deadline: Option<Instant>) -> Self {
         Self { deadline, ..self }
+    }
+
+    /// Whether there is that much time, and some to do something with.
+    pub(crate) fn has(&self, time: Duration) -> bool {
+        self.deadline.is_none_or(|deadline| deadline.saturating_duration_since(Instant::now()) > time)
     }
 
     /// Sends a request and waits for the head of the answer, whatever its status.

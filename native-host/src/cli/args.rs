@@ -77,6 +77,19 @@ pub(super) enum Command {
     /// Manage the AWS access keys whose secret is on the key
     #[command(subcommand)]
     Aws(Aws),
+    /// Run a program with the credentials of a profile in its environment
+    Exec(super::exec::Options),
+    /// Print the credentials of a profile, for a shell or a file
+    Env(super::environment::Options),
+    /// Print the credentials of a profile as AWS's tools want them of a credential_process
+    CredentialProcess(super::credential_process::Options),
+    /// Hand out the credentials of a profile as a container's endpoint does, renewed in time
+    Serve(super::serve::Options),
+    /// Sign in to the AWS console with the session of a profile's role
+    Login(super::login::Options),
+    /// Manage the sessions that the agent keeps
+    #[command(subcommand)]
+    Sessions(super::sessions::Sessions),
     /// Sign any request to AWS, or to a server that takes its signatures: print the headers or a curl command, or send it
     Sign(super::sign::Options),
     /// Print presigned S3 links, signed by the key: one, those of a list, or those of all objects under a prefix
@@ -330,6 +343,14 @@ pub(super) enum Aws {
     Whoami(super::whoami::Options),
     /// Remove an access key's secret from the key
     Delete(AwsDelete),
+    /// Write a profile into the AWS config file, by which AWS's tools get their credentials here
+    Setup(super::aws_setup::Options),
+    /// Make an MFA device for a user: its secret goes from AWS onto the keys, and nowhere else
+    Enroll(super::enroll::Options),
+    /// Tell AWS where the clock of an MFA device is, by two codes in a row
+    Resync(super::resync::Options),
+    /// Replace an access key by a new one, on every key that holds it
+    Rotate(super::rotate::Options),
 }
 
 #[derive(Debug, Args)]

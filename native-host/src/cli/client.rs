@@ -16,6 +16,7 @@ use crate::front::{self, Agent};
 use crate::holder::Desk;
 use crate::policy::Caller;
 use crate::prompt::{self, PromptError};
+use crate::session::Person;
 use crate::touch::{self, TouchNotice};
 
 /// How often it is looked whether a key was plugged in.
@@ -214,5 +215,29 @@ pub(super) fn text_as_it_is(secret: &Secret, what: &str) -> Result<Password, Fai
     match str::from_utf8(secret.expose()) {
         Ok(text) => Ok(Password(text.to_owned())),
         Err(_) => Err(failure(ErrorCode::InvalidInput, format!("{what} is not UTF-8 text"), "")),
+    }
+}
+
+impl Person for Client<'_> {
+    fn ask_key(&mut self, key: Option<&str>, op: Op) -> Result<Answer, Failure> {
+        let key = match key {
+            Some(key) => Some(key.to_owned()),
+            None => self.global.one_key()?,
+        };
+        Client::ask_key(self, key, op)
+    }
+
+    fn type_code(&mut self, serial: &str, why: &str) -> Result<String, Failure> {
+        let what = format!("the MFA code of {serial} ({why})");
+        let typed = self.meanwhile(|| prompt::typed_secret(&what)).map_err(|error| front::prompt_failure(&error))?;
+        Ok(text_as_it_is(&typed, "the code")?.0.trim().to_owned())
+    }
+
+    fn note(&self, text: &str) {
+        Client::note(self, text);
+    }
+
+    fn time_left(&self) -> Option<Duration> {
+        self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 }

@@ -88,6 +88,16 @@ pub(super) fn run(cli: Cli) -> Result<Exit, Failure> {
             consent(delete.force, &question)?;
             deleted(&global, Op::DeleteIdentity { access_key_id: delete.access_key_id })
         }
+        Command::Aws(Aws::Setup(options)) => return super::aws_setup::run(&global, &options),
+        Command::Aws(Aws::Enroll(options)) => return super::enroll::run(&global, &options),
+        Command::Aws(Aws::Resync(options)) => return super::resync::run(&global, &options),
+        Command::Aws(Aws::Rotate(options)) => return super::rotate::run(&global, &options),
+        Command::Exec(options) => return super::exec::run(&global, &options),
+        Command::Env(options) => return super::environment::run(&global, &options),
+        Command::CredentialProcess(options) => return super::credential_process::run(&global, &options),
+        Command::Serve(options) => return super::serve::run(&global, &options),
+        Command::Login(options) => return super::login::run(&global, &options),
+        Command::Sessions(sessions) => return super::sessions::run(&global, &sessions),
         Command::Sign(options) => super::sign::run(&global, &options),
         Command::Presign(options) if options.batch.is_batch() => return super::batch::run(&global, &options),
         Command::Presign(options) => super::presign::run(&global, &options),

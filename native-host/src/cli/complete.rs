@@ -80,6 +80,8 @@ names! {
     Keys keys "\0keys";
     /// Completes the names of software keys, without `soft:`.
     SoftKeys soft_keys "\0soft-keys";
+    /// Completes the names of AWS profiles.
+    Profiles profiles "\0profiles";
     /// Completes the names of files, as the shell does it.
     Files files "\0files";
 }
@@ -188,6 +190,7 @@ fn ask_names(kind: Names, key: Option<String>) -> Option<Vec<String>> {
         Some(front::soft_files().ok()?.list().ok()?.iter().map(ToString::to_string).collect())
     };
     Some(match kind {
+        Names::Profiles => crate::profile::names(&front::env).ok()?,
         Names::Accounts => match ask(key, Op::Listing { codes: false, at: None })? {
             Answer::Listing { accounts } => accounts.into_iter().map(|account| account.name).collect(),
             _ => return None,

@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn takes_each_code_of_the_window_once() {
         let mut device = device();
-        let now = 1_111_111_109;
+        let now: i64 = 1_111_111_109;
         let at = |device: &Device, off| device.code(device.step(now) + off);
         for (off, result) in [
             (-2, Err(BadCode::Wrong)),
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn a_clock_that_is_off_is_set() {
         let mut device = device();
-        let now = 1_111_111_109;
+        let now: i64 = 1_111_111_109;
         let at = |device: &Device, off| device.code(now.div_euclid(STEP) + off);
         let (two, three) = (at(&device, 40), at(&device, 41));
         assert_eq!(device.take(&two, now), Err(BadCode::Wrong));

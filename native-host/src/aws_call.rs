@@ -129,8 +129,12 @@ impl Refused {
             | "PriorRequestNotComplete"
             | "SlowDown"
             | "ServiceUnavailable" => true,
-            "InternalFailure" | "InternalError" | "InternalServerError" | "ServiceFailure"
-            | "RequestTimeout" | "RequestTimeoutException" => repeat == Repeat::Harmless,
+            "InternalFailure"
+            | "InternalError"
+            | "InternalServerError"
+            | "ServiceFailure"
+            | "RequestTimeout"
+            | "RequestTimeoutException" => repeat == Repeat::Harmless,
             "" => self.failure.code == ErrorCode::Io && repeat == Repeat::Harmless,
             _ => false,
         }
@@ -409,7 +413,38 @@ impl Refusal {
 
     /// What to do.
     fn hint(&self, status: u16) -> String {
+        let says = |text: &str| self.message.contains(text);
         let hint = match self.code.as_str() {
+            // STS says it in the message alone.
+            "AccessDenied" if says("invalid MFA one time pass code") => {
+                "AWS takes each code once: wait for the next one, half a minute at most, and try again. If it is never right: \
+                 `keyfob doctor --clock`, then `keyfob aws resync`"
+            }
+            "AccessDenied" if says("unable to validate MFA code") => {
+                "this MFA device is not, or not any more, that of the user whose access key signs: `aws iam list-mfa-devices` \
+                 names it, mfa_serial in the profile is to be the same"
+            }
+            "AccessDenied" if says("sts:AssumeRole") => {
+                "the role's trust policy must name who signs, and its user may need a policy that allows sts:AssumeRole; if they ask \
+                 for MFA, let mfa_serial name the device in the profile"
+            }
+            "AccessDenied" if says("with session credentials") => {
+                "only a long-term access key may ask for this: see that the profile begins with one"
+            }
+            "ValidationError" if says("role chaining") => {
+                "a role that is assumed by another one's session lasts an hour at most: ask for less, duration_seconds = 3600"
+            }
+            "ValidationError" if says("MaxSessionDuration") => {
+                "ask for less (--duration, duration_seconds), or let the role last longer: `aws iam update-role --max-session-duration`"
+            }
+            "InvalidAuthenticationCode" => {
+                "the codes are not those of the device just now: see that the clock is right, `keyfob doctor --clock`"
+            }
+            "EntityTemporarilyUnmodifiable" => "AWS is at work on it: wait a minute, and try again",
+            "LimitExceeded" if says("AccessKeysPerUser") => {
+                "a user may have two access keys: delete the one that is no longer used, `aws iam list-access-keys` shows both"
+            }
+            "PackedPolicyTooLarge" => "give the session fewer or shorter tags",
             _ if self.is_about_time().1 => "try again; `keyfob doctor --clock` compares the clock with AWS's",
             "AccessDenied" if self.message.contains("expired") => "the link has expired: make a new one",
             // AWS forgets what has ended, and it is on no list.

@@ -1,5 +1,7 @@
 //! What keeps this process's memory its own, as far as the system helps.
 
+#[cfg(unix)]
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// Makes this process one that others of the same user can neither trace nor dump, and that leaves no core behind.
@@ -7,14 +9,27 @@ use std::time::Duration;
 pub fn process() {
     #[cfg(unix)]
     {
-        use rustix::process::{Resource, Rlimit, setrlimit};
-        let none = Rlimit { current: Some(0), maximum: Some(0) };
-        let _ = setrlimit(Resource::Core, none);
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let before = getrlimit(Resource::Core);
+        let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), ..before });
+        let _ = CORE.set(before);
     }
     #[cfg(target_os = "linux")]
     {
         use rustix::process::{DumpableBehavior, set_dumpable_behavior};
         let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    }
+}
+
+/// The limit of cores that the process was started with.
+#[cfg(unix)]
+static CORE: OnceLock<rustix::process::Rlimit> = OnceLock::new();
+
+/// Gives a program that this process becomes what it would have had: whether it leaves cores is its own user's to say.
+#[cfg(unix)]
+pub(crate) fn end() {
+    if let Some(before) = CORE.get() {
+        let _ = rustix::process::setrlimit(rustix::process::Resource::Core, *before);
     }
 }
 

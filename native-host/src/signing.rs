@@ -4,7 +4,7 @@
 //! scopes are declared beforehand. Temporary credentials have a secret of their own, and sign here.
 
 use keyfob_core::message::{
-    Answer, ErrorCode, Failure, Op, Password, Scheme, SignatureVersion, SigningScope,
+    self, Answer, ErrorCode, Failure, Identity, Op, Password, Scheme, SignatureVersion, SigningScope,
 };
 use keyfob_core::s3::{EndpointKind, PresignRequest};
 use keyfob_core::secret::Secret;
@@ -121,6 +121,19 @@ impl Session {
         Self { access_key_id, secret_access_key: Secret::from(secret), session_token, expires_at }.checked()
     }
 
+    /// As the protocol has it.
+    #[must_use]
+    pub fn to_message(&self) -> message::Session {
+        let text = |secret: &Secret| Password(String::from_utf8_lossy(secret.expose()).into_owned());
+        message::Session {
+            access_key_id: self.access_key_id.clone(),
+            secret_access_key: text(&self.secret_access_key),
+            session_token: self.session_token.as_ref().map(text),
+            expires_at: self.expires_at,
+            account_id: None,
+        }
+    }
+
     fn checked(self) -> Result<Self, Failure> {
         let invalid = |text: &str| Err(failure(ErrorCode::InvalidInput, text, "copy the credentials again"));
         if self.secret_access_key.is_empty() {
@@ -135,6 +148,59 @@ impl Session {
     fn token(&self) -> Option<&str> {
         // One that is not text was refused.
         self.session_token.as_ref().map(|token| std::str::from_utf8(token.expose()).unwrap_or_default())
+    }
+}
+
+impl From<&message::Session> for Session {
+    fn from(session: &message::Session) -> Self {
+        let secret = |text: &Password| Secret::from(text.0.clone());
+        Self {
+            access_key_id: session.access_key_id.clone(),
+            secret_access_key: secret(&session.secret_access_key),
+            session_token: session.session_token.as_ref().map(secret),
+            expires_at: session.expires_at,
+        }
+    }
+}
+
+/// The only one of a key's identities that can sign so.
+///
+/// # Errors
+/// [`ErrorCode::NotFound`] if there is none, [`ErrorCode::Ambiguous`] if there are several.
+pub(crate) fn only_identity(
+    identities: Vec<Identity>,
+    signature: SignatureVersion,
+) -> Result<String, Failure> {
+    let other = identities.iter().any(|identity| identity.signature != signature);
+    let mut ids: Vec<_> = identities
+        .into_iter()
+        .filter(|identity| identity.signature == signature)
+        .map(|identity| identity.access_key_id)
+        .collect();
+    match ids.len() {
+        0 => {
+            let (message, hint) = match signature {
+                SignatureVersion::HmacV1 => (
+                    "there is no AWS access key for Signature Version 2 on this key",
+                    "put one there with `keyfob aws add --signature v2 AKIA…`",
+                ),
+                _ if other => (
+                    "the AWS access keys on this key are there for Signature Version 2 only",
+                    "put the secret there for SigV4 too: `keyfob aws add AKIA…`",
+                ),
+                _ => ("there is no AWS access key on this key", "put one there with `keyfob aws add AKIA…`"),
+            };
+            Err(failure(ErrorCode::NotFound, message, hint))
+        }
+        1 => Ok(ids.remove(0)),
+        _ => Err(Failure {
+            candidates: ids,
+            ..failure(
+                ErrorCode::Ambiguous,
+                "there are several AWS access keys on this key",
+                "choose one with --identity",
+            )
+        }),
     }
 }
 

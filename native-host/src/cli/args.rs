@@ -40,6 +40,9 @@ pub(super) struct Global {
     /// several; more than once to put an account on several
     #[arg(short, long, global = true, env = crate::config::KEY_ENV, value_name = "SERIAL|NAME|soft:NAME", action = ArgAction::Append, add = complete::keys())]
     pub(super) key: Vec<String>,
+    /// Whether it was typed: then it comes before what a profile names.
+    #[arg(skip)]
+    pub(super) key_is_typed: bool,
     /// Print JSON
     #[arg(long, global = true)]
     pub(super) json: bool,

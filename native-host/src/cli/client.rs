@@ -227,9 +227,15 @@ impl Person for Client<'_> {
         Client::ask_key(self, key, op)
     }
 
+    fn key_of(&self, key: Option<&str>) -> Option<String> {
+        let named = self.global.key.first().cloned();
+        if self.global.key_is_typed { named } else { key.map(str::to_owned).or(named) }
+    }
+
     fn type_code(&mut self, serial: &str, why: &str) -> Result<String, Failure> {
-        let what = format!("the MFA code of {serial} ({why})");
-        let typed = self.meanwhile(|| prompt::typed_secret(&what)).map_err(|error| front::prompt_failure(&error))?;
+        let what = format!("the MFA code of {serial}: {why}");
+        let typed =
+            self.meanwhile(|| prompt::typed_secret(&what)).map_err(|error| front::prompt_failure(&error))?;
         Ok(text_as_it_is(&typed, "the code")?.0.trim().to_owned())
     }
 

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{IsTerminal as _, Read as _, stdin};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::CommandFactory as _;
@@ -37,10 +38,10 @@ use crate::service;
 use crate::soft::{Name, SoftError, Unlock};
 use crate::vpcd;
 
-pub(super) fn run(cli: Cli) -> Result<Exit, Failure> {
+pub(super) fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let global = cli.global;
     let done = match cli.command {
-        Command::Doctor(options) => return super::doctor::run(&global, &options),
+        Command::Doctor(options) => return super::doctor::run(&global, &options).map(ExitCode::from),
         Command::List => list(&global),
         Command::Info => info(&global),
         Command::Code(code) | Command::Oath(Oath::Code(code)) => self::code(&global, code),
@@ -88,18 +89,30 @@ pub(super) fn run(cli: Cli) -> Result<Exit, Failure> {
             consent(delete.force, &question)?;
             deleted(&global, Op::DeleteIdentity { access_key_id: delete.access_key_id })
         }
-        Command::Aws(Aws::Setup(options)) => return super::aws_setup::run(&global, &options),
-        Command::Aws(Aws::Enroll(options)) => return super::enroll::run(&global, &options),
-        Command::Aws(Aws::Resync(options)) => return super::resync::run(&global, &options),
-        Command::Aws(Aws::Rotate(options)) => return super::rotate::run(&global, &options),
+        Command::Aws(Aws::Setup(options)) => {
+            return super::aws_setup::run(&global, &options).map(ExitCode::from);
+        }
+        Command::Aws(Aws::Enroll(options)) => {
+            return super::enroll::run(&global, &options).map(ExitCode::from);
+        }
+        Command::Aws(Aws::Resync(options)) => {
+            return super::resync::run(&global, &options).map(ExitCode::from);
+        }
+        Command::Aws(Aws::Rotate(options)) => {
+            return super::rotate::run(&global, &options).map(ExitCode::from);
+        }
         Command::Exec(options) => return super::exec::run(&global, &options),
-        Command::Env(options) => return super::environment::run(&global, &options),
-        Command::CredentialProcess(options) => return super::credential_process::run(&global, &options),
+        Command::Env(options) => return super::environment::run(&global, &options).map(ExitCode::from),
+        Command::CredentialProcess(options) => {
+            return super::credential_process::run(&global, &options).map(ExitCode::from);
+        }
         Command::Serve(options) => return super::serve::run(&global, &options),
-        Command::Login(options) => return super::login::run(&global, &options),
-        Command::Sessions(sessions) => return super::sessions::run(&global, &sessions),
+        Command::Login(options) => return super::login::run(&global, &options).map(ExitCode::from),
+        Command::Sessions(sessions) => return super::sessions::run(&global, &sessions).map(ExitCode::from),
         Command::Sign(options) => super::sign::run(&global, &options),
-        Command::Presign(options) if options.batch.is_batch() => return super::batch::run(&global, &options),
+        Command::Presign(options) if options.batch.is_batch() => {
+            return super::batch::run(&global, &options).map(ExitCode::from);
+        }
         Command::Presign(options) => super::presign::run(&global, &options),
         Command::PresignPost(options) => super::presign_post::run(&global, &options),
         Command::Browser(browser) => self::browser(&global, browser),
@@ -108,7 +121,7 @@ pub(super) fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Agent(agent) => self::agent(&global, &agent),
         Command::Completions { shell } => {
             if let Some(dialect) = Dialect::of(shell) {
-                return output::raw(dialect.script().as_bytes()).map(|()| Exit::Ok);
+                return output::raw(dialect.script().as_bytes()).map(|()| Exit::Ok.into());
             }
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "keyfob", &mut script);
@@ -121,7 +134,7 @@ pub(super) fn run(cli: Cli) -> Result<Exit, Failure> {
         }
         Command::HoldClipboard { clear_after } => clip::hold(clear_after),
     };
-    done.map(|()| Exit::Ok)
+    done.map(|()| Exit::Ok.into())
 }
 
 /// An answer of another kind than its request's is a fault of ours, never the user's.

@@ -14,7 +14,7 @@ use super::complete;
 use crate::error::failure;
 use crate::front;
 use crate::prompt;
-use crate::signing::{Ask, Credentials, Session};
+use crate::signing::{Ask, Credentials, Session, only_identity};
 
 /// More than any credentials are, in bytes.
 const MAX_FILE: u64 = 64 * 1024;
@@ -62,7 +62,10 @@ impl Options {
         }
         let access_key_id = match &self.identity {
             Some(identity) => identity.clone(),
-            None => only_identity(client, signature)?,
+            None => match client.ask(Op::Identities {})? {
+                Answer::Identities { identities, .. } => only_identity(identities, signature)?,
+                other => return unexpected(other),
+            },
         };
         Ok(Credentials::Key { access_key_id })
     }
@@ -91,43 +94,4 @@ fn read(path: &Path, warn: &mut dyn FnMut(&str)) -> Result<Zeroizing<Vec<u8>>, F
         )
     })?;
     Ok(bytes)
-}
-
-/// The only identity on the key that can sign so.
-fn only_identity(client: &mut Client<'_>, signature: SignatureVersion) -> Result<String, Failure> {
-    let identities = match client.ask(Op::Identities {})? {
-        Answer::Identities { identities, .. } => identities,
-        other => return unexpected(other),
-    };
-    let other = identities.iter().any(|identity| identity.signature != signature);
-    let mut ids: Vec<_> = identities
-        .into_iter()
-        .filter(|identity| identity.signature == signature)
-        .map(|identity| identity.access_key_id)
-        .collect();
-    match ids.len() {
-        0 => {
-            let (message, hint) = match signature {
-                SignatureVersion::HmacV1 => (
-                    "there is no AWS access key for Signature Version 2 on this key",
-                    "put one there with `keyfob aws add --signature v2 AKIA…`",
-                ),
-                _ if other => (
-                    "the AWS access keys on this key are there for Signature Version 2 only",
-                    "put the secret there for SigV4 too: `keyfob aws add AKIA…`",
-                ),
-                _ => ("there is no AWS access key on this key", "put one there with `keyfob aws add AKIA…`"),
-            };
-            Err(failure(ErrorCode::NotFound, message, hint))
-        }
-        1 => Ok(ids.remove(0)),
-        _ => Err(Failure {
-            candidates: ids,
-            ..failure(
-                ErrorCode::Ambiguous,
-                "there are several AWS access keys on this key",
-                "choose one with --identity",
-            )
-        }),
-    }
 }

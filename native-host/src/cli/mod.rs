@@ -24,6 +24,7 @@ mod output;
 mod place;
 mod presign;
 mod presign_post;
+mod profile;
 mod resync;
 mod rotate;
 mod serve;
@@ -37,8 +38,9 @@ mod whoami;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{CommandFactory as _, FromArgMatches as _};
 use keyfob_core::message::{ErrorCode, Failure};
 
 use crate::error::failure;
@@ -48,7 +50,7 @@ use crate::exit::Exit;
 #[must_use]
 pub fn main(args: Vec<OsString>) -> ExitCode {
     let wants_json = args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "--json");
-    let parsed = match args::Cli::try_parse_from(args) {
+    let parsed = match parse(args) {
         Ok(parsed) => parsed,
         Err(error) => {
             let help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
@@ -63,12 +65,19 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
     };
     let json = parsed.global.json;
     match commands::run(parsed) {
-        Ok(exit) => exit.into(),
+        Ok(code) => code,
         Err(failure) => {
             output::failure(&failure, json);
             Exit::from(failure.code).into()
         }
     }
+}
+
+fn parse(args: Vec<OsString>) -> Result<args::Cli, clap::Error> {
+    let matches = args::Cli::command().try_get_matches_from(args)?;
+    let mut cli = args::Cli::from_arg_matches(&matches)?;
+    cli.global.key_is_typed = matches.value_source("key") == Some(ValueSource::CommandLine);
+    Ok(cli)
 }
 
 /// What clap says of a command line, without its usage and its advice.

@@ -1,10 +1,11 @@
 //! `keyfob serve`: hands a profile's credentials to programs that ask a container's endpoint.
 
+use std::process::ExitCode;
+
 use clap::Args;
 use keyfob_core::message::Failure;
 
 use super::args::Global;
-use crate::exit::Exit;
 
 /// As it is typed.
 #[derive(Debug, Args)]
@@ -15,7 +16,7 @@ pub(super) struct Options {
     pub(super) profile: String,
 }
 
-pub(super) fn run(global: &Global, options: &Options) -> Result<Exit, Failure> {
+pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode, Failure> {
     let _ = (global, options);
     todo!()
 }

@@ -58,6 +58,11 @@ fn rfc_3339(text: &str) -> Option<u64> {
     }
 }
 
+/// Unix seconds as `2026-11-21T12:00:00Z`.
+pub(crate) fn rfc3339(unix: u64) -> String {
+    AmzDate::from_unix(unix.min(AmzDate::MAX_UNIX)).map(|date| date.to_iso8601()).unwrap_or_default()
+}
+
 /// Seconds, or a number with `s`, `m`, `h` or `d`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());

@@ -78,7 +78,10 @@ fn every_tool_gets_them_by_a_credential_process() {
     // All with one session of the user's, and one of the role.
     assert_eq!(fixture.server.calls("GetSessionToken"), 1);
     assert_eq!(fixture.server.calls("AssumeRole"), 1);
-    assert_eq!(fixture.server.requests_of("GetCallerIdentity").iter().filter(|call| call.verified).count(), 3);
+    assert_eq!(
+        fixture.server.requests_of("GetCallerIdentity").iter().filter(|call| call.verified).count(),
+        3
+    );
     // And nothing else but what such a process prints.
     let (code, out, err) = fixture.run(&["credential-process", "tool"]);
     assert_eq!((code, err.as_str()), (Some(0), ""));
@@ -134,7 +137,10 @@ fn a_program_is_run_as_by_its_own_name() {
     assert_eq!(limit(&mut keyfob), limit(shell.args(["-c", "ulimit -c; ulimit -H -c"])));
     // One that is not there, and one that is none.
     let (code, out, err) = fixture.run(&["exec", "alice", "--", "no-such-program"]);
-    assert!((code, out.as_str()) == (Some(127), "") && err.contains("there is no program no-such-program"), "{err}");
+    assert!(
+        (code, out.as_str()) == (Some(127), "") && err.contains("there is no program no-such-program"),
+        "{err}"
+    );
     let (code, _, err) = fixture.run(&["exec", "alice", "--", "/"]);
     assert!(code == Some(126) && err.contains("cannot run /"), "{err}");
     // Nothing is run without credentials.
@@ -172,7 +178,10 @@ fn shells_and_files_get_them_by_env() {
     let (code, out, err) = said(&python.output().unwrap());
     assert!(code == Some(0) && out.contains(":assumed-role/ops/"), "{err}");
     let (_, dotenv, _) = fixture.run(&["env", "ops", "--format", "dotenv", "-q"]);
-    assert_eq!(dotenv.lines().next(), Some(format!("AWS_ACCESS_KEY_ID={}", json["AWS_ACCESS_KEY_ID"].as_str().unwrap())).as_deref());
+    assert_eq!(
+        dotenv.lines().next(),
+        Some(format!("AWS_ACCESS_KEY_ID={}", json["AWS_ACCESS_KEY_ID"].as_str().unwrap())).as_deref()
+    );
     for (format, first) in [("fish", "set -e "), ("powershell", "Remove-Item Env:")] {
         let (_, text, _) = fixture.run(&["env", "ops", "--format", format]);
         assert!(text.starts_with(first), "{format}: {text}");
@@ -194,7 +203,10 @@ fn a_session_is_made_anew_where_that_is_asked_for() {
     let first = id(&["credential-process", "ops"]);
     assert_eq!(id(&["credential-process", "ops"]), first);
     let (_, list, _) = fixture.run(&["--json", "sessions", "list"]);
-    assert!(list.contains(&first) && list.contains("AssumeRole") && list.contains("GetSessionToken"), "{list}");
+    assert!(
+        list.contains(&first) && list.contains("AssumeRole") && list.contains("GetSessionToken"),
+        "{list}"
+    );
     assert!(!list.contains("SecretAccessKey") && !list.contains("secret"), "{list}");
     assert_eq!(fixture.run(&["sessions", "clear", "ops"]).0, Some(0));
     let second = id(&["credential-process", "ops"]);

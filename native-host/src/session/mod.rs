@@ -1,5 +1,7 @@
 //! Sessions: temporary credentials for a profile, made by STS with requests that the key signs, and kept by the agent.
 
+mod external;
+
 use std::time::Duration;
 
 use keyfob_core::message::{Answer, Failure, Op, Session};

@@ -29,6 +29,8 @@ pub mod code {
     pub const EXISTS: &str = "EntityAlreadyExists";
     /// There is none of that name.
     pub const NONE: &str = "NoSuchEntity";
+    /// It cannot be deleted, for somebody has it.
+    pub const IN_USE: &str = "DeleteConflict";
     /// The codes are not those that the device has now.
     pub const WRONG_CODE: &str = "InvalidAuthenticationCode";
     /// It was changed a moment ago, and cannot be changed again yet.

@@ -202,6 +202,8 @@ fn typed_on(what: &str, (input, output): (&str, &str)) -> Result<Secret, PromptE
     if OpenOptions::new().read(true).open(input).is_err() {
         return Err(PromptError::NoTerminal(what.to_owned()));
     }
+    #[cfg(unix)]
+    let _echo = echo(Path::new(input));
     let config = rpassword::ConfigBuilder::new().input_file_path(input).output_file_path(output).build();
     match rpassword::prompt_password_with_config(format!("Enter {}: ", printable(what)), config) {
         Ok(text) if text.is_empty() => Err(PromptError::Nothing(what.to_owned())),
@@ -215,6 +217,24 @@ fn typed_on(what: &str, (input, output): (&str, &str)) -> Result<Secret, PromptE
         }
         Err(source) => Err(PromptError::Io { what: what.to_owned(), source }),
     }
+}
+
+/// Has the terminal show again what is typed, should a signal end the process while it does not. In the background nothing is
+/// listened to: there the system stops a process that asks, and a stopped one is ended by what nobody listens to alone.
+#[cfg(unix)]
+fn echo(terminal: &Path) -> Option<crate::signals::AtEnd> {
+    use rustix::process::getpgrp;
+    use rustix::termios::{OptionalActions, tcgetattr, tcgetpgrp, tcsetattr};
+    let device = File::open(terminal).ok()?;
+    let before = tcgetattr(&device).ok()?;
+    let is_in_front = |device: &File| tcgetpgrp(device).is_ok_and(|group| group == getpgrp());
+    is_in_front(&device).then(|| {
+        crate::signals::at_end(move || {
+            if is_in_front(&device) {
+                let _ = tcsetattr(&device, OptionalActions::Now, &before);
+            }
+        })
+    })
 }
 
 /// One line, without its end (`\n` or `\r\n`), read byte by byte: nothing of the secret stays in a buffer and

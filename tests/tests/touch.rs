@@ -74,3 +74,54 @@ fn without_a_terminal_it_is_on_stderr() {
         "{said:?}"
     );
 }
+
+/// Arguments: the command. Says whether the terminal echoes once the command, ended at its prompt, is gone.
+const ENDED_AT_THE_PROMPT: &str = r#"
+import os, pty, signal, subprocess, sys, termios, time
+pid, terminal = pty.fork()
+if pid == 0:
+    # As a script does it: what comes after the command has the same terminal.
+    child = subprocess.Popen(sys.argv[2:], stdin=subprocess.DEVNULL)
+    print("PID", child.pid, flush=True)
+    child.wait()
+    print("GONE", child.returncode, flush=True)
+    time.sleep(60)
+screen = b""
+def until(what):
+    global screen
+    end = time.monotonic() + 20
+    while not what() and time.monotonic() < end:
+        os.set_blocking(terminal, False)
+        try:
+            screen += os.read(terminal, 4096)
+        except BlockingIOError:
+            time.sleep(0.005)
+    assert what(), screen
+echoes = lambda: bool(termios.tcgetattr(terminal)[3] & termios.ECHO)
+assert echoes()
+until(lambda: b"Enter " in screen and not echoes())
+os.kill(int(screen.split()[1]), getattr(signal, sys.argv[1]))
+until(lambda: b"GONE" in screen)
+print(screen.split(b"GONE")[1].split()[0].decode(), echoes())
+os.kill(pid, signal.SIGKILL)
+"#;
+
+#[test]
+fn who_is_ended_at_a_prompt_leaves_the_terminal_as_it_was() {
+    let mut home = Home::new().unwrap();
+    home.succeed(&["soft", "create", "demo"], "").unwrap();
+    home.set("KEYFOB_PASSPHRASE_FILE", "");
+    for (signal, code) in [("SIGTERM", "-15"), ("SIGINT", "-2"), ("SIGHUP", "-1")] {
+        let mut command = home.command(tool("KEYFOB_PYTHON").unwrap());
+        let keyfob = tool("KEYFOB_BIN").unwrap();
+        command.args(["-c", ENDED_AT_THE_PROMPT, signal]).arg(keyfob).args([
+            "--key",
+            "soft:demo",
+            "code",
+            "x",
+        ]);
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(said.trim(), format!("{code} True"), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}

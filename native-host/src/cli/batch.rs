@@ -734,28 +734,15 @@ fn told_to_stop() -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     #[cfg(unix)]
     {
-        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
         use signal_hook::flag::{register, register_conditional_default};
-        let ignored = ignored_signals();
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
-            if ignored & (1 << (signal - 1)) == 0 {
-                // Without a handler the signal ends the process, as it does before and after.
-                let _ = register_conditional_default(signal, Arc::clone(&stop));
-                let _ = register(signal, Arc::clone(&stop));
-            }
+        crate::signals::take();
+        for signal in crate::signals::ending() {
+            // Without a handler the signal ends the process, as it does before and after.
+            let _ = register_conditional_default(signal, Arc::clone(&stop));
+            let _ = register(signal, Arc::clone(&stop));
         }
     }
     stop
-}
-
-/// A bit for each signal that whoever started this wants ignored (`nohup`): proc_pid_status(5). Elsewhere nobody says, and a hangup
-/// is left as it is.
-#[cfg(unix)]
-pub(super) fn ignored_signals() -> u64 {
-    let hangup = 1 << (signal_hook::consts::SIGHUP - 1);
-    let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return hangup };
-    let bits = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    bits.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).unwrap_or(hangup)
 }
 
 /// What is said meanwhile.

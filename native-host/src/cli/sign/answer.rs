@@ -13,6 +13,7 @@ use crate::aws_call;
 use crate::cli::output;
 use crate::error::failure;
 use crate::http::Response;
+use crate::signals;
 
 /// What is to become of an answer.
 #[derive(Clone, Copy)]
@@ -230,8 +231,8 @@ fn save(path: &Path, head: &str, response: &mut Response) -> Result<u64, Failure
     #[cfg(unix)]
     part.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut part = part.tempfile_in(folder).map_err(|error| unwritten(&error))?;
-    #[cfg(unix)]
-    remove_when_ended(part.path());
+    let path_of_part = part.path().to_owned();
+    let _removed = signals::at_end(move || drop(std::fs::remove_file(path_of_part)));
     part.write_all(head.as_bytes()).map_err(|error| unwritten(&error))?;
     let len = response.copy_to(&mut part)?;
     if let Ok(metadata) = target.metadata() {
@@ -240,24 +241,6 @@ fn save(path: &Path, head: &str, response: &mut Response) -> Result<u64, Failure
     }
     part.persist(&target).map_err(|error| unwritten(&error.error))?;
     Ok(len)
-}
-
-/// Removes the file once the process is told to end (Ctrl-C, and the like), and ends it then.
-#[cfg(unix)]
-fn remove_when_ended(part: &Path) {
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-    use signal_hook::iterator::Signals;
-    let ignored = crate::cli::batch::ignored_signals();
-    let heeded = [SIGHUP, SIGINT, SIGTERM].into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0);
-    // Without it the file stays, and nothing else is different.
-    let Ok(mut signals) = Signals::new(heeded) else { return };
-    let part = part.to_owned();
-    std::thread::spawn(move || {
-        if let Some(signal) = signals.forever().next() {
-            let _ = std::fs::remove_file(part);
-            let _ = signal_hook::low_level::emulate_default_handler(signal);
-        }
-    });
 }
 
 #[cfg(test)]

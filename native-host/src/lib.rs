@@ -48,6 +48,7 @@ pub mod query;
 pub mod s3_list;
 pub mod service;
 pub mod session;
+mod shelf;
 pub mod signing;
 pub mod soft;
 pub mod touch;

@@ -396,6 +396,7 @@ impl Maker<'_> {
         asker: &Asker,
         proof: Option<&Proof>,
     ) -> Result<Session, crate::aws_call::Refused> {
+        self.hurry();
         let http = &self.http;
         let sts = Sts { http, endpoint: &role.sts, credentials: &asker.credentials };
         let mut ask = On { person: self.person, key: asker.key.clone() };
@@ -408,6 +409,7 @@ impl Maker<'_> {
         asker: &Asker,
         call: impl FnOnce(&Sts<'_>, &mut dyn Ask) -> Result<Session, crate::aws_call::Refused>,
     ) -> Result<Session, Failure> {
+        self.hurry();
         let sts = Sts { http: &self.http, endpoint, credentials: &asker.credentials };
         let mut ask = On { person: self.person, key: asker.key.clone() };
         Ok(call(&sts, &mut ask)?)

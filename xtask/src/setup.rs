@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
@@ -41,6 +41,14 @@ struct System {
     why: &'static str,
     packages: &'static str,
     have: fn() -> bool,
+}
+
+/// Where Debian has the AWS CLI: another one may come before it in the path.
+const AWS: &str = "/usr/bin/aws";
+
+/// The AWS CLI.
+pub(crate) fn aws() -> PathBuf {
+    if Path::new(AWS).exists() { AWS.into() } else { find("aws").unwrap_or_default() }
 }
 
 const SYSTEM: &[System] = &[
@@ -113,6 +121,13 @@ const SYSTEM: &[System] = &[
         why: "the software key is plugged into them, for real PC/SC without a card",
         packages: "vsmartcard-vpcd",
         have: || Path::new("/usr/lib/pcsc/drivers/serial/libifdvpcd.so").exists(),
+    },
+    System {
+        needed: For::Test,
+        what: "the AWS CLI",
+        why: "it gets its credentials from the host, as any of AWS's tools does",
+        packages: "awscli",
+        have: || Path::new(AWS).exists() || find("aws").is_some(),
     },
     System {
         needed: For::Test,

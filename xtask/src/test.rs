@@ -95,6 +95,7 @@ pub(crate) fn environment(command: &mut Command) {
         .env("KEYFOB_BIN", target.join("debug/keyfob"))
         .env("KEYFOB_PYTHON", target.join("venv/bin/python"))
         .env("KEYFOB_YKMAN", target.join("venv/bin/ykman"))
+        .env("KEYFOB_AWS", setup::aws())
         .env("KEYFOB_S3S_FS", target.join("tools/bin/s3s-fs"))
         .env("KEYFOB_EXTENSION", target.join("extension"))
         .env("KEYFOB_PACKAGES", target.join("dist"))

@@ -25,17 +25,8 @@ pub struct AwsHost<'a> {
     pub multi_region: bool,
 }
 
-/// Suffixes over which services answer by IPv6 too, or under which resources have their names, and the partition of each.
-const MORE_SUFFIXES: [(&str, &str); 8] = [
-    ("api.aws", "aws"),
-    ("on.aws", "aws"),
-    ("api.amazonwebservices.com.cn", "aws-cn"),
-    ("api.amazonwebservices.eu", "aws-eusc"),
-    ("api.aws.ic.gov", "aws-iso"),
-    ("api.aws.scloud", "aws-iso-b"),
-    ("api.cloud-aws.adc-e.uk", "aws-iso-e"),
-    ("api.aws.hci.ic.gov", "aws-iso-f"),
-];
+/// Under which resources have their names, beside the partitions' own suffixes, and the partition.
+const MORE_SUFFIXES: [(&str, &str); 1] = [("on.aws", "aws")];
 
 /// Where services are that have one endpoint for a whole partition (`implicitGlobalRegion` of the SDKs).
 const GLOBAL_REGIONS: [(&str, &str); 8] = [
@@ -206,8 +197,9 @@ impl<'a> AwsHost<'a> {
 /// What stands before the suffix, and the partition of it.
 fn split(host: &str) -> Option<(&str, &'static str)> {
     let plain = PARTITIONS.iter().map(|partition| (partition.dns_suffix, partition.id));
+    let dual_stack = PARTITIONS.iter().map(|partition| (partition.dual_stack_suffix, partition.id));
     // The last of equals: the commercial partition.
-    let suffixes = plain.chain(MORE_SUFFIXES);
+    let suffixes = plain.chain(dual_stack).chain(MORE_SUFFIXES);
     let (suffix, partition) =
         suffixes.filter(|(suffix, _)| is_under(host, suffix)).max_by_key(|(suffix, _)| suffix.len())?;
     Some((host.strip_suffix(suffix)?.strip_suffix('.')?, partition))

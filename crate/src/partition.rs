@@ -10,6 +10,8 @@ pub struct Partition {
     pub id: &'static str,
     /// Under which its services live: `amazonaws.com`, …
     pub dns_suffix: &'static str,
+    /// Under which the same services answer over IPv6 too: `api.aws`, …
+    pub dual_stack_suffix: &'static str,
     /// The console's domain, if it is public: `console.aws.amazon.com`, …
     pub console: Option<&'static str>,
     /// What its regions' names begin with; the longest prefix decides, and `""` is every other region.
@@ -18,26 +20,39 @@ pub struct Partition {
 
 /// Every partition, the commercial one last, for its prefix fits every region.
 pub const PARTITIONS: &[Partition] = &[
-    partition("aws-cn", "amazonaws.com.cn", Some("console.amazonaws.cn"), "cn-"),
-    partition("aws-us-gov", "amazonaws.com", Some("console.amazonaws-us-gov.com"), "us-gov-"),
-    partition("aws-eusc", "amazonaws.eu", Some("console.amazonaws-eusc.eu"), "eusc-"),
-    partition("aws-iso", "c2s.ic.gov", None, "us-iso-"),
-    partition("aws-iso-b", "sc2s.sgov.gov", None, "us-isob-"),
-    partition("aws-iso-e", "cloud.adc-e.uk", None, "eu-isoe-"),
-    partition("aws-iso-f", "csp.hci.ic.gov", None, "us-isof-"),
+    partition(
+        "aws-cn",
+        "amazonaws.com.cn",
+        "api.amazonwebservices.com.cn",
+        Some("console.amazonaws.cn"),
+        "cn-",
+    ),
+    partition("aws-us-gov", "amazonaws.com", "api.aws", Some("console.amazonaws-us-gov.com"), "us-gov-"),
+    partition(
+        "aws-eusc",
+        "amazonaws.eu",
+        "api.amazonwebservices.eu",
+        Some("console.amazonaws-eusc.eu"),
+        "eusc-",
+    ),
+    partition("aws-iso", "c2s.ic.gov", "api.aws.ic.gov", None, "us-iso-"),
+    partition("aws-iso-b", "sc2s.sgov.gov", "api.aws.scloud", None, "us-isob-"),
+    partition("aws-iso-e", "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk", None, "eu-isoe-"),
+    partition("aws-iso-f", "csp.hci.ic.gov", "api.aws.hci.ic.gov", None, "us-isof-"),
     AWS,
 ];
 
 /// The commercial partition.
-const AWS: Partition = partition("aws", "amazonaws.com", Some("console.aws.amazon.com"), "");
+const AWS: Partition = partition("aws", "amazonaws.com", "api.aws", Some("console.aws.amazon.com"), "");
 
 const fn partition(
     id: &'static str,
     dns_suffix: &'static str,
+    dual_stack_suffix: &'static str,
     console: Option<&'static str>,
     region_prefix: &'static str,
 ) -> Partition {
-    Partition { id, dns_suffix, console, region_prefix }
+    Partition { id, dns_suffix, dual_stack_suffix, console, region_prefix }
 }
 
 impl Partition {

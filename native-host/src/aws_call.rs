@@ -6,13 +6,14 @@
 use std::time::Duration;
 
 use keyfob_core::message::{ErrorCode, Failure};
-use keyfob_core::partition::{Partition, is_aws_host};
+use keyfob_core::partition::is_aws_host;
 use keyfob_core::sigv4::{AmzDate, Payload, Query, SignableRequest, Url};
 
 use crate::doctor::clock;
 use crate::error::failure;
 use crate::front;
 use crate::http::{Body, Http, Response};
+use crate::profile::endpoint::{self, Variant};
 use crate::query::{self, Repeat};
 use crate::service;
 use crate::signing::{Ask, Credentials, Request};
@@ -241,10 +242,10 @@ pub fn caller_identity(
 /// # Errors
 /// [`ErrorCode::InvalidInput`] for what cannot be a region's name.
 pub fn sts_endpoint(profile: Option<&str>, region: &str) -> Result<String, Failure> {
-    endpoint(profile, region, |name| front::env(name)?.into_string().ok())
+    endpoint_of(profile, region, |name| front::env(name)?.into_string().ok())
 }
 
-fn endpoint(
+fn endpoint_of(
     profile: Option<&str>,
     region: &str,
     env: impl Fn(&str) -> Option<String>,
@@ -256,23 +257,8 @@ fn endpoint(
     if let Some(url) = named.filter(|_| !is_set("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")) {
         return Ok(url);
     }
-    if !is_label(region) {
-        let message = format!("{region:?} is no region");
-        return Err(failure(ErrorCode::InvalidInput, message, "give one such as eu-west-1"));
-    }
-    let partition = Partition::of_region(region);
-    // In GovCloud the usual one is validated.
-    let fips = is_set("AWS_USE_FIPS_ENDPOINT") && partition.id != "aws-us-gov";
-    let service = if fips { "sts-fips" } else { "sts" };
-    Ok(format!("https://{service}.{region}.{}", partition.dns_suffix))
-}
-
-/// Whether a region may become a label of a host name.
-fn is_label(region: &str) -> bool {
-    (1..=40).contains(&region.len())
-        && region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-        && !region.starts_with('-')
-        && !region.ends_with('-')
+    let variant = Variant { fips: is_set("AWS_USE_FIPS_ENDPOINT"), ..Variant::default() };
+    Ok(endpoint::sts(region, variant)?.url)
 }
 
 /// Whether the server at `endpoint` is AWS's STS, and nobody else can be in its place: by TLS, under one of its own names.
@@ -282,9 +268,11 @@ pub fn is_sts(endpoint: &str, region: &str) -> bool {
         return false;
     };
     // Other names under AWS's may be a customer's: a bucket's, a virtual machine's.
-    let suffix = Partition::of_region(region).dns_suffix;
-    let names = [format!("sts.{region}.{suffix}"), format!("sts-fips.{region}.{suffix}")];
-    host == "sts.amazonaws.com" || is_label(region) && names.iter().any(|name| host == name)
+    let names = [(false, false), (true, false), (false, true), (true, true)].into_iter().filter_map(
+        |(fips, dual_stack)| endpoint::sts(region, Variant { fips, dual_stack, legacy: false }).ok(),
+    );
+    host == "sts.amazonaws.com"
+        || names.map(|it| it.url).any(|url| url.strip_prefix("https://") == Some(host))
 }
 
 /// What a server that is no success of a call said, as the failure to show: its code, its message, and what to do. Whether the
@@ -722,7 +710,7 @@ mod tests {
             for env in [&[][..], &[("AWS_USE_FIPS_ENDPOINT", "true")]] {
                 let env =
                     |name: &str| env.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
-                check(&endpoint(None, region, env).unwrap(), region, true);
+                check(&endpoint_of(None, region, env).unwrap(), region, true);
             }
         }
         check("https://sts.amazonaws.com/", "us-east-1", true);
@@ -781,7 +769,7 @@ mod tests {
         fn check(region: &str, env: &[(&str, &str)], expected: Result<&str, &str>) {
             let env = |name: &str| env.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
             let profile = Some("http://p:3").filter(|_| region == "p");
-            let actual = endpoint(profile, region, env).map_err(|failure| failure.message);
+            let actual = endpoint_of(profile, region, env).map_err(|failure| failure.message);
             assert_eq!(actual.as_deref().map_err(String::as_str), expected, "{region}");
         }
         check("us-east-1", &[], Ok("https://sts.us-east-1.amazonaws.com"));

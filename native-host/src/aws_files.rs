@@ -480,7 +480,12 @@ fn profile_of(section: &str) -> Option<String> {
     if section == "default" {
         return Some(section.to_owned());
     }
-    let words = section.starts_with("profile").then(|| words(section))??;
+    named_section("profile", section)
+}
+
+/// The name in a section's `KIND NAME`, as botocore takes it apart: by the words of a shell.
+fn named_section(kind: &str, section: &str) -> Option<String> {
+    let words = section.starts_with(kind).then(|| words(section))??;
     match words.as_slice() {
         [_, name] => Some(name.clone()),
         _ => None,
@@ -488,7 +493,7 @@ fn profile_of(section: &str) -> Option<String> {
 }
 
 /// Words of a shell, without anything that it would expand; none if a quote stays open.
-fn words(text: &str) -> Option<Vec<String>> {
+pub(crate) fn words(text: &str) -> Option<Vec<String>> {
     let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
     let mut chars = text.chars();
     while let Some(c) = chars.next() {
@@ -509,6 +514,49 @@ fn words(text: &str) -> Option<Vec<String>> {
     }
     words.extend(word);
     quote.is_none().then_some(words)
+}
+
+/// A section with what it inherits.
+#[derive(Clone, Copy)]
+pub struct Lines<'a> {
+    which: Which,
+    file: &'a AwsFile,
+    section: &'a Section,
+}
+
+/// A value and where it stands.
+#[derive(Clone, Copy)]
+pub struct Line<'a> {
+    /// As it stands there; one that goes on has its lines, each behind a line feed.
+    pub value: &'a str,
+    /// The file.
+    pub path: &'a Path,
+    /// The line, from 1.
+    pub line: usize,
+}
+
+impl<'a> Lines<'a> {
+    /// Whether they are of the credentials file.
+    #[must_use]
+    pub fn of_credentials(&self) -> bool {
+        self.which == Which::Credentials
+    }
+
+    /// What a name stands for: in the section itself, else in `[DEFAULT]`.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Line<'a>> {
+        self.entries().find(|(other, _)| *other == name).map(|(_, line)| line)
+    }
+
+    /// All of them with their names in lower case; of the same name the first holds.
+    pub fn entries(&self) -> impl Iterator<Item = (&'a str, Line<'a>)> + use<'a> {
+        let (file, section) = (self.file, self.section);
+        let inherited = file.sections.iter().find(|section| section.name == INHERITED);
+        std::iter::once(section).chain(inherited).flat_map(|section| &section.entries).map(|entry| {
+            let line = Line { value: entry.value.as_str(), path: &file.path, line: entry.line };
+            (entry.name.as_str(), line)
+        })
+    }
 }
 
 /// Which of the two files.
@@ -614,6 +662,46 @@ impl AwsFiles {
             let (_, _, section) = self.named(which, profile)?;
             section.entry(name).map(|entry| entry.value.as_str()).filter(|value| !value.is_empty())
         })
+    }
+
+    /// The names of all profiles, in the files' order, those of the config file first.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for which in [Which::Config, Which::Credentials] {
+            for (place, ..) in self.profiles().filter(|(place, ..)| place.which == which) {
+                if !names.contains(&place.profile) {
+                    names.push(place.profile);
+                }
+            }
+        }
+        names
+    }
+
+    /// The files that were looked for, that of credentials first.
+    #[must_use]
+    pub fn paths(&self) -> &[PathBuf] {
+        &self.paths
+    }
+
+    /// What a profile's sections say, that of the credentials file first, for it wins (botocore's `Session.full_config`).
+    #[must_use]
+    pub fn lines_of(&self, profile: &str) -> Vec<Lines<'_>> {
+        [Which::Credentials, Which::Config]
+            .into_iter()
+            .filter_map(|which| self.named(which, profile))
+            .map(|(place, file, section)| Lines { which: place.which, file, section })
+            .collect()
+    }
+
+    /// What `[services NAME]` of the config file says.
+    #[must_use]
+    pub fn services(&self, name: &str) -> Option<Lines<'_>> {
+        let file = self.config.as_ref()?;
+        let mut sections = file.sections.iter().filter(|section| section.name != INHERITED);
+        let section =
+            sections.rfind(|section| named_section("services", &section.name).as_deref() == Some(name))?;
+        Some(Lines { which: Which::Config, file, section })
     }
 
     /// The long-term access key of a profile, as AWS's tools find it: in the credentials file, else in the config file.

@@ -3,8 +3,7 @@
 //! Every session is proved by a call that the stand-in verifies; each user of it has a device of its own, so that no test waits for the
 //! next code.
 
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
 use keyfob_tests::home::Home;
@@ -75,19 +74,6 @@ fn credentials(home: &Home, args: &[&str]) -> Value {
     serde_json::from_str(&out).unwrap()
 }
 
-/// Whose credentials boto3 has in that environment.
-#[track_caller]
-fn who(command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    let (exit, out, said) = told(&output);
-    assert_eq!(exit, Some(0), "{said}");
-    out.trim().to_owned()
-}
-
-fn python() -> String {
-    tool("KEYFOB_PYTHON").unwrap().to_str().unwrap().to_owned()
-}
-
 /// How often the two calls were made that make sessions.
 fn made(aws: &StandIn) -> (usize, usize) {
     (aws.calls("GetSessionToken"), aws.calls("AssumeRole"))
@@ -99,141 +85,57 @@ fn last(aws: &StandIn, action: &str) -> Request {
     aws.requests_of(action).pop().unwrap()
 }
 
-/// Every way to hand out credentials, for one profile: each tool then makes a call that is verified, and the key is asked once.
-#[test]
-fn tools_get_credentials() {
-    let (aws, home) = start(
-        &["alice"],
-        |world| {
-            world.role("ops").needs_mfa();
-        },
-        |aws| {
-            let keyfob = tool("KEYFOB_BIN").unwrap();
-            let key = aws.key("alice").unwrap().id;
-            let process = format!("{} credential-process tool", keyfob.display());
-            let tool = profile(
-                "tool",
-                &[
-                    ("credential_process", &process),
-                    ("keyfob_access_key_id", &key),
-                    ("keyfob_mfa_serial", &StandIn::serial("alice")),
-                    ("keyfob_role_arn", &StandIn::role_arn("ops")),
-                    ("keyfob_role_session_name", "me"),
-                ],
-            );
-            format!("{}{tool}", user(aws, "alice"))
-        },
-    );
-    let python = python();
-    let me = "arn:aws:sts::123456789012:assumed-role/ops/me";
-    let given = credentials(&home, &["tool"]);
-    assert_eq!(given["Version"], 1);
-    assert_eq!(given["AccountId"], "123456789012");
-    let end: jiff::Timestamp = given["Expiration"].as_str().unwrap().parse().unwrap();
-    let left = end.duration_since(jiff::Timestamp::now()).as_secs();
-    assert!((3500..=3600).contains(&left), "{left}");
-
-    // boto3 asks by itself.
-    assert_eq!(who(home.command(&python).args(["-c", WHO]).env("AWS_PROFILE", "tool")), me);
-
-    // exec, with other credentials in the way.
-    let mut exec = home.keyfob().unwrap();
-    exec.args(["exec", "tool", "--", &python, "-c", WHO]);
-    exec.env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE").env("AWS_SECRET_ACCESS_KEY", "x");
-    exec.env("AWS_SESSION_TOKEN", "y").env("AWS_PROFILE", "nothing");
-    assert_eq!(who(&mut exec), me);
-
-    // env, in every form.
-    for (shell, format) in [("sh", "sh"), ("fish", "fish")] {
-        if !Path::new("/usr/bin").join(shell).exists() && shell != "sh" {
-            continue;
-        }
-        let keyfob = tool("KEYFOB_BIN").unwrap();
-        let take = if shell == "sh" {
-            format!("eval \"$('{}' env tool)\"", keyfob.display())
-        } else {
-            format!("'{}' env tool --format {format} | source", keyfob.display())
-        };
-        let script = format!("{take}; exec '{python}' -c \"{WHO}\"");
-        assert_eq!(who(home.command(shell).args(["-c", &script])), me, "{shell}");
-    }
-    let (_, dotenv, said) = run(&home, &["env", "tool", "--format", "dotenv"]);
-    assert!(said.contains("Good for 5") && said.contains(" min"), "{said}");
-    let variables = dotenv.lines().map(|line| line.split_once('=').unwrap());
-    assert_eq!(who(home.command(&python).args(["-c", WHO]).envs(variables)), me);
-    let (_, json, _) = run(&home, &["env", "tool", "--format", "json"]);
-    let json: Value = serde_json::from_str(&json).unwrap();
-    let variables = json.as_object().unwrap().iter().map(|(name, value)| (name, value.as_str().unwrap()));
-    assert_eq!(who(home.command(&python).args(["-c", WHO]).envs(variables)), me);
-    let (_, ini, _) = run(&home, &["env", "tool", "--format", "ini"]);
-    let file = home.write("credentials.ini", &ini).unwrap();
-    let mut boto = home.command(&python);
-    boto.args(["-c", WHO]).env("AWS_PROFILE", "tool").env("AWS_SHARED_CREDENTIALS_FILE", &file);
-    assert_eq!(who(boto.env("AWS_CONFIG_FILE", "/dev/null")), me);
-
-    assert_eq!(made(&aws), (1, 1));
-    assert!(aws.requests().iter().all(|request| request.verified));
-    let asked = last(&aws, "AssumeRole");
-    assert!(asked.mfa && asked.get("TokenCode").is_none());
-    assert_eq!(last(&aws, "GetSessionToken").get("SerialNumber"), Some(StandIn::serial("alice").as_str()));
-}
-
-/// The profiles of the readme of awscli-plugin-yubikeytotp: keys in the credentials file, the code from the key.
+/// The profiles of awscli-plugin-yubikeytotp's readme: access key in the credentials file, code from the key, the account called as
+/// the device or by `mfa_alias`. A profile without MFA is left alone.
 #[test]
 fn plain_profiles_work_unchanged() {
-    let (aws, home) = start(
-        &["alice"],
-        |world| {
-            world.role("ops").needs_mfa();
-        },
-        |aws| {
-            let plain = profile("plain", &[("region", "eu-central-1")]);
-            let alias = profile(
-                "alias",
-                &[
-                    ("source_profile", "default"),
-                    ("role_arn", &StandIn::role_arn("ops")),
-                    ("mfa_serial", &StandIn::serial("alice")),
-                    ("mfa_alias", "work"),
-                ],
-            );
-            let _ = aws;
-            let begin = profile("begin", &[("mfa_serial", &StandIn::serial("alice"))])
-                .replace("profile begin", "default");
-            format!(
-                "{begin}{}{plain}{alias}",
-                role("ops", "alice", &[]).replace("source_profile = alice", "source_profile = default")
-            )
-        },
+    const OTHER: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
+    let aws = StandIn::start(|world| {
+        world.user("alice").device("alice", SECRET).device("phone", OTHER);
+        world.role("ops").needs_mfa();
+    })
+    .unwrap();
+    let mut home = Home::with_software_key().unwrap();
+    aws.configure(&mut home);
+    home.succeed(&["oath", "add", &StandIn::serial("alice")], SECRET).unwrap();
+    home.succeed(&["oath", "add", "work"], OTHER).unwrap();
+    std::fs::create_dir(home.path().join(".aws")).unwrap();
+    let config = format!(
+        "[plugins]\nyubikeytotp = awscli_plugin_yubikeytotp\n\n[profile ops]\nrole_arn = {role}\nmfa_serial = {alice}\n\
+         source_profile = default\n\n[profile alias]\nrole_arn = {role}\nmfa_serial = {phone}\nmfa_alias = work\n\
+         source_profile = default\n\n[profile plain]\nregion = eu-central-1\n",
+        role = StandIn::role_arn("ops"),
+        alice = StandIn::serial("alice"),
+        phone = StandIn::serial("phone"),
     );
+    home.write(".aws/config", &config).unwrap();
     let key = aws.key("alice").unwrap();
     let section = |name: &str| {
         format!("[{name}]\naws_access_key_id = {}\naws_secret_access_key = {}\n", key.id, key.secret)
     };
     home.write(".aws/credentials", &format!("{}{}", section("default"), section("plain"))).unwrap();
-    home.succeed(&["aws", "delete", "--force", &key.id], "").unwrap();
-    let python = python();
-    let arn = who(home.keyfob().unwrap().args(["exec", "ops", "--", &python, "-c", WHO]));
-    assert!(arn.starts_with("arn:aws:sts::123456789012:assumed-role/ops/"), "{arn}");
+
+    let python = tool("KEYFOB_PYTHON").unwrap();
+    let mut exec = home.keyfob().unwrap();
+    let output = exec.args(["exec", "ops", "--"]).arg(&python).args(["-c", WHO]).output().unwrap();
+    let (exit, out, said) = told(&output);
+    assert_eq!(exit, Some(0), "{said}");
+    assert!(out.starts_with("arn:aws:sts::123456789012:assumed-role/ops/"), "{out}");
+    assert_eq!(last(&aws, "GetSessionToken").get("SerialNumber"), Some(StandIn::serial("alice").as_str()));
     assert!(last(&aws, "AssumeRole").mfa);
 
-    // Without MFA: left alone.
+    credentials(&home, &["alias", "--no-session"]);
+    assert_eq!(last(&aws, "AssumeRole").get("SerialNumber"), Some(StandIn::serial("phone").as_str()));
+
     let before = aws.requests().len();
     let given = credentials(&home, &["plain"]);
     assert_eq!(
         (given["AccessKeyId"].as_str(), given["SessionToken"].as_str()),
         (Some(key.id.as_str()), None)
     );
-    assert_eq!(aws.requests().len(), before);
-    let (_, out, said) = run(&home, &["env", "plain"]);
-    assert!(out.contains("AWS_DEFAULT_REGION='eu-central-1'"), "{out}");
+    let (_, _, said) = run(&home, &["env", "plain"]);
     assert!(said.contains("do not end"), "{said}");
-
-    // The account's name that the profile gives is the only one that does.
-    let (exit, _, said) = run(&home, &["credential-process", "alias"]);
-    if exit != Some(0) {
-        assert!(said.contains("work"), "{said}");
-    }
+    assert_eq!(aws.requests().len(), before);
 }
 
 /// What a role's profile says reaches STS.
@@ -242,14 +144,14 @@ fn what_a_profile_says_is_asked() {
     let (aws, home) = start(
         &["alice"],
         |world| {
-            world.role("ops").external_id("a b&c").max_duration(3600);
+            world.role("ops").external_id("a+b/c:d").max_duration(3600);
         },
         |aws| {
             let ops = role(
                 "ops",
                 "alice",
                 &[
-                    ("external_id", "a b&c"),
+                    ("external_id", "a+b/c:d"),
                     ("role_session_name", "al@example.com"),
                     ("duration_seconds", "1800"),
                     ("session_tags", "team=a b,cost=1+1"),
@@ -266,7 +168,7 @@ fn what_a_profile_says_is_asked() {
         ("RoleArn", "arn:aws:iam::123456789012:role/ops"),
         ("RoleSessionName", "al@example.com"),
         ("DurationSeconds", "1800"),
-        ("ExternalId", "a b&c"),
+        ("ExternalId", "a+b/c:d"),
         ("SourceIdentity", "al"),
         ("Tags.member.1.Key", "team"),
         ("Tags.member.1.Value", "a b"),
@@ -512,27 +414,4 @@ fn a_code_is_typed() {
     assert!(out.contains("\"SessionToken\""), "{out}");
     assert!(!session.screen.contains(&code), "{}", session.screen);
     assert_eq!(last(&aws, "GetSessionToken").get("TokenCode"), Some(code.as_str()));
-}
-
-/// The program's own exit code, and a shell's for what cannot be run.
-#[test]
-fn exec_is_the_program() {
-    let (_aws, home) = start(
-        &[],
-        |world| {
-            world.user("bob");
-        },
-        |aws| profile("bob", &[("keyfob_access_key_id", &aws.key("bob").unwrap().id)]),
-    );
-    _aws.put_on_key(&home, "bob").unwrap();
-    assert_eq!(run(&home, &["exec", "bob", "--", "sh", "-c", "exit 42"]).0, Some(42));
-    let (exit, _, said) = run(&home, &["exec", "bob", "--", "no-such-program"]);
-    assert_eq!(exit, Some(127), "{said}");
-    let (exit, out, said) = run(&home, &["exec", "bob", "--", "sh", "-c", "env"]);
-    assert_eq!(exit, Some(0), "{said}");
-    assert!(out.contains("\nAWS_SESSION_TOKEN=") || out.starts_with("AWS_SESSION_TOKEN="), "{out}");
-    assert!(!out.contains("AWS_PROFILE="), "{out}");
-    let (exit, _, said) = run(&home, &["exec", "nobody", "--", "true"]);
-    assert_eq!(exit, Some(7), "{said}");
-    assert!(said.contains("bob"), "{said}");
 }

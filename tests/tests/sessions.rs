@@ -7,11 +7,14 @@ use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
 use keyfob_tests::home::Home;
+use keyfob_tests::pcscd::{Pcscd, YUBIKEY_READER};
 use keyfob_tests::stand_in::{Fault, Request, StandIn, World};
 use keyfob_tests::{terminal, tool};
 use serde_json::Value;
 
 const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+/// Another device's.
+const OTHER: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
 const WHO: &str = "import boto3; print(boto3.client('sts').get_caller_identity()['Arn'])";
 
 /// Users, each with a device, and the software key with all that they have; the config file that `config` writes.
@@ -89,7 +92,6 @@ fn last(aws: &StandIn, action: &str) -> Request {
 /// the device or by `mfa_alias`. A profile without MFA is left alone.
 #[test]
 fn plain_profiles_work_unchanged() {
-    const OTHER: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
     let aws = StandIn::start(|world| {
         world.user("alice").device("alice", SECRET).device("phone", OTHER);
         world.role("ops").needs_mfa();
@@ -388,6 +390,66 @@ fn networks() {
     assert_eq!(exit, Some(1), "{said}");
     assert!(said.contains("has not answered in time"), "{said}");
     assert!(start.elapsed() < Duration::from_secs(20));
+}
+
+/// The access key is on one card, the account of the user's second device on another: both are found.
+#[test]
+fn the_code_comes_from_whichever_key_has_it() {
+    let aws = StandIn::start(|world| {
+        world.user("alice").device("alice", SECRET).device("backup", OTHER);
+    })
+    .unwrap();
+    let pcscd = Pcscd::start(&[YUBIKEY_READER, "Other Maker Reader"]).unwrap();
+    let mut home = Home::new().unwrap();
+    home.use_pcscd(&pcscd);
+    aws.configure(&mut home);
+    let key = aws.key("alice").unwrap();
+    for (name, put) in [("first", true), ("second", false)] {
+        home.succeed(&["soft", "create", name], "").unwrap();
+        let at = format!("soft:{name}");
+        if put {
+            home.succeed(&["--key", &at, "aws", "add", &key.id, "--no-touch"], &key.secret).unwrap();
+        } else {
+            home.succeed(&["--key", &at, "oath", "add", &StandIn::serial("backup")], OTHER).unwrap();
+        }
+    }
+    home.succeed(&["agent", "stop"], "").unwrap();
+    let _first = pcscd.insert_soft_key(0, &home, "first").unwrap();
+    let _second = pcscd.insert_soft_key(1, &home, "second").unwrap();
+    let serials = format!("{},{}", StandIn::serial("alice"), StandIn::serial("backup"));
+    let lines = [("keyfob_access_key_id", key.id.as_str()), ("keyfob_mfa_serial", &serials)];
+    std::fs::create_dir(home.path().join(".aws")).unwrap();
+    home.write(".aws/config", &profile("alice", &lines)).unwrap();
+    credentials(&home, &["alice"]);
+    let asked = last(&aws, "GetSessionToken");
+    assert_eq!(asked.get("SerialNumber"), Some(StandIn::serial("backup").as_str()));
+    assert!(asked.is_done());
+}
+
+/// A kept session that AWS has ended is made again; that takes another code, which is waited for.
+#[test]
+fn a_session_that_aws_ended_is_made_again() {
+    let (aws, home) = start(
+        &["alice"],
+        |world| {
+            world.role("ops").needs_mfa();
+        },
+        |aws| format!("{}{}", user(aws, "alice"), role("ops", "alice", &[])),
+    );
+    let first = credentials(&home, &["ops"]);
+    aws.end_sessions();
+    // The role's session is kept, so another one is asked for: it is to be made by the session that has ended.
+    let (exit, out, said) = run(&home, &["credential-process", "ops", "--duration", "30m"]);
+    assert_eq!(exit, Some(0), "{said}");
+    let second: Value = serde_json::from_str(&out).unwrap();
+    assert_ne!(first["AccessKeyId"], second["AccessKeyId"]);
+    assert_eq!(made(&aws), (2, 3));
+    let codes: Vec<_> = aws
+        .requests_of("GetSessionToken")
+        .iter()
+        .map(|request| request.get("TokenCode").unwrap().to_owned())
+        .collect();
+    assert_ne!(codes[0], codes[1]);
 }
 
 /// With no key plugged in that has the device, a person types the code.

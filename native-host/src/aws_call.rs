@@ -128,6 +128,9 @@ impl Refused {
             | "RequestLimitExceeded"
             | "BandwidthLimitExceeded"
             | "PriorRequestNotComplete"
+            // IAM's, of what was changed a moment ago.
+            | "EntityTemporarilyUnmodifiable"
+            | "ConcurrentModification"
             | "SlowDown"
             | "ServiceUnavailable" => true,
             "InternalFailure"

@@ -31,6 +31,7 @@ pub mod harden;
 pub mod holder;
 pub mod holders;
 pub mod http;
+pub mod iam;
 pub mod import;
 pub mod key;
 pub mod keychain;

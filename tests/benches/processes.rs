@@ -7,6 +7,9 @@
 //!
 //! Prints tables, and last one line of JSON for programs.
 
+#[path = "measure/turns.rs"]
+mod turns;
+
 use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
 use std::thread::sleep;
@@ -22,6 +25,7 @@ use keyfob_tests::memory::mib;
 use keyfob_tests::pcscd::{Pcscd, YUBIKEY_READER};
 use keyfob_tests::tool;
 use serde_json::{Value, json};
+use turns::{Case, pin, take_turns, whole};
 
 /// RFC 6238's, in base32.
 const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
@@ -31,36 +35,6 @@ const ACCOUNT: &str = "Amazon Web Services:user5@123456789012";
 const MANY: usize = 64;
 /// This program's argument for being the yardstick.
 const BARE: &str = "--bare-exchange";
-const ROUNDS: usize = 60;
-/// So often in a row, in each round.
-const BATCH: usize = 3;
-
-/// One case: how long it takes once, and how often it is worth it.
-struct Case<'a> {
-    name: &'static str,
-    what: &'static str,
-    every: usize,
-    once: Box<dyn Fn() -> Result<Duration> + 'a>,
-    times: Vec<Duration>,
-}
-
-impl<'a> Case<'a> {
-    fn new(
-        name: &'static str,
-        what: &'static str,
-        every: usize,
-        once: impl Fn() -> Result<Duration> + 'a,
-    ) -> Self {
-        Self { name, what, every, once: Box::new(once), times: Vec::new() }
-    }
-
-    /// Milliseconds.
-    fn median(&self) -> f64 {
-        let mut times = self.times.clone();
-        times.sort_unstable();
-        times.get(times.len() / 2).map_or(f64::NAN, |time| time.as_secs_f64() * 1000.0)
-    }
-}
 
 fn main() -> Result<()> {
     if let [_, bare, reader] = std::env::args().collect::<Vec<_>>().as_slice()
@@ -127,16 +101,7 @@ fn times(home: &Home) -> Result<Figures> {
         Case::new("code_cold_ms", "keyfob code, and starts the agent", 4, || cold(&["code", ACCOUNT])),
         Case::new("complete_cold_ms", "completion, and starts the agent", 4, || cold(tab)),
     ];
-    for round in 0..ROUNDS {
-        for case in &mut cases {
-            if round % case.every == 0 {
-                let batch = if case.every == 1 { BATCH } else { 1 };
-                for _ in 0..batch {
-                    case.times.push((case.once)().context(case.what)?);
-                }
-            }
-        }
-    }
+    take_turns(&mut cases)?;
     let median = |name: &str| cases.iter().find(|case| case.name == name).map_or(f64::NAN, Case::median);
     let [bare, theirs] = ["bare_ms", "ykman_ms"].map(median);
     println!("\n{ACCOUNTS} accounts on a virtual reader, medians       ms   over bare    ykman");
@@ -209,16 +174,6 @@ fn bare_exchange(reader: &str) -> Result<()> {
     Ok(())
 }
 
-/// From spawn to exit.
-fn whole(command: &mut Command) -> Result<Duration> {
-    command.stdin(Stdio::null());
-    let start = Instant::now();
-    let output = command.output()?;
-    let time = start.elapsed();
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Ok(time)
-}
-
 /// From spawn, as a browser does it, to the answer to the first question.
 fn native_host(command: &mut Command) -> Result<Duration> {
     let request = br#"{"v":1,"id":"bench","op":{"name":"hello"}}"#;
@@ -259,16 +214,4 @@ fn peak_of(command: &mut Command) -> Result<f64> {
     reader.read_to_end(&mut Vec::new())?;
     ensure!(child.wait()?.success(), "it failed");
     Ok(peak)
-}
-
-/// To one core, with all that is started from here on.
-fn pin() {
-    #[cfg(target_os = "linux")]
-    {
-        let mut cores = rustix::thread::CpuSet::new();
-        cores.set(rustix::thread::sched_getcpu());
-        if let Err(error) = rustix::thread::sched_setaffinity(None, &cores) {
-            eprintln!("not pinned to a core: {error}");
-        }
-    }
 }

@@ -47,6 +47,15 @@ impl Fixture {
         answer
     }
 
+    /// Lets the user ask for sessions.
+    #[track_caller]
+    fn allow_sessions(&self) {
+        let policy = "%7B%22Version%22%3A%222012-10-17%22%2C%22Statement%22%3A%5B%7B%22Effect%22%3A%22Allow%22%2C\
+                      %22Action%22%3A%22sts%3A%2A%22%2C%22Resource%22%3A%22%2A%22%7D%5D%7D";
+        let allow = "Action=PutUserPolicy&Version=2010-05-08&UserName=alice&PolicyName=sts&PolicyDocument=";
+        self.send("POST", "/", "iam", &format!("{allow}{policy}"));
+    }
+
     /// A request signed in its headers, and sent by `keyfob`.
     #[track_caller]
     fn send(&self, method: &str, path: &str, service: &str, body: &str) -> String {
@@ -222,10 +231,7 @@ fn every_byte_of_a_key_stays() {
 fn a_session_signs_until_it_ends() {
     let fixture = Fixture::new();
     fixture.put("a", b"content");
-    let policy = "%7B%22Version%22%3A%222012-10-17%22%2C%22Statement%22%3A%5B%7B%22Effect%22%3A%22Allow%22%2C\
-                  %22Action%22%3A%22sts%3A%2A%22%2C%22Resource%22%3A%22%2A%22%7D%5D%7D";
-    let allow = "Action=PutUserPolicy&Version=2010-05-08&UserName=alice&PolicyName=sts&PolicyDocument=";
-    fixture.send("POST", "/", "iam", &format!("{allow}{policy}"));
+    fixture.allow_sessions();
     let ask = "Action=GetSessionToken&Version=2011-06-15&DurationSeconds=900";
     let session = |ask: &str| {
         let xml = fixture.send("POST", "/", "sts", ask);
@@ -262,4 +268,47 @@ fn a_session_signs_until_it_ends() {
         let answer = fixture.ask("GET", &presign(&wrong, "10m"), &[], b"");
         assert_eq!(answer.status, 403, "{field}: {}", answer.text());
     }
+}
+
+#[test]
+fn a_profiles_session_is_the_gateways_own() {
+    let fixture = Fixture::new();
+    fixture.put("a", b"content");
+    fixture.allow_sessions();
+    let endpoint = fixture.server.endpoint();
+    let keyfob = keyfob_tests::tool("KEYFOB_BIN").unwrap();
+    let config = format!(
+        "[profile ceph]\nkeyfob_access_key_id = {ACCESS_KEY_ID}\nendpoint_url = {endpoint}\n\
+         [profile tool]\ncredential_process = {} credential-process ceph\nendpoint_url = {endpoint}\n",
+        keyfob.display()
+    );
+    std::fs::create_dir(fixture.home.path().join(".aws")).unwrap();
+    fixture.home.write(".aws/config", &config).unwrap();
+    let text = |output: &std::process::Output| String::from_utf8_lossy(&output.stdout).into_owned();
+    let aws = keyfob_tests::tool("KEYFOB_AWS").unwrap();
+    let object = format!("s3://{BUCKET}/a");
+    let cat = ["s3", "cp", &object, "-", "--endpoint-url", &endpoint];
+    // The gateway makes the session, by a request that the key has signed, and takes it on S3: no other server is in between.
+    let mut exec = fixture.home.keyfob().unwrap();
+    let output = exec.args(["exec", "ceph", "--"]).arg(&aws).args(cat).output().unwrap();
+    assert_eq!(text(&output), "content", "{}", String::from_utf8_lossy(&output.stderr));
+    let mut tool = fixture.home.command(&aws);
+    let output = tool.args(cat).env("AWS_PROFILE", "tool").output().unwrap();
+    assert_eq!(text(&output), "content", "{}", String::from_utf8_lossy(&output.stderr));
+    // One session for both, and links that it signs.
+    let sessions = fixture.home.succeed(&["--json", "sessions", "list"], "").unwrap();
+    let sessions: Value = serde_json::from_str(&sessions).unwrap();
+    assert_eq!(sessions["sessions"].as_array().unwrap().len(), 1, "{sessions}");
+    let credentials = fixture.home.succeed(&["credential-process", "ceph"], "").unwrap();
+    let file = fixture.home.write("session.json", &credentials).unwrap();
+    let url = fixture.presign("a", &["--credentials", file.to_str().unwrap()]);
+    assert_eq!(fixture.ask("GET", &url, &[], b"").text(), "content");
+    // A token that is another one's is none.
+    let mut wrong: Value = serde_json::from_str(&credentials).unwrap();
+    let token = wrong["SessionToken"].as_str().unwrap().to_owned();
+    let (rest, last) = token.split_at(token.len() - 6);
+    wrong["SessionToken"] = format!("{rest}{}", last.chars().rev().collect::<String>()).into();
+    let file = fixture.home.write("session.json", &wrong.to_string()).unwrap();
+    let url = fixture.presign("a", &["--credentials", file.to_str().unwrap()]);
+    assert_eq!(fixture.ask("GET", &url, &[], b"").status, 403);
 }

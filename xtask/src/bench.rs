@@ -32,6 +32,7 @@ pub(crate) fn run() -> Result<()> {
         ("Batches of links", "cargo bench --quiet --package keyfob-tests --bench batch"),
         ("Signing", "cargo bench --quiet --package keyfob-tests --bench sign"),
         ("Whole processes", "cargo bench --quiet --package keyfob-tests --bench processes"),
+        ("Credentials for other programs", "cargo bench --quiet --package keyfob-tests --bench credentials"),
         ("Presigning in wasm", "node tests/benches/wasm.js"),
         ("The extension", "node tests/benches/extension.js"),
     ] {

@@ -641,7 +641,7 @@ fn deleted(global: &Global, op: Op) -> Result<(), Failure> {
 }
 
 /// Asks, unless the command line has said yes already.
-fn consent(given: bool, question: &str) -> Result<(), Failure> {
+pub(super) fn consent(given: bool, question: &str) -> Result<(), Failure> {
     if given {
         return Ok(());
     }

@@ -8,6 +8,7 @@ mod aws_import;
 mod aws_setup;
 mod batch;
 mod batch_line;
+mod caller;
 mod client;
 mod clip;
 mod commands;

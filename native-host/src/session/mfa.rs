@@ -39,13 +39,19 @@ pub(crate) fn prove(
     Ok(Proof { serial, code: Password(code.value.clone()) })
 }
 
-/// Where the account is.
-enum Found {
+/// Where the account of a device is.
+pub(crate) enum Found {
+    /// On that key, under that name.
     Here { key: String, account: String, serial: String },
+    /// On none, and why not.
     Nowhere { why: String, failure: Option<Failure> },
 }
 
-fn find(person: &mut dyn Person, mfa: &Mfa, first: Option<&str>) -> Result<Found, Failure> {
+/// Looks for the account of one of the devices on all keys; `first` is the key that is looked at first.
+///
+/// # Errors
+/// Those of the keys, but for those that are not there.
+pub(crate) fn find(person: &mut dyn Person, mfa: &Mfa, first: Option<&str>) -> Result<Found, Failure> {
     let keys = match person.ask_key(first, Op::Keys {}) {
         Ok(Answer::Keys { keys }) => keys,
         Ok(_) => return Err(super::unexpected()),

@@ -270,6 +270,31 @@ fn one_flight_for_all() {
     assert_eq!(made(&aws), (4, 1));
 }
 
+/// Two that want a code each at the same time do not get the same one: it would be refused to the second.
+#[test]
+fn no_code_is_given_to_two() {
+    let (aws, home) = start(
+        &["alice"],
+        |world| {
+            world.role("long").needs_mfa().max_duration(7200);
+        },
+        |aws| format!("{}{}", user(aws, "alice"), role("long", "alice", &[("duration_seconds", "7200")])),
+    );
+    let processes: Vec<_> = ["alice", "long"]
+        .into_iter()
+        .map(|profile| {
+            let mut keyfob = home.keyfob().unwrap();
+            keyfob.args(["credential-process", profile]).stdout(Stdio::piped()).stderr(Stdio::piped());
+            keyfob.spawn().unwrap()
+        })
+        .collect();
+    for process in processes {
+        let (exit, _, said) = told(&process.wait_with_output().unwrap());
+        assert_eq!(exit, Some(0), "{said}");
+    }
+    assert_eq!(made(&aws), (1, 1));
+}
+
 /// A session that is near its end is not handed out, and one that AWS has ended is made again.
 #[test]
 fn what_ends_is_made_again() {

@@ -4,11 +4,15 @@
 //! next code.
 
 use std::process::{Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use keyfob_core::softkey::{Environment, SoftKey};
 use keyfob_tests::home::Home;
 use keyfob_tests::pcscd::{Pcscd, YUBIKEY_READER};
 use keyfob_tests::stand_in::{Fault, Request, StandIn, World};
+use keyfob_tests::vpcd::Answer;
 use keyfob_tests::{terminal, tool};
 use serde_json::Value;
 
@@ -449,6 +453,61 @@ fn the_code_comes_from_whichever_key_has_it() {
     let asked = last(&aws, "GetSessionToken");
     assert_eq!(asked.get("SerialNumber"), Some(StandIn::serial("backup").as_str()));
     assert!(asked.is_done());
+}
+
+/// A person, who touches whenever the key blinks; how often is counted.
+struct Finger(Arc<AtomicUsize>);
+
+impl Environment for Finger {
+    fn touch(&mut self, _id: &[u8]) -> bool {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        true
+    }
+    fn random(&mut self) -> [u8; 8] {
+        [9; 8]
+    }
+}
+
+/// Twenty processes at once cost the touches of one: for the code and for the signature; a role of the same identity costs none.
+#[test]
+fn two_touches_for_all() {
+    let aws = StandIn::start(|world| {
+        world.user("alice").device("alice", SECRET);
+        world.role("ops").needs_mfa();
+        world.role("dev").needs_mfa();
+    })
+    .unwrap();
+    let pcscd = Pcscd::start(&[YUBIKEY_READER]).unwrap();
+    let mut home = Home::new().unwrap();
+    home.use_pcscd(&pcscd);
+    aws.configure(&mut home);
+    let touches = Arc::new(AtomicUsize::new(0));
+    let (mut key, mut finger) = (SoftKey::new(31_313_131, [6; 8]), Finger(Arc::clone(&touches)));
+    let _card = pcscd
+        .insert(0, move |command| Answer::Response(key.transmit(command, &mut finger).to_vec()))
+        .unwrap();
+    keyfob_tests::poll("the card", || home.succeed(&["info"], "").ok()).unwrap();
+    let known = aws.key("alice").unwrap();
+    home.succeed(&["aws", "add", &known.id], &known.secret).unwrap();
+    home.succeed(&["oath", "add", "--touch", &StandIn::serial("alice")], SECRET).unwrap();
+    std::fs::create_dir(home.path().join(".aws")).unwrap();
+    let roles = ["ops", "dev"].map(|name| role(name, "alice", &[])).concat();
+    home.write(".aws/config", &format!("{}{roles}", user(&aws, "alice"))).unwrap();
+
+    touches.store(0, Ordering::SeqCst);
+    aws.fail_next("GetSessionToken", 1, Fault::SlowAnswer(Duration::from_secs(1)));
+    let processes: Vec<_> = (0..20)
+        .map(|n| {
+            let mut keyfob = home.keyfob().unwrap();
+            keyfob.args(["credential-process", ["ops", "dev", "alice"][n % 3]]);
+            keyfob.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    for process in processes {
+        let (exit, _, said) = told(&process.wait_with_output().unwrap());
+        assert_eq!(exit, Some(0), "{said}");
+    }
+    assert_eq!((touches.load(Ordering::SeqCst), made(&aws)), (2, (1, 2)));
 }
 
 /// A kept session that AWS has ended is made again; that takes another code, which is waited for.

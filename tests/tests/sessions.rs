@@ -415,10 +415,25 @@ fn networks() {
     // A connection that stays, and says nothing.
     aws.fail_next("GetSessionToken", 1, Fault::HalfOpen);
     let start = Instant::now();
-    let (exit, _, said) = run(&home, &["--timeout", "2s", "credential-process", "carl", "--no-session"]);
+    let (exit, _, said) = run(&home, &["--timeout", "4s", "credential-process", "carl", "--no-session"]);
     assert_eq!(exit, Some(1), "{said}");
     assert!(said.contains("has not answered in time"), "{said}");
-    assert!(start.elapsed() < Duration::from_secs(20));
+    assert!(start.elapsed() < Duration::from_secs(18));
+    // Ctrl-C ends that at once, and the next one gets what it asks for.
+    aws.forget_requests();
+    aws.fail_next("GetSessionToken", 1, Fault::HalfOpen);
+    let mut keyfob = home.keyfob().unwrap();
+    keyfob.args(["credential-process", "carl"]).stdout(Stdio::piped()).stderr(Stdio::null());
+    let keyfob = keyfob.spawn().unwrap();
+    aws.wait_for("GetSessionToken", 1).unwrap();
+    let start = Instant::now();
+    rustix::process::kill_process(rustix::process::Pid::from_child(&keyfob), rustix::process::Signal::INT)
+        .unwrap();
+    let (exit, out, _) = told(&keyfob.wait_with_output().unwrap());
+    assert!(exit != Some(0) && out.is_empty(), "{exit:?} {out}");
+    assert!(start.elapsed() < Duration::from_secs(10));
+    credentials(&home, &["carl"]);
+    assert_eq!(aws.calls("GetSessionToken"), 2);
 }
 
 /// The access key is on one card, the account of the user's second device on another: both are found.

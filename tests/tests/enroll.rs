@@ -1,0 +1,385 @@
+//! MFA devices, made by `keyfob aws enroll` and set right by `keyfob aws resync`: whatever fails or ends on the way, AWS and the keys
+//! have the same device afterwards, or none.
+
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use keyfob_tests::home::Home;
+use keyfob_tests::poll;
+use keyfob_tests::stand_in::{Fault, KnownDevice, StandIn, World};
+use serde_json::Value;
+
+const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+const KEYS: [&str; 2] = ["soft:demo", "soft:backup"];
+/// Signed by the access key, which wants no touch here.
+const ENROLL: &[&str] =
+    &["--key", KEYS[0], "--key", KEYS[1], "--json", "aws", "enroll", "--no-touch", "new"];
+
+/// The same, though the user has a device already that could make a session.
+const BY_KEY: &[&str] =
+    &["--key", KEYS[0], "--key", KEYS[1], "--json", "aws", "enroll", "--no-touch", "new", "--no-session"];
+
+struct Fixture {
+    aws: StandIn,
+    home: Home,
+}
+
+/// A user whose access key is on the key `demo`, and another key.
+fn fixture(build: impl FnOnce(&mut World)) -> Fixture {
+    let aws = StandIn::start(build).unwrap();
+    let mut home = Home::with_software_key().unwrap();
+    home.succeed(&["soft", "create", "backup"], "").unwrap();
+    aws.configure(&mut home);
+    aws.put_on_key(&home, "alice").unwrap();
+    aws.forget_requests();
+    Fixture { aws, home }
+}
+
+fn alice(world: &mut World) {
+    world.user("alice");
+}
+
+impl Fixture {
+    /// Exit code, stdout, stderr.
+    fn run(&self, args: &[&str]) -> (Option<i32>, String, String) {
+        let output = self.home.run(args, "").unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    }
+
+    /// What it prints.
+    #[track_caller]
+    fn succeed(&self, args: &[&str]) -> Value {
+        let (exit, out, said) = self.run(args);
+        assert_eq!(exit, Some(0), "{said}");
+        serde_json::from_str(&out).unwrap()
+    }
+
+    /// What it says, and the code of its failure.
+    #[track_caller]
+    fn fail(&self, args: &[&str], exit: i32, code: &str) -> String {
+        let (actual, out, said) = self.run(args);
+        assert_eq!((actual, out.as_str()), (Some(exit), ""), "{said}");
+        let error = said.lines().find(|line| line.starts_with("{\"error\":")).unwrap();
+        let error: Value = serde_json::from_str(error).unwrap();
+        assert_eq!(error["error"]["code"], code, "{said}");
+        said
+    }
+
+    /// The names of the accounts on a key.
+    fn accounts(&self, key: &str) -> Vec<String> {
+        let accounts = self.succeed(&["--key", key, "--json", "oath", "list"]);
+        let names = accounts["accounts"].as_array().unwrap().iter();
+        names.map(|account| account["name"].as_str().unwrap().to_owned()).collect()
+    }
+
+    fn has(&self, key: &str, name: &str) -> bool {
+        self.accounts(key).contains(&StandIn::serial(name))
+    }
+
+    fn device(&self, name: &str) -> Option<KnownDevice> {
+        self.aws.all_devices().into_iter().find(|device| device.serial == StandIn::serial(name))
+    }
+
+    /// Records of enrolments that were broken off.
+    fn records(&self) -> usize {
+        let data = self.home.path().join(".local/share/keyfob/enroll");
+        let files = std::fs::read_dir(data).into_iter().flatten();
+        files.filter(|file| file.as_ref().unwrap().path().extension().is_some_and(|e| e == "json")).count()
+    }
+
+    /// The device is enabled, and both keys give its codes.
+    #[track_caller]
+    fn is_enrolled(&self, name: &str) {
+        let device = self.device(name).unwrap();
+        assert_eq!(device.user.as_deref(), Some("alice"));
+        for key in KEYS {
+            for steps in [0, 1] {
+                let before = self.aws.code(&device.serial, steps);
+                let next: &[&str] = if steps == 1 { &["--next"] } else { &[] };
+                let args = [&["--key", key, "code", &device.serial], next].concat();
+                let code = self.home.succeed(&args, "").unwrap();
+                // The step may have ended meanwhile.
+                let after = self.aws.code(&device.serial, steps);
+                assert!([before, after].contains(&code.trim().to_owned()), "{key}");
+            }
+        }
+        assert_eq!(self.records(), 0);
+    }
+
+    /// Nothing is left of a device.
+    #[track_caller]
+    fn is_gone(&self, name: &str) {
+        assert_eq!(self.device(name), None);
+        for key in KEYS {
+            assert!(!self.has(key, name), "{key}");
+        }
+        assert_eq!(self.records(), 0);
+    }
+
+    /// Removes a device everywhere, for the next one of that name.
+    fn remove(&self, name: &str) {
+        let serial = StandIn::serial(name);
+        self.aws.remove_device(&serial);
+        for key in KEYS {
+            self.home.succeed(&["--key", key, "oath", "delete", "--force", &serial], "").unwrap();
+        }
+    }
+
+    /// Starts it, to be ended when a call has come.
+    fn start(&self, args: &[&str]) -> Child {
+        let mut keyfob = self.home.keyfob().unwrap();
+        keyfob.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        keyfob.spawn().unwrap()
+    }
+}
+
+#[test]
+fn a_device_is_on_every_key_and_enabled() {
+    let it = fixture(alice);
+    let done = it.succeed(ENROLL);
+    assert_eq!(done["serial"], StandIn::serial("new"));
+    assert_eq!((&done["user"], &done["recovered"]), (&Value::from("alice"), &Value::from(false)));
+    assert_eq!(done["keys"], serde_json::json!(KEYS));
+    it.is_enrolled("new");
+    let created = it.aws.requests_of("CreateVirtualMFADevice");
+    assert_eq!(created.len(), 1);
+    // IAM is in one region, whichever the profile's is.
+    assert_eq!((created[0].region.as_str(), created[0].verified), ("us-east-1", true));
+    // The codes that AWS has had are used up, for all of Keyfob's programs.
+    let code = it.succeed(&["--key", KEYS[1], "--json", "code", &StandIn::serial("new")]);
+    let sent = it.aws.requests_of("EnableMFADevice");
+    let sent = sent[0].get("AuthenticationCode2").unwrap();
+    if code["code"]["value"] == sent {
+        assert_eq!(code["code"]["submitted"], true, "{code}");
+    }
+
+    // Once more, under the same name.
+    let said = it.fail(BY_KEY, 1, "exists");
+    assert!(said.contains("soft:demo has an account"), "{said}");
+    assert_eq!(it.aws.calls("CreateVirtualMFADevice"), 1);
+}
+
+#[test]
+fn what_aws_refuses_is_undone() {
+    let it = fixture(alice);
+    for (action, code) in [
+        ("GetCallerIdentity", "InvalidClientTokenId"),
+        ("ListMFADevices", "InvalidClientTokenId"),
+        ("CreateVirtualMFADevice", "AccessDenied"),
+        ("CreateVirtualMFADevice", "LimitExceeded"),
+        ("EnableMFADevice", "AccessDenied"),
+        ("EnableMFADevice", "LimitExceeded"),
+    ] {
+        it.aws.fail_next(action, 1, Fault::Status(403, code, "No."));
+        let said = it.fail(ENROLL, 8, "aws-refused");
+        assert!(said.contains(&format!("{code}: No.")), "{action}: {said}");
+        it.is_gone("new");
+    }
+    // A permission that it lacks is named.
+    it.aws.fail_next("EnableMFADevice", 1, Fault::Status(403, "AccessDenied", "No."));
+    let said = it.fail(ENROLL, 8, "aws-refused");
+    assert!(said.contains("iam:EnableMFADevice") && said.contains("nothing of the device is left"), "{said}");
+    it.is_gone("new");
+    // What passes is not waited for by a person.
+    it.aws.fail_next("CreateVirtualMFADevice", 1, Fault::Throttle);
+    let busy = Fault::Status(409, "EntityTemporarilyUnmodifiable", "Later.");
+    it.aws.fail_next("EnableMFADevice", 1, busy);
+    it.succeed(ENROLL);
+    it.is_enrolled("new");
+}
+
+#[test]
+fn what_is_lost_on_the_way_is_looked_for() {
+    // Made, and the answer lost; the one that was made is found by who makes it again, and is deleted with consent.
+    let it = fixture(alice);
+    it.aws.fail_next("CreateVirtualMFADevice", 1, Fault::HangUpAfter);
+    let said = it.fail(ENROLL, 2, "invalid-input");
+    assert!(said.contains("consent"), "{said}");
+    assert_eq!((it.device("new").map(|device| device.user), it.records()), (Some(None), 1));
+    it.succeed(&[ENROLL, &["--force"]].concat());
+    it.is_enrolled("new");
+
+    // Not made, and no answer: made by the second call.
+    let it = fixture(alice);
+    it.aws.fail_next("CreateVirtualMFADevice", 1, Fault::HangUpBefore);
+    it.succeed(ENROLL);
+    it.is_enrolled("new");
+
+    // Enabled, and the answer lost: it is on AWS's list.
+    let it = fixture(alice);
+    it.aws.fail_next("EnableMFADevice", 1, Fault::HangUpAfter);
+    it.succeed(ENROLL);
+    it.is_enrolled("new");
+
+    // Not enabled: undone.
+    let it = fixture(alice);
+    it.aws.fail_next("EnableMFADevice", 1, Fault::HangUpBefore);
+    let said = it.fail(ENROLL, 1, "io");
+    assert!(said.contains("nothing of the device is left"), "{said}");
+    it.is_gone("new");
+
+    // Enabled, and all is silent afterwards: what is on the keys stays, and the next one sees that it is done.
+    it.aws.fail_next("EnableMFADevice", 1, Fault::HangUpAfter);
+    for _ in 0..2 {
+        it.aws.fail_next("DeleteVirtualMFADevice", 3, Fault::HangUpBefore);
+    }
+    // The first is that before anything is made.
+    it.aws.fail_next("ListMFADevices", 1, Fault::Skew(0));
+    it.aws.fail_next("ListMFADevices", 3, Fault::HangUpBefore);
+    let said = it.fail(ENROLL, 1, "io");
+    assert!(said.contains("is not known") && said.contains("enroll it again"), "{said}");
+    assert_eq!(it.records(), 1);
+    it.aws.fail_no_more();
+    let done = it.succeed(BY_KEY);
+    assert_eq!(done["recovered"], true);
+    it.is_enrolled("new");
+    assert_eq!(it.aws.calls("EnableMFADevice"), 2);
+
+    // The same, though the list does not know yet: it cannot be deleted.
+    let it = fixture(alice);
+    it.aws.fail_next("EnableMFADevice", 1, Fault::HangUpAfter);
+    it.aws.fail_next("ListMFADevices", 1, Fault::Skew(0));
+    it.aws.fail_next("ListMFADevices", 3, Fault::HangUpBefore);
+    it.succeed(ENROLL);
+    it.is_enrolled("new");
+}
+
+#[test]
+fn what_is_somebody_elses_is_left_alone() {
+    let it = fixture(|world| {
+        world.user("alice");
+        world.user("bob").device("new", SECRET);
+    });
+    let said = it.fail(ENROLL, 1, "exists");
+    assert!(said.contains("not made") && said.contains(&StandIn::serial("new")), "{said}");
+    let said = it.fail(&[ENROLL, &["--force"]].concat(), 1, "exists");
+    assert!(said.contains("enroll NAME"), "{said}");
+    assert_eq!(it.device("new").unwrap().user.as_deref(), Some("bob"));
+    // Even where an answer was lost.
+    it.aws.fail_next("CreateVirtualMFADevice", 1, Fault::HangUpBefore);
+    it.fail(&[ENROLL, &["--force"]].concat(), 1, "exists");
+    assert_eq!(it.device("new").unwrap().user.as_deref(), Some("bob"));
+    assert_eq!(it.records(), 0);
+    assert!(!it.has(KEYS[0], "new") && !it.has(KEYS[1], "new"));
+
+    // An account of that name on one of the keys: AWS is asked for nothing.
+    it.aws.forget_requests();
+    let other = StandIn::serial("other");
+    it.home.succeed(&["--key", KEYS[1], "oath", "add", &other], SECRET).unwrap();
+    let args = ["--key", KEYS[0], "--key", KEYS[1], "--json", "aws", "enroll", "other"];
+    let said = it.fail(&args, 1, "exists");
+    assert!(said.contains("soft:backup has an account"), "{said}");
+    assert_eq!(it.aws.calls("CreateVirtualMFADevice"), 0);
+    assert_eq!(it.home.succeed(&["--key", KEYS[1], "oath", "list"], "").unwrap().lines().count(), 1);
+    let same = ["--key", KEYS[0], "--key", KEYS[0], "--json", "aws", "enroll", "x"];
+    assert!(it.fail(&same, 2, "invalid-input").contains("named twice"));
+    let bad = ["--key", KEYS[0], "--json", "aws", "enroll", "team/alice"];
+    assert!(it.fail(&bad, 2, "invalid-input").contains("no name of AWS's"));
+}
+
+#[test]
+fn codes_that_aws_does_not_take_are_followed_by_the_next() {
+    let it = fixture(alice);
+    // Where it is a minute later, the code before this one is too old, and the next one is not.
+    it.aws.turn_clock(60);
+    it.succeed(ENROLL);
+    let sent = it.aws.requests_of("EnableMFADevice");
+    let codes = |n: usize| {
+        let code = |name| sent[n].get(name).unwrap().to_owned();
+        (code("AuthenticationCode1"), code("AuthenticationCode2"))
+    };
+    assert_eq!((sent.len(), sent[0].code.as_str()), (2, "InvalidAuthenticationCode"));
+    assert_eq!(codes(0).1, codes(1).0);
+    assert_eq!(it.device("new").unwrap().user.as_deref(), Some("alice"));
+    it.aws.turn_clock(-60);
+    it.is_enrolled("new");
+
+    // Where none is right, it is undone; the next step is not waited for beyond the time that was given.
+    let it = fixture(alice);
+    it.aws.fail_next("EnableMFADevice", 9, Fault::Status(403, "InvalidAuthenticationCode", "No."));
+    let wait = if it.aws.left_in_step() > 10 { "5s" } else { "14s" };
+    let args = [&["--timeout", wait], ENROLL].concat();
+    let said = it.fail(&args, 8, "aws-refused");
+    assert!(said.contains("doctor --clock"), "{said}");
+    it.is_gone("new");
+}
+
+#[test]
+fn a_key_that_is_gone_in_between_is_undone_later() {
+    let it = fixture(alice);
+    let backup = it.home.path().join(".local/share/keyfob/soft");
+    let file = std::fs::read_dir(&backup).unwrap().map(|file| file.unwrap().path());
+    let file = file.into_iter().find(|path| path.to_string_lossy().contains("backup")).unwrap();
+    let away = it.home.path().join("away");
+    // Pulled out while AWS makes the device: the other key has it by then, or not yet; it is taken off again.
+    it.aws.fail_next("CreateVirtualMFADevice", 1, Fault::Delay(Duration::from_millis(300)));
+    let mut child = it.start(ENROLL);
+    it.aws.wait_for("CreateVirtualMFADevice", 1).unwrap();
+    std::fs::rename(&file, &away).unwrap();
+    assert!(!child.wait().unwrap().success());
+    assert_eq!(it.device("new"), None);
+    assert!(!it.has(KEYS[0], "new"));
+    assert_eq!(it.records(), 1);
+    // It may be on the one that is gone: that is said, until it is seen.
+    let first = ["--key", KEYS[0], "--json", "aws", "enroll", "--no-touch", "new"];
+    let said = it.run(&first).2;
+    assert!(said.contains("soft:backup is not there"), "{said}");
+    std::fs::rename(&away, &file).unwrap();
+    it.succeed(ENROLL);
+    it.is_enrolled("new");
+}
+
+#[test]
+fn killed_at_any_call_it_is_done_or_undone_by_the_next() {
+    let it = fixture(alice);
+    // What is killed while a call is on its way to AWS, or its answer on its way back.
+    for (action, n) in [
+        ("GetCallerIdentity", 1),
+        ("ListMFADevices", 1),
+        ("CreateVirtualMFADevice", 1),
+        ("EnableMFADevice", 1),
+    ] {
+        for is_done in [false, true] {
+            let time = Duration::from_secs(20);
+            let fault = if is_done { Fault::SlowAnswer(time) } else { Fault::HalfOpen };
+            it.aws.forget_requests();
+            it.aws.fail_next(action, 1, fault);
+            let mut child = it.start(ENROLL);
+            it.aws.wait_for(action, n).unwrap();
+            if is_done {
+                poll("the call", || it.aws.requests_of(action)[0].is_done().then_some(())).unwrap();
+            }
+            child.kill().unwrap();
+            child.wait().unwrap();
+            let was_enabled = action == "EnableMFADevice" && is_done;
+            let done = it.succeed(&[BY_KEY, &["--force"]].concat());
+            assert_eq!(done["recovered"], was_enabled, "{action} {is_done}");
+            it.is_enrolled("new");
+            assert_eq!(it.aws.all_devices().len(), 1);
+            it.remove("new");
+        }
+    }
+}
+
+#[test]
+fn killed_at_any_instant_it_is_done_or_undone_by_the_next() {
+    let it = fixture(alice);
+    let whole = std::time::Instant::now();
+    it.succeed(ENROLL);
+    let whole = whole.elapsed();
+    it.remove("new");
+    for step in 0..12 {
+        let mut child = it.start(ENROLL);
+        std::thread::sleep(whole * step / 12);
+        // It may be through.
+        let _ = child.kill();
+        let was_done = child.wait().unwrap().success();
+        if !was_done {
+            it.succeed(&[BY_KEY, &["--force"]].concat());
+        }
+        it.is_enrolled("new");
+        assert_eq!(it.aws.all_devices().len(), 1);
+        it.remove("new");
+    }
+}

@@ -16,7 +16,9 @@ use keyfob_core::message::{Answer, ErrorCode, Event, Failure, Op, Reply, Request
 
 use crate::client::{Cancel, Client};
 use crate::error::failure;
+use crate::policy;
 use crate::service::{self, Events, Outcome, Service, UnlockCache};
+use crate::shelf::{Now, Ready, Shelf, Taken as TakenSession};
 
 /// How many questions of one front end may wait. A touch blocks the key for up to 15 s, in which a person causes a few.
 pub(crate) const MAX_WAITING: usize = 64;
@@ -35,6 +37,46 @@ pub trait Desk: Send + Sync {
     /// Who it is, for people who want to know.
     fn describe(&self) -> String {
         "this process holds the keys".to_owned()
+    }
+}
+
+/// Wakes whoever watches a [`Holder`] when there may be something to do sooner than it knew.
+#[derive(Debug, Default)]
+pub struct Stir {
+    count: Mutex<u64>,
+    turn: Condvar,
+}
+
+impl Stir {
+    /// There may be something to do.
+    pub fn stir(&self) {
+        let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        *count = count.wrapping_add(1);
+        drop(count);
+        self.turn.notify_all();
+    }
+
+    /// How often it was stirred.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        *self.count.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns once it was stirred more often than `seen`, or at that time; never by itself without one.
+    pub fn wait(&self, seen: u64, until: Option<Instant>) {
+        let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        while *count == seen {
+            count = match until {
+                Some(until) => {
+                    let pause = until.saturating_duration_since(Instant::now());
+                    if pause.is_zero() {
+                        return;
+                    }
+                    self.turn.wait_timeout(count, pause).unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => self.turn.wait(count).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
     }
 }
 
@@ -89,15 +131,17 @@ impl Answers for Service {
 }
 
 /// One who waits for the answer to a question.
-struct Asker {
-    seat: u64,
+pub(crate) struct Asker {
+    /// The front end's place.
+    pub(crate) seat: u64,
     /// The request's id.
-    id: String,
-    replies: Replies,
+    pub(crate) id: String,
+    /// Where to.
+    pub(crate) replies: Replies,
 }
 
 impl Asker {
-    fn event(&self, event: Event) {
+    pub(crate) fn event(&self, event: Event) {
         (self.replies)(Reply::Event { id: self.id.clone(), event });
     }
 
@@ -225,8 +269,12 @@ impl Taken {
     fn cancel(self, why: &str) {
         let hint =
             if self.perhaps_done { "it may have been done: `keyfob oath list` shows" } else { "ask again" };
-        self.asker.finish(Err(failure(ErrorCode::Cancelled, why, hint)));
+        self.asker.finish(Err(cancelled(why, hint)));
     }
+}
+
+fn cancelled(why: &str, hint: &str) -> Failure {
+    failure(ErrorCode::Cancelled, why, hint)
 }
 
 const LOCKED_MEANWHILE: &str = "the keys were locked meanwhile";
@@ -236,6 +284,9 @@ struct Shared {
     turn: Condvar,
     last: Mutex<Instant>,
     unlocked: UnlockCache,
+    /// Never locked together with the state.
+    shelf: Mutex<Shelf>,
+    stir: Arc<Stir>,
 }
 
 impl Shared {
@@ -245,6 +296,22 @@ impl Shared {
 
     fn touch(&self) {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says what is to be said, and that there may be another end to wait for.
+    fn tell(&self, ready: impl IntoIterator<Item = Ready>) {
+        ready.into_iter().for_each(|(asker, result)| asker.finish(result));
+        self.stir.stir();
+    }
+
+    /// Forgets all sessions, and answers whoever waits for one with [`ErrorCode::Cancelled`].
+    fn forget_sessions(&self) {
+        let waiters = self.shelf().forget_all();
+        self.tell(waiters.into_iter().map(|asker| (asker, Err(cancelled(LOCKED_MEANWHILE, "ask again")))));
     }
 }
 
@@ -263,6 +330,8 @@ impl Holder {
             turn: Condvar::new(),
             last: Mutex::new(Instant::now()),
             unlocked: service.unlock_cache(),
+            shelf: Mutex::default(),
+            stir: Arc::default(),
         });
         let thread = std::thread::spawn({
             let shared = Arc::clone(&shared);
@@ -290,9 +359,38 @@ impl Holder {
         askers.into_iter().for_each(|taken| taken.cancel(LOCKED_MEANWHILE));
     }
 
-    /// Erases what was to be kept for a time that is over.
-    pub fn expire(&self) {
+    /// Forgets all sessions.
+    pub fn forget_sessions(&self) {
+        self.shared.forget_sessions();
+    }
+
+    /// Does what is due: erases what was to be kept for a time that is over, and has the next make a session that nobody
+    /// brings.
+    pub fn tick(&self) {
         self.shared.unlocked.expire();
+        let ready = self.shared.shelf().tick(Now::get());
+        if !ready.is_empty() {
+            self.shared.tell(ready);
+        }
+    }
+
+    /// When [`Holder::tick`] next has something to do; none as long as [`Stir`] is not stirred.
+    #[must_use]
+    pub fn due(&self) -> Option<Instant> {
+        let session = self.shared.shelf().due(Now::get());
+        session.into_iter().chain(self.shared.unlocked.due()).min()
+    }
+
+    /// Stirred when what this holder says of itself may be another now.
+    #[must_use]
+    pub fn stir(&self) -> Arc<Stir> {
+        Arc::clone(&self.shared.stir)
+    }
+
+    /// Whether it keeps a session that has not ended.
+    #[must_use]
+    pub fn has_sessions(&self) -> bool {
+        !self.shared.shelf().is_empty()
     }
 
     /// A card was taken out of a reader.
@@ -301,14 +399,23 @@ impl Holder {
         self.shared.turn.notify_all();
     }
 
-    /// How long nobody has asked anything; zero while somebody waits.
+    /// How long nobody has asked anything of a key; zero while somebody waits.
     #[must_use]
     pub fn idle(&self) -> Duration {
+        self.idle_since().map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    /// Since when nobody has asked anything of a key; none while somebody waits. A session that is kept is asked of no key.
+    #[must_use]
+    pub fn idle_since(&self) -> Option<Instant> {
+        if self.shared.shelf().is_waited_for() {
+            return None;
+        }
         let state = self.shared.state();
         if state.current.is_some() || !state.waiting.is_empty() {
-            return Duration::ZERO;
+            return None;
         }
-        self.shared.last.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+        Some(*self.shared.last.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -385,9 +492,13 @@ impl Desk for Seat {
                 return asker.finish(Ok(service::hello()));
             }
             Op::Cancel { request: id } => {
-                let cancelled = state.take_askers(|asker| asker.seat == self.number && asker.id == *id);
+                let taken = state.take_askers(|asker| asker.seat == self.number && asker.id == *id);
                 drop(state);
-                cancelled.into_iter().for_each(|taken| taken.cancel("the request was cancelled"));
+                let why = "the request was cancelled";
+                taken.into_iter().for_each(|taken| taken.cancel(why));
+                let (waiters, ready) = self.shared.shelf().cancel(Now::get(), self.number, id);
+                let waiters = waiters.into_iter().map(|asker| (asker, Err(cancelled(why, "ask again"))));
+                self.shared.tell(waiters.chain(ready));
                 return asker.finish(Ok(Answer::Withdrawn {}));
             }
             Op::Lock {} => {
@@ -397,7 +508,17 @@ impl Desk for Seat {
                 state.waiting.push_front(self.question(request, asker));
                 drop(state);
                 cancelled.into_iter().for_each(|taken| taken.cancel(LOCKED_MEANWHILE));
+                // A person says: forget everything.
+                self.shared.forget_sessions();
                 return self.shared.turn.notify_all();
+            }
+            Op::TakeSession { .. }
+            | Op::KeepSession { .. }
+            | Op::FailSession { .. }
+            | Op::Sessions {}
+            | Op::ClearSessions { .. } => {
+                drop(state);
+                return self.ask_shelf(&request, asker);
             }
             _ => {}
         }
@@ -429,16 +550,51 @@ impl Desk for Seat {
         state.waiting.push_back(question);
         drop(state);
         self.shared.turn.notify_all();
+        self.shared.stir.stir();
     }
 
     fn leave(&self) {
         // Their replies go nowhere any more.
         drop(self.shared.state().take_askers(|asker| asker.seat == self.number));
+        let ready = self.shared.shelf().leave(Now::get(), self.number);
         self.shared.turn.notify_all();
+        self.shared.tell(ready);
     }
 }
 
 impl Seat {
+    /// Answers what is about sessions.
+    fn ask_shelf(&self, request: &Request, asker: Asker) {
+        if let Err(error) = policy::check_request(&self.client, request) {
+            return asker.finish(Err(error));
+        }
+        let (now, seat) = (Now::get(), self.number);
+        let mut shelf = self.shared.shelf();
+        let (result, ready) = match &request.op {
+            Op::TakeSession { question, label, lasting } => {
+                let taken = TakenSession { question, label, lasting: *lasting, who: &self.client.asker };
+                let ready = shelf.take(now, asker, &taken);
+                drop(shelf);
+                return self.shared.tell(ready);
+            }
+            Op::KeepSession { lease, session } => match shelf.keep(now, seat, *lease, session) {
+                Ok(ready) => (Ok(Answer::Noted {}), ready),
+                Err(error) => (Err(error), Vec::new()),
+            },
+            Op::FailSession { lease, error, own } => {
+                (Ok(Answer::Noted {}), shelf.fail(now, seat, *lease, error, *own))
+            }
+            Op::ClearSessions { profile } => {
+                let cleared = shelf.clear(now, profile.as_deref());
+                (Ok(Answer::SessionsCleared { cleared }), Vec::new())
+            }
+            _ => (Ok(Answer::Sessions { sessions: shelf.list(now) }), Vec::new()),
+        };
+        drop(shelf);
+        asker.finish(result);
+        self.shared.tell(ready);
+    }
+
     fn question(&self, request: Request, asker: Asker) -> Question {
         Question {
             client: Arc::clone(&self.client),
@@ -570,6 +726,8 @@ fn work(shared: &Arc<Shared>, mut service: impl Answers) {
         }
         drop(state);
         askers.into_iter().for_each(|asker| asker.finish(result.clone()));
+        // Idle from now on, or with a signing key that is to be erased in time.
+        shared.stir.stir();
     }
 }
 

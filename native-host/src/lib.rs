@@ -49,6 +49,7 @@ pub mod query;
 pub mod s3_list;
 pub mod service;
 pub mod session;
+mod shelf;
 mod signals;
 pub mod signing;
 pub mod soft;

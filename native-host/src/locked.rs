@@ -1,7 +1,7 @@
 //! Secrets that are kept for long: on pages of their own, which the system does not write to its swap.
 
 use std::fmt;
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 
 use zeroize::Zeroize;
 
@@ -38,6 +38,12 @@ impl<T: Zeroize> Deref for Locked<T> {
 
     fn deref(&self) -> &T {
         &self.page.0
+    }
+}
+
+impl<T: Zeroize> DerefMut for Locked<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.page.0
     }
 }
 

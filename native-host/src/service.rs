@@ -79,6 +79,12 @@ impl UnlockCache {
         self.kept().retain(|kept| !kept.is_older_than(Duration::MAX));
     }
 
+    /// When a signing key's time is over.
+    #[must_use]
+    pub fn due(&self) -> Option<Instant> {
+        self.kept().iter().filter_map(signing::Kept::until).min()
+    }
+
     /// Erases the signing keys of an access key: its secret is another now, or gone.
     fn forget_signing(&self, access_key_id: &str) {
         self.kept().retain(|kept| kept.access_key_id() != access_key_id);

@@ -171,7 +171,7 @@ impl Shared {
             if detector.has_slept() {
                 self.holder.lock();
             }
-            self.holder.expire();
+            self.holder.tick();
             let clients = self.clients.load(Ordering::SeqCst);
             if self.holder.idle() < self.idle {
                 locked = false;

@@ -51,6 +51,11 @@ impl Kept {
         &self.access_key_id
     }
 
+    /// When it is as old as the person was told.
+    pub(super) fn until(&self) -> Option<Instant> {
+        self.since.checked_add(self.keep)
+    }
+
     /// Whether it is as old as that, or as the person was told.
     pub(super) fn is_older_than(&self, keep: Duration) -> bool {
         self.since.elapsed() >= self.keep.min(keep)

@@ -2,18 +2,19 @@
 //! have the same device afterwards, or none.
 
 use std::process::{Child, Stdio};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use keyfob_tests::home::Home;
 use keyfob_tests::poll;
+use keyfob_tests::random::Random;
 use keyfob_tests::stand_in::{Fault, KnownDevice, StandIn, World};
 use serde_json::Value;
 
 const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 const KEYS: [&str; 2] = ["soft:demo", "soft:backup"];
 /// Signed by the access key, which wants no touch here.
-const ENROLL: &[&str] =
-    &["--key", KEYS[0], "--key", KEYS[1], "--json", "aws", "enroll", "--no-touch", "new"];
+const ENROLL: &[&str] = &["--key", KEYS[0], "--key", KEYS[1], "--json", "aws", "enroll", "--no-touch", "new"];
 
 /// The same, though the user has a device already that could make a session.
 const BY_KEY: &[&str] =
@@ -363,23 +364,154 @@ fn killed_at_any_call_it_is_done_or_undone_by_the_next() {
 }
 
 #[test]
+fn a_user_with_a_device_signs_by_a_session() {
+    let it = fixture(|world| {
+        world.user("alice").device("old", SECRET).iam_only_with_mfa();
+    });
+    it.succeed(ENROLL);
+    it.is_enrolled("new");
+    assert_eq!(it.aws.calls("GetSessionToken"), 1);
+    for action in ["CreateVirtualMFADevice", "EnableMFADevice"] {
+        let requests = it.aws.requests_of(action);
+        assert!(requests.len() == 1 && requests[0].mfa && requests[0].verified, "{action}");
+        assert!(requests[0].access_key_id.starts_with("ASIA"), "{action}");
+    }
+    assert_eq!(it.aws.requests_of("EnableMFADevice")[0].get("UserName"), Some("alice"));
+    // For another user, by who may.
+    let done = it.succeed(&["--json", "aws", "enroll", "--no-touch", "--user", "alice", "third"]);
+    assert_eq!((&done["user"], &done["keys"]), (&"alice".into(), &serde_json::json!(["soft:demo"])));
+    // The session is one.
+    assert_eq!(it.aws.calls("GetSessionToken"), 1);
+}
+
+#[test]
+fn what_may_not_be_deleted_at_aws_is_named() {
+    let it = fixture(|world| {
+        world.user("alice").iam_only_with_mfa();
+    });
+    it.aws.fail_next("EnableMFADevice", 1, Fault::Status(409, "LimitExceeded", "No."));
+    let said = it.fail(ENROLL, 8, "aws-refused");
+    assert!(said.contains("the device is left at AWS"), "{said}");
+    assert_eq!(it.device("new").unwrap().user, None);
+    for key in KEYS {
+        assert!(!it.has(key, "new"));
+    }
+    let said = it.fail(ENROLL, 8, "aws-refused");
+    assert!(said.contains("which nobody has, stays at AWS") && said.contains("enroll NAME"), "{said}");
+    it.succeed(&["--json", "aws", "enroll", "--no-touch", "another"]);
+    assert_eq!(it.device("another").unwrap().user.as_deref(), Some("alice"));
+}
+
+#[test]
+fn one_touch_a_key_and_one_a_call() {
+    let mut it = fixture(alice);
+    it.home.set("KEYFOB_SOFT_TOUCH", "1");
+    let id = it.aws.key("alice").unwrap().id;
+    let secret = it.aws.key("alice").unwrap().secret;
+    it.home.succeed(&["aws", "add", "--force", &id], &secret).unwrap();
+    let args = ["--key", KEYS[0], "--key", KEYS[1], "aws", "enroll", "new"];
+    let (exit, out, said) = it.run(&args);
+    assert_eq!((exit, out.trim()), (Some(0), StandIn::serial("new").as_str()), "{said}");
+    let touches: Vec<&str> = said.lines().filter(|line| line.starts_with("Touch your key: ")).collect();
+    let confirmed = touches.iter().filter(|line| line.contains("to confirm arn:aws:iam::")).count();
+    assert_eq!((touches.len(), confirmed), (6, 2), "{said}");
+    for call in ["ListMFADevices", "GetCallerIdentity", "CreateVirtualMFADevice", "EnableMFADevice"] {
+        assert_eq!(touches.iter().filter(|line| line.contains(call)).count(), 1, "{said}");
+    }
+    // No code and no secret is shown.
+    let device = it.device("new").unwrap();
+    assert!(!said.contains(&device.base32));
+    for sent in it.aws.requests_of("EnableMFADevice")[0].parameters.iter().filter(|(n, _)| n.contains("Code"))
+    {
+        assert!(!said.contains(&sent.1), "{said}");
+    }
+    let accounts = it.succeed(&["--key", KEYS[1], "--json", "oath", "list"]);
+    assert_eq!(accounts["accounts"][0]["touch"], true);
+    // Nobody touches the second key: nothing is left.
+    it.home.succeed(&["aws", "add", "--force", "--no-touch", &id], &secret).unwrap();
+    it.home.set("KEYFOB_SOFT_TOUCH", "never");
+    let args = ["--key", KEYS[0], "--key", KEYS[1], "--json", "aws", "enroll", "other", "--no-session"];
+    let said = it.fail(&args, 6, "touch-timeout");
+    assert!(said.contains("nothing of the device is left"), "{said}");
+    it.is_gone("other");
+}
+
+#[test]
+fn a_clock_that_is_off_is_told() {
+    let it = fixture(|world| {
+        world.user("alice").device("alice", SECRET);
+    });
+    let serial = StandIn::serial("alice");
+    it.aws.drift(&serial, 40);
+    let told = it.succeed(&["--json", "aws", "resync"]);
+    assert_eq!((&told["serial"], &told["key"]), (&Value::from(serial.as_str()), &Value::from("soft:demo")));
+    let sent = &it.aws.requests_of("ResyncMFADevice")[0];
+    let code = |name| sent.get(name).unwrap().to_owned();
+    assert_ne!(code("AuthenticationCode1"), code("AuthenticationCode2"));
+    // By the key's clock again.
+    let before = it.aws.code(&serial, 0);
+    let code = it.home.succeed(&["code", &serial], "").unwrap();
+    assert!([before, it.aws.code(&serial, 0)].contains(&code.trim().to_owned()));
+
+    // By its name, its ARN; and what is not there.
+    it.aws.forget_codes();
+    for name in ["nobody", "arn:aws:iam::123456789012:mfa/nobody"] {
+        let said = it.fail(&["--json", "aws", "resync", name], 7, "not-found");
+        assert!(said.contains("arn:aws:iam::123456789012:mfa/nobody"), "{said}");
+    }
+    assert_eq!(it.aws.calls("ResyncMFADevice"), 1);
+}
+
+#[test]
+fn a_device_that_is_set_right_is_the_right_one() {
+    // Another secret than the device's is on the key.
+    let it = fixture(|world| {
+        world.user("alice").device("one", SECRET).device("two", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJA");
+    });
+    let said = it.fail(&["--json", "aws", "resync"], 4, "ambiguous");
+    assert!(said.contains(&StandIn::serial("one")) && said.contains(&StandIn::serial("two")), "{said}");
+    let (one, two) = (StandIn::serial("one"), StandIn::serial("two"));
+    it.home.succeed(&["oath", "delete", "--force", &one], "").unwrap();
+    it.home.succeed(&["oath", "rename", &two, &one], "").unwrap();
+    let said = it.fail(&["--json", "aws", "resync", "one"], 8, "aws-refused");
+    assert!(said.contains("InvalidAuthenticationCode") && said.contains("not this device's"), "{said}");
+    // A user who is none is said to be none.
+    let role = ["--json", "aws", "resync", "--identity", "AKIAIOSFODNN7EXAMPLE"];
+    it.fail(&role, 7, "not-found");
+}
+
+/// Whether AWS has enabled the device, and there is nothing to go on with.
+fn is_done(it: &Fixture) -> bool {
+    it.device("new").is_some_and(|device| device.user.is_some()) && it.records() == 0
+}
+
+#[test]
 fn killed_at_any_instant_it_is_done_or_undone_by_the_next() {
+    // So many times; more where somebody has the time.
+    let rounds: usize = std::env::var("KEYFOB_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(12);
+    let mut random = Random::new(0x6b65_7966_6f62);
     let it = fixture(alice);
-    let whole = std::time::Instant::now();
+    let whole = Instant::now();
     it.succeed(ENROLL);
     let whole = whole.elapsed();
     it.remove("new");
-    for step in 0..12 {
+    let mut killed = 0;
+    for round in 0..rounds {
         let mut child = it.start(ENROLL);
-        std::thread::sleep(whole * step / 12);
+        let part = u32::try_from(random.below(1000)).unwrap();
+        thread::sleep(whole * part / 1000);
         // It may be through.
         let _ = child.kill();
-        let was_done = child.wait().unwrap().success();
-        if !was_done {
+        let was_killed = !child.wait().unwrap().success();
+        killed += usize::from(was_killed);
+        // Killed at the very end, it is done.
+        if was_killed && !is_done(&it) {
+            // Told that it may, it is the next one that goes on, or goes back and begins anew.
             it.succeed(&[BY_KEY, &["--force"]].concat());
         }
         it.is_enrolled("new");
-        assert_eq!(it.aws.all_devices().len(), 1);
+        assert_eq!(it.aws.all_devices().len(), 1, "{round}");
         it.remove("new");
     }
+    assert!(killed * 4 > rounds, "{killed} of {rounds} were killed in time");
 }

@@ -298,6 +298,7 @@ impl Enrolment<'_, '_> {
             self.file.remove()?;
             return Ok(true);
         }
+        let mut denied = None;
         // Whether one is ours that may have been made is not known: that is asked when there is one.
         if before.stage != Stage::Making && !enabled {
             match self.caller.iam(|iam, ask| iam.delete_virtual_mfa_device(ask, serial)) {
@@ -307,6 +308,10 @@ impl Enrolment<'_, '_> {
                 Err(refused) if refused.code == code::IN_USE && before.stage == Stage::Enabling => {
                     self.file.remove()?;
                     return Ok(true);
+                }
+                // Policies that want MFA let a user make a device without it, but not delete it.
+                Err(refused) if code::DENIED.contains(&refused.code.as_str()) => {
+                    denied = Some(refused.failure)
                 }
                 Err(refused) => return Err(refused.into()),
             }
@@ -346,7 +351,14 @@ impl Enrolment<'_, '_> {
                 Err(error) => return Err(error),
             }
         }
-        Ok(false)
+        match denied {
+            None => Ok(false),
+            Some(error) => Err(Failure {
+                message: format!("{}; the device {serial}, which nobody has, stays at AWS", error.message),
+                hint: Some("give this one another name: `keyfob aws enroll NAME`".to_owned()),
+                ..error
+            }),
+        }
     }
 
     /// Whether a user has a device.

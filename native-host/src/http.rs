@@ -123,6 +123,11 @@ impl Http {
         Self { deadline, ..self }
     }
 
+    /// As [`Http::until`], for the requests that follow.
+    pub(crate) fn give_up_at(&mut self, deadline: Option<Instant>) {
+        self.deadline = deadline;
+    }
+
     /// Whether there is that much time, and some to do something with.
     pub(crate) fn has(&self, time: Duration) -> bool {
         self.deadline.is_none_or(|deadline| deadline.saturating_duration_since(Instant::now()) > time)

@@ -38,7 +38,7 @@ fn fixture() -> Fixture {
         "[profile alice]\nkeyfob_access_key_id = {id}\nkeyfob_mfa_serial = {mfa}\nregion = eu-central-1\n\
          [profile ops]\nrole_arn = {role}\nsource_profile = alice\nmfa_serial = {mfa}\n\
          [profile tool]\ncredential_process = {keyfob} credential-process tool\nkeyfob_role_arn = {role}\n\
-         keyfob_source_profile = alice\nkeyfob_mfa_serial = {mfa}\n",
+         keyfob_source_profile = alice\nkeyfob_mfa_serial = {mfa}\nregion = eu-west-1\n",
         keyfob = keyfob.display(),
     );
     home.write(".aws/config", &config).unwrap();
@@ -54,7 +54,9 @@ impl Fixture {
     /// What the programs of this home are, by their names.
     fn clients(&self) -> [(&'static str, Command); 3] {
         let mut aws = self.home.command(tool("KEYFOB_AWS").unwrap());
+        // Older ones read no AWS_ENDPOINT_URL.
         aws.args(["sts", "get-caller-identity", "--query", "Arn", "--output", "text"]);
+        aws.args(["--endpoint-url", &self.server.endpoint()]);
         let mut python = self.home.command(tool("KEYFOB_PYTHON").unwrap());
         python.args(["-c", BOTO3]);
         let rust = self.home.command(Path::new(env!("CARGO_BIN_EXE_sdk_client")));

@@ -52,7 +52,9 @@ impl Fixture {
     fn whoami(&self, profile: &str) -> (Option<i32>, String, String) {
         let mut exec = self.home.keyfob().unwrap();
         exec.args(["exec", profile, "--"]).arg(tool("KEYFOB_AWS").unwrap());
+        // Older ones read no AWS_ENDPOINT_URL.
         exec.args(["sts", "get-caller-identity", "--query", "Arn", "--output", "text"]);
+        exec.args(["--endpoint-url", &self.server.endpoint()]);
         let output = exec.output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         (output.status.code(), text(output.stdout), text(output.stderr))

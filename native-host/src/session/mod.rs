@@ -235,7 +235,8 @@ impl Maker<'_> {
             None => lasting(duration),
         };
         self.take(question, label, lasting, |maker| {
-            let proof = maker.prove(profile.mfa.as_ref(), asker.key.as_deref(), "a session of AWS")?;
+            let purpose = format!("a session, for the profile {}", profile.name);
+            let proof = maker.prove(profile.mfa.as_ref(), asker.key.as_deref(), &purpose)?;
             maker.ask_sts(&profile.sts, &asker, |sts, ask| sts.session_token(ask, duration, proof.as_ref()))
         })
     }
@@ -335,10 +336,10 @@ impl Maker<'_> {
             Err(refused) if is_gone(&refused.code) => {
                 let label = self.label(again.credentials.access_key_id(), "GetSessionToken");
                 let profile = self.profile;
+                let purpose = format!("a session, for the profile {}", profile.name);
                 let duration_of_identity = profile.duration.unwrap_or(IDENTITY_LASTS);
                 let session = self.take(kept, label, u64::MAX, |maker| {
-                    let proof =
-                        maker.prove(profile.mfa.as_ref(), again.key.as_deref(), "a session of AWS")?;
+                    let proof = maker.prove(profile.mfa.as_ref(), again.key.as_deref(), &purpose)?;
                     maker.ask_sts(&profile.sts, &again, |sts, ask| {
                         sts.session_token(ask, duration_of_identity, proof.as_ref())
                     })
@@ -396,6 +397,7 @@ impl Maker<'_> {
         asker: &Asker,
         proof: Option<&Proof>,
     ) -> Result<Session, crate::aws_call::Refused> {
+        self.hurry();
         let http = &self.http;
         let sts = Sts { http, endpoint: &role.sts, credentials: &asker.credentials };
         let mut ask = On { person: self.person, key: asker.key.clone() };
@@ -408,9 +410,16 @@ impl Maker<'_> {
         asker: &Asker,
         call: impl FnOnce(&Sts<'_>, &mut dyn Ask) -> Result<Session, crate::aws_call::Refused>,
     ) -> Result<Session, Failure> {
+        self.hurry();
         let sts = Sts { http: &self.http, endpoint, credentials: &asker.credentials };
         let mut ask = On { person: self.person, key: asker.key.clone() };
         Ok(call(&sts, &mut ask)?)
+    }
+
+    /// What is sent next has the time that is left: what a person took to answer was not counted.
+    fn hurry(&mut self) {
+        let left = self.person.time_left();
+        self.http.give_up_at(left.and_then(|left| Instant::now().checked_add(left)));
     }
 
     fn prove(

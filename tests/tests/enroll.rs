@@ -162,6 +162,34 @@ fn a_device_is_on_every_key_and_enabled() {
 }
 
 #[test]
+fn a_name_that_no_key_has_room_for_is_cut() {
+    let it = fixture(alice);
+    let name = "a-device-with-a-name-that-is-longer-than-any-account-on-a-key";
+    let serial = StandIn::serial(name);
+    let args = ["--key", KEYS[0], "--key", KEYS[1], "--json", "aws", "enroll", "--no-touch", name];
+    it.aws.fail_next("EnableMFADevice", 1, Fault::Status(403, "AccessDenied", "No."));
+    it.fail(&args, 8, "aws-refused");
+    assert_eq!(it.device(name), None);
+    for key in KEYS {
+        assert_eq!(it.accounts(key), [""; 0]);
+    }
+    assert_eq!(it.succeed(&args)["serial"], serial.as_str());
+    it.is_enrolled(name);
+    let names = it.accounts(KEYS[1]);
+    assert!(names.len() == 1 && names[0] != serial, "{names:?}");
+    // What AWS has had is known by the name that it has on the key.
+    let code = it.succeed(&["--key", KEYS[1], "--json", "code", &serial]);
+    let sent = it.aws.requests_of("EnableMFADevice");
+    let sent = sent[1].get("AuthenticationCode2").unwrap();
+    assert!(code["code"]["value"] != sent || code["code"]["submitted"] == true, "{code}");
+    // Nobody knows any more which codes were used, and nobody has to wait for others.
+    it.home.succeed(&["agent", "stop"], "").unwrap();
+    it.aws.forget_codes();
+    let told = it.succeed(&["--key", KEYS[0], "--json", "aws", "resync", name]);
+    assert_eq!((&told["serial"], &told["key"]), (&serial.as_str().into(), &KEYS[0].into()));
+}
+
+#[test]
 fn what_aws_refuses_is_undone() {
     let it = fixture(alice);
     for (action, code) in [
@@ -186,6 +214,8 @@ fn what_aws_refuses_is_undone() {
     it.aws.fail_next("CreateVirtualMFADevice", 1, Fault::Throttle);
     let busy = Fault::Status(409, "EntityTemporarilyUnmodifiable", "Later.");
     it.aws.fail_next("EnableMFADevice", 1, busy);
+    let unknown = Fault::Status(404, "NoSuchEntity", "VirtualMFADevice with serial number x does not exist.");
+    it.aws.fail_next("EnableMFADevice", 1, unknown);
     it.succeed(ENROLL);
     it.is_enrolled("new");
 }
@@ -299,8 +329,7 @@ fn codes_that_aws_does_not_take_are_followed_by_the_next() {
     // Where none is right, it is undone; the next step is not waited for beyond the time that was given.
     let it = fixture(alice);
     it.aws.fail_next("EnableMFADevice", 9, Fault::Status(403, "InvalidAuthenticationCode", "No."));
-    let wait = if it.aws.left_in_step() > 10 { "5s" } else { "14s" };
-    let args = [&["--timeout", wait], ENROLL].concat();
+    let args = [&["--timeout", "12s"], ENROLL].concat();
     let said = it.fail(&args, 8, "aws-refused");
     assert!(said.contains("doctor --clock"), "{said}");
     it.is_gone("new");
@@ -314,7 +343,7 @@ fn a_key_that_is_gone_in_between_is_undone_later() {
     let file = file.into_iter().find(|path| path.to_string_lossy().contains("backup")).unwrap();
     let away = it.home.path().join("away");
     // Pulled out while AWS makes the device: the other key has it by then, or not yet; it is taken off again.
-    it.aws.fail_next("CreateVirtualMFADevice", 1, Fault::Delay(Duration::from_millis(300)));
+    it.aws.fail_next("CreateVirtualMFADevice", 1, Fault::Delay(Duration::from_secs(2)));
     let mut child = it.start(ENROLL);
     it.aws.wait_for("CreateVirtualMFADevice", 1).unwrap();
     std::fs::rename(&file, &away).unwrap();

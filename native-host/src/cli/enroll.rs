@@ -35,6 +35,14 @@ use crate::service;
 const MARKS: &str = "_+=,.@-";
 const LONGEST: usize = 226;
 
+/// How long a code of AWS's devices lasts, in seconds.
+const PERIOD: u32 = 30;
+/// How often a device that AWS has just made may be unknown there, and how long that is waited for each time.
+const PATIENCE: u32 = 4;
+const UNKNOWN: Duration = Duration::from_secs(2);
+/// What it takes to undo everything.
+const SPARE: Duration = Duration::from_secs(5);
+
 /// As it is typed.
 #[derive(Debug, Args)]
 #[group(skip)]
@@ -273,6 +281,12 @@ fn is_named(account: &Account, serial: &str) -> bool {
         .is_ok_and(|id| id.name(Kind::Totp) == account.name)
 }
 
+/// The name of the account on a key, for a device that AWS has made.
+fn name_on_key(serial: &str) -> String {
+    let id = CredentialId::for_name(Kind::Totp, PERIOD, serial);
+    id.map_or_else(|_| serial.to_owned(), |id| id.name(Kind::Totp))
+}
+
 /// Whether AWS may have done what it does not say to have done.
 fn may_be_done(refused: &Refused) -> bool {
     match refused.code.as_str() {
@@ -320,14 +334,14 @@ impl Enrolment<'_, '_> {
             return Ok(false);
         }
         for key in &before.keys {
-            match self.has_account(key, serial) {
-                Ok(false) => {}
-                Ok(true) => {
+            match self.account_on(key, serial) {
+                Ok(None) => {}
+                Ok(Some(name)) => {
                     let question = format!(
                         "Key {key} has the account {serial}, which the enrolment that was broken off has left. Delete it?"
                     );
                     consent(self.options.force, &question)?;
-                    self.delete_account(key, serial)?;
+                    self.delete_account(key, &name)?;
                 }
                 Err(error)
                     if matches!(
@@ -367,9 +381,13 @@ impl Enrolment<'_, '_> {
         Ok(devices.iter().any(|device| device.serial == serial))
     }
 
-    fn has_account(&mut self, key: &str, serial: &str) -> Result<bool, Failure> {
+    /// The name of the device's account on a key, if it is there.
+    fn account_on(&mut self, key: &str, serial: &str) -> Result<Option<String>, Failure> {
         match self.caller.client.ask_key(Some(key.to_owned()), Op::Listing { codes: false, at: None })? {
-            Answer::Listing { accounts } => Ok(accounts.iter().any(|account| is_named(account, serial))),
+            Answer::Listing { accounts } => {
+                let found = accounts.into_iter().find(|account| is_named(account, serial));
+                Ok(found.map(|account| account.name))
+            }
             other => unexpected(other),
         }
     }
@@ -513,7 +531,7 @@ impl Enrolment<'_, '_> {
             overwrite: false,
             account: Some(serial.clone()),
         };
-        let confirm = Op::ConfirmAccount { account: serial.clone(), uri: Password(uri.to_owned()) };
+        let confirm = Op::ConfirmAccount { account: name_on_key(serial), uri: Password(uri.to_owned()) };
         match self.caller.client.ask_key(Some(key.to_owned()), add) {
             Ok(Answer::Written { .. }) => self.written.push(key.to_owned()),
             Ok(other) => return unexpected(other),
@@ -543,25 +561,31 @@ impl Enrolment<'_, '_> {
             Password(account.digits.format(value))
         };
         let (user, serial) = (self.record.user.clone(), self.record.serial.clone());
-        let mut attempt = 0;
+        let (mut attempt, mut patience) = (0, PATIENCE);
         loop {
             let now = service::unix_time();
             let second = if attempt == 1 { now / period + 1 } else { now / period };
             // Said before it goes to AWS: whatever becomes of the answer, nobody is to try that code again.
-            let op = Op::Submitted { account: serial.clone(), valid_from: second * period };
+            let op = Op::Submitted { account: name_on_key(&serial), valid_from: second * period };
             self.caller.client.ask_key(self.record.keys.first().cloned(), op)?;
             let codes = (code(second.saturating_sub(1)), code(second));
             let refused = match self
                 .caller
                 .iam(|iam, ask| iam.enable_mfa_device(ask, &user, &serial, (&codes.0.0, &codes.1.0)))
             {
+                // IAM is many servers, and some of them may not know yet what another has made.
+                Err(refused) if refused.code == code::NONE && patience > 0 && self.has(UNKNOWN) => {
+                    patience -= 1;
+                    std::thread::sleep(UNKNOWN);
+                    continue;
+                }
                 Err(refused) if refused.code == code::WRONG_CODE => refused,
                 result => return result,
             };
             let left = Duration::from_secs(period - service::unix_time() % period);
             match attempt {
                 0 => {}
-                1 if self.caller.http.has(left) => {
+                1 if self.has(left) => {
                     let seconds = left.as_secs();
                     self.caller.client.note(&format!(
                         "AWS has refused the codes of now: waiting {seconds} s for the next ones."
@@ -572,6 +596,11 @@ impl Enrolment<'_, '_> {
             }
             attempt += 1;
         }
+    }
+
+    /// Whether there is time to wait so long, and to undo everything afterwards.
+    fn has(&self, time: Duration) -> bool {
+        self.caller.http.has(time + SPARE)
     }
 
     /// Undoes everything, unless AWS had enabled the device after all.
@@ -593,7 +622,7 @@ impl Enrolment<'_, '_> {
             }
             Err(_) => left.push("at AWS".to_owned()),
         }
-        let account = self.record.serial.clone();
+        let account = name_on_key(&self.record.serial);
         for key in std::mem::take(&mut self.written) {
             match self.delete_account(&key, &account) {
                 Ok(()) => {}

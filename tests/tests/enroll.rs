@@ -12,6 +12,7 @@ use keyfob_tests::stand_in::{Fault, KnownDevice, StandIn, World};
 use serde_json::Value;
 
 const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+const OTHER_SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJA";
 const KEYS: [&str; 2] = ["soft:demo", "soft:backup"];
 /// Signed by the access key, which wants no touch here.
 const ENROLL: &[&str] = &["--key", KEYS[0], "--key", KEYS[1], "--json", "aws", "enroll", "--no-touch", "new"];
@@ -305,6 +306,8 @@ fn what_is_somebody_elses_is_left_alone() {
     assert_eq!(it.home.succeed(&["--key", KEYS[1], "oath", "list"], "").unwrap().lines().count(), 1);
     let same = ["--key", KEYS[0], "--key", KEYS[0], "--json", "aws", "enroll", "x"];
     assert!(it.fail(&same, 2, "invalid-input").contains("named twice"));
+    let two = ["--json", "aws", "enroll", "x", "--copies", "2"];
+    assert!(it.fail(&two, 2, "invalid-input").contains("one key is named"));
     let bad = ["--key", KEYS[0], "--json", "aws", "enroll", "team/alice"];
     assert!(it.fail(&bad, 2, "invalid-input").contains("no name of AWS's"));
 }
@@ -395,8 +398,11 @@ fn killed_at_any_call_it_is_done_or_undone_by_the_next() {
 #[test]
 fn a_user_with_a_device_signs_by_a_session() {
     let it = fixture(|world| {
-        world.user("alice").device("old", SECRET).iam_only_with_mfa();
+        world.user("alice").device("old", SECRET).device("lost", OTHER_SECRET).iam_only_with_mfa();
     });
+    // The account of one of them is on no key: the other one proves. The list has two pages.
+    it.aws.page(1);
+    it.home.succeed(&["oath", "delete", "--force", &StandIn::serial("lost")], "").unwrap();
     it.succeed(ENROLL);
     it.is_enrolled("new");
     assert_eq!(it.aws.calls("GetSessionToken"), 1);
@@ -406,6 +412,7 @@ fn a_user_with_a_device_signs_by_a_session() {
         assert!(requests[0].access_key_id.starts_with("ASIA"), "{action}");
     }
     assert_eq!(it.aws.requests_of("EnableMFADevice")[0].get("UserName"), Some("alice"));
+    assert_eq!(it.aws.requests_of("GetSessionToken")[0].get("SerialNumber").unwrap(), StandIn::serial("old"));
     // For another user, by who may.
     let done = it.succeed(&["--json", "aws", "enroll", "--no-touch", "--user", "alice", "third"]);
     assert_eq!((&done["user"], &done["keys"]), (&"alice".into(), &serde_json::json!(["soft:demo"])));
@@ -495,7 +502,7 @@ fn a_clock_that_is_off_is_told() {
 fn a_device_that_is_set_right_is_the_right_one() {
     // Another secret than the device's is on the key.
     let it = fixture(|world| {
-        world.user("alice").device("one", SECRET).device("two", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJA");
+        world.user("alice").device("one", SECRET).device("two", OTHER_SECRET);
     });
     let said = it.fail(&["--json", "aws", "resync"], 4, "ambiguous");
     assert!(said.contains(&StandIn::serial("one")) && said.contains(&StandIn::serial("two")), "{said}");

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::args::{Copies, Global};
+use super::args::Global;
 use super::caller::{self, By, Caller};
 use super::commands::{consent, unexpected};
 use super::output;
@@ -61,8 +61,9 @@ pub(super) struct Options {
     /// Undo without asking what an enrolment of this device has left that was broken off
     #[arg(short, long)]
     force: bool,
-    #[command(flatten)]
-    copies: Copies,
+    /// On so many keys, all of which are plugged in; or name them: --key A --key B
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=20))]
+    copies: u8,
     #[command(flatten)]
     caller: caller::Options,
 }
@@ -240,7 +241,7 @@ fn check_name(name: &str) -> Result<(), Failure> {
 /// The keys that are to have it: those that are named, or as many as are wanted. All of them have to be there, for what one of
 /// them cannot take must be known before anything is made.
 fn keys(caller: &mut Caller<'_>, global: &Global, options: &Options) -> Result<Vec<Key>, Failure> {
-    let wanted = usize::from(options.copies.number);
+    let wanted = usize::from(options.copies);
     let mut keys: Vec<Key> = Vec::new();
     if global.key.is_empty() && wanted > 1 {
         keys = caller.client.keys()?;

@@ -82,13 +82,15 @@ fn listen() {
     let Ok(mut signals) = signal_hook::iterator::Signals::new(ending()) else { return };
     std::thread::spawn(move || {
         for signal in signals.forever() {
+            // Whoever has taken them ends the process in time, or not at all.
+            if TAKEN.load(Ordering::SeqCst) {
+                continue;
+            }
             let mut undone = UNDONE.lock().unwrap_or_else(PoisonError::into_inner);
             let all = std::mem::take(&mut *undone);
             drop(undone);
             all.into_iter().rev().for_each(|(_, undo)| undo());
-            if !TAKEN.load(Ordering::SeqCst) {
-                let _ = signal_hook::low_level::emulate_default_handler(signal);
-            }
+            let _ = signal_hook::low_level::emulate_default_handler(signal);
         }
     });
 }

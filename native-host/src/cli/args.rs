@@ -34,7 +34,7 @@ pub(super) struct Cli {
     pub(super) command: Command,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct Global {
     /// Key to use: its serial number, a name from config.toml, or soft:NAME for a software key. Needed when there are
     /// several; more than once to put an account on several

@@ -481,6 +481,12 @@ fn surroundings() -> String {
     question(&parts)
 }
 
+/// How many seconds before its end a session is made anew for who goes on using it: just before the SDKs ask for another.
+pub(crate) fn renewed_before_end(session: &Session, now: u64) -> u64 {
+    let left = session.expires_at.map_or(u64::MAX, |end| end.saturating_sub(now));
+    LASTING.min(left / 2)
+}
+
 /// Whether a failure says nothing to others who ask the same: it is about this front end, its terminal, its time.
 fn is_own(code: ErrorCode) -> bool {
     matches!(

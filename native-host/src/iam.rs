@@ -506,10 +506,13 @@ impl Page {
 mod tests {
     use super::*;
 
+    /// Members, each with its names and texts; where the next page begins.
+    type Expected<'a> = (&'a [&'a [(&'a str, &'a str)]], Option<&'a str>);
+
     #[test]
     fn lists_are_read() {
         #[track_caller]
-        fn check(xml: &str, expected: Result<(&[&[(&str, &str)]], Option<&str>), &str>) {
+        fn check(xml: &str, expected: Result<Expected<'_>, &str>) {
             match (Page::read(xml, "MFADevices"), expected) {
                 (Ok(page), Ok((members, next))) => {
                     let members: Vec<Member> = members

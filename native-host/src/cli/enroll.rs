@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::args::{Copies, Global};
+use super::args::Global;
 use super::caller::{self, By, Caller};
 use super::commands::{consent, unexpected};
 use super::output;
@@ -34,6 +34,14 @@ use crate::service;
 /// What the names of AWS's devices may have besides letters and digits, and how long they may be.
 const MARKS: &str = "_+=,.@-";
 const LONGEST: usize = 226;
+
+/// How long a code of AWS's devices lasts, in seconds.
+const PERIOD: u32 = 30;
+/// How often a device that AWS has just made may be unknown there, and how long that is waited for each time.
+const PATIENCE: u32 = 4;
+const UNKNOWN: Duration = Duration::from_secs(2);
+/// What it takes to undo everything.
+const SPARE: Duration = Duration::from_secs(5);
 
 /// As it is typed.
 #[derive(Debug, Args)]
@@ -53,8 +61,9 @@ pub(super) struct Options {
     /// Undo without asking what an enrolment of this device has left that was broken off
     #[arg(short, long)]
     force: bool,
-    #[command(flatten)]
-    copies: Copies,
+    /// On so many keys, all of which are plugged in; or name them: --key A --key B
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=20))]
+    copies: u8,
     #[command(flatten)]
     caller: caller::Options,
 }
@@ -232,7 +241,7 @@ fn check_name(name: &str) -> Result<(), Failure> {
 /// The keys that are to have it: those that are named, or as many as are wanted. All of them have to be there, for what one of
 /// them cannot take must be known before anything is made.
 fn keys(caller: &mut Caller<'_>, global: &Global, options: &Options) -> Result<Vec<Key>, Failure> {
-    let wanted = usize::from(options.copies.number);
+    let wanted = usize::from(options.copies);
     let mut keys: Vec<Key> = Vec::new();
     if global.key.is_empty() && wanted > 1 {
         keys = caller.client.keys()?;
@@ -273,6 +282,12 @@ fn is_named(account: &Account, serial: &str) -> bool {
         .is_ok_and(|id| id.name(Kind::Totp) == account.name)
 }
 
+/// The name of the account on a key, for a device that AWS has made.
+fn name_on_key(serial: &str) -> String {
+    let id = CredentialId::for_name(Kind::Totp, PERIOD, serial);
+    id.map_or_else(|_| serial.to_owned(), |id| id.name(Kind::Totp))
+}
+
 /// Whether AWS may have done what it does not say to have done.
 fn may_be_done(refused: &Refused) -> bool {
     match refused.code.as_str() {
@@ -298,6 +313,7 @@ impl Enrolment<'_, '_> {
             self.file.remove()?;
             return Ok(true);
         }
+        let mut denied = None;
         // Whether one is ours that may have been made is not known: that is asked when there is one.
         if before.stage != Stage::Making && !enabled {
             match self.caller.iam(|iam, ask| iam.delete_virtual_mfa_device(ask, serial)) {
@@ -308,6 +324,10 @@ impl Enrolment<'_, '_> {
                     self.file.remove()?;
                     return Ok(true);
                 }
+                // Policies that want MFA let a user make a device without it, but not delete it.
+                Err(refused) if code::DENIED.contains(&refused.code.as_str()) => {
+                    denied = Some(refused.failure)
+                }
                 Err(refused) => return Err(refused.into()),
             }
         }
@@ -315,14 +335,14 @@ impl Enrolment<'_, '_> {
             return Ok(false);
         }
         for key in &before.keys {
-            match self.has_account(key, serial) {
-                Ok(false) => {}
-                Ok(true) => {
+            match self.account_on(key, serial) {
+                Ok(None) => {}
+                Ok(Some(name)) => {
                     let question = format!(
                         "Key {key} has the account {serial}, which the enrolment that was broken off has left. Delete it?"
                     );
                     consent(self.options.force, &question)?;
-                    self.delete_account(key, serial)?;
+                    self.delete_account(key, &name)?;
                 }
                 Err(error)
                     if matches!(
@@ -346,7 +366,14 @@ impl Enrolment<'_, '_> {
                 Err(error) => return Err(error),
             }
         }
-        Ok(false)
+        match denied {
+            None => Ok(false),
+            Some(error) => Err(Failure {
+                message: format!("{}; the device {serial}, which nobody has, stays at AWS", error.message),
+                hint: Some("give this one another name: `keyfob aws enroll NAME`".to_owned()),
+                ..error
+            }),
+        }
     }
 
     /// Whether a user has a device.
@@ -355,9 +382,13 @@ impl Enrolment<'_, '_> {
         Ok(devices.iter().any(|device| device.serial == serial))
     }
 
-    fn has_account(&mut self, key: &str, serial: &str) -> Result<bool, Failure> {
+    /// The name of the device's account on a key, if it is there.
+    fn account_on(&mut self, key: &str, serial: &str) -> Result<Option<String>, Failure> {
         match self.caller.client.ask_key(Some(key.to_owned()), Op::Listing { codes: false, at: None })? {
-            Answer::Listing { accounts } => Ok(accounts.iter().any(|account| is_named(account, serial))),
+            Answer::Listing { accounts } => {
+                let found = accounts.into_iter().find(|account| is_named(account, serial));
+                Ok(found.map(|account| account.name))
+            }
             other => unexpected(other),
         }
     }
@@ -501,7 +532,7 @@ impl Enrolment<'_, '_> {
             overwrite: false,
             account: Some(serial.clone()),
         };
-        let confirm = Op::ConfirmAccount { account: serial.clone(), uri: Password(uri.to_owned()) };
+        let confirm = Op::ConfirmAccount { account: name_on_key(serial), uri: Password(uri.to_owned()) };
         match self.caller.client.ask_key(Some(key.to_owned()), add) {
             Ok(Answer::Written { .. }) => self.written.push(key.to_owned()),
             Ok(other) => return unexpected(other),
@@ -531,25 +562,31 @@ impl Enrolment<'_, '_> {
             Password(account.digits.format(value))
         };
         let (user, serial) = (self.record.user.clone(), self.record.serial.clone());
-        let mut attempt = 0;
+        let (mut attempt, mut patience) = (0, PATIENCE);
         loop {
             let now = service::unix_time();
             let second = if attempt == 1 { now / period + 1 } else { now / period };
             // Said before it goes to AWS: whatever becomes of the answer, nobody is to try that code again.
-            let op = Op::Submitted { account: serial.clone(), valid_from: second * period };
+            let op = Op::Submitted { account: name_on_key(&serial), valid_from: second * period };
             self.caller.client.ask_key(self.record.keys.first().cloned(), op)?;
             let codes = (code(second.saturating_sub(1)), code(second));
             let refused = match self
                 .caller
                 .iam(|iam, ask| iam.enable_mfa_device(ask, &user, &serial, (&codes.0.0, &codes.1.0)))
             {
+                // IAM is many servers, and some of them may not know yet what another has made.
+                Err(refused) if refused.code == code::NONE && patience > 0 && self.has(UNKNOWN) => {
+                    patience -= 1;
+                    std::thread::sleep(UNKNOWN);
+                    continue;
+                }
                 Err(refused) if refused.code == code::WRONG_CODE => refused,
                 result => return result,
             };
             let left = Duration::from_secs(period - service::unix_time() % period);
             match attempt {
                 0 => {}
-                1 if self.caller.http.has(left) => {
+                1 if self.has(left) => {
                     let seconds = left.as_secs();
                     self.caller.client.note(&format!(
                         "AWS has refused the codes of now: waiting {seconds} s for the next ones."
@@ -560,6 +597,11 @@ impl Enrolment<'_, '_> {
             }
             attempt += 1;
         }
+    }
+
+    /// Whether there is time to wait so long, and to undo everything afterwards.
+    fn has(&self, time: Duration) -> bool {
+        self.caller.http.has(time + SPARE)
     }
 
     /// Undoes everything, unless AWS had enabled the device after all.
@@ -581,7 +623,7 @@ impl Enrolment<'_, '_> {
             }
             Err(_) => left.push("at AWS".to_owned()),
         }
-        let account = self.record.serial.clone();
+        let account = name_on_key(&self.record.serial);
         for key in std::mem::take(&mut self.written) {
             match self.delete_account(&key, &account) {
                 Ok(()) => {}

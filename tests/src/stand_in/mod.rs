@@ -265,6 +265,11 @@ impl StandIn {
         state.devices.get(serial).map(code).unwrap_or_default()
     }
 
+    /// Removes a device, whoever has it.
+    pub fn remove_device(&self, serial: &str) {
+        self.state().devices.remove(serial);
+    }
+
     /// Forgets which codes were taken: the next one need not wait for the next step.
     pub fn forget_codes(&self) {
         self.state().devices.values_mut().for_each(totp::Device::forget);

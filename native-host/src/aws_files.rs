@@ -407,11 +407,7 @@ impl AwsFile {
     ///
     /// # Errors
     /// [`AwsFileError::Syntax`] if it would be read as something else.
-    pub fn with(
-        &self,
-        section: &str,
-        settings: &[(&str, &str)],
-    ) -> Result<Zeroizing<Vec<u8>>, AwsFileError> {
+    pub fn with(&self, section: &str, settings: &[(&str, &str)]) -> Result<Zeroizing<Vec<u8>>, AwsFileError> {
         let text = str::from_utf8(&self.bytes).unwrap_or_default();
         let slice = |range: Range<usize>| text.get(range).unwrap_or_default();
         let line_end = match lines(text).next() {
@@ -422,7 +418,8 @@ impl AwsFile {
         let mut edits: Vec<(Range<usize>, Zeroizing<String>)> = Vec::new();
         let mut new = Zeroizing::new(String::new());
         let last = there.and_then(|section| section.entries.iter().max_by_key(|entry| entry.bytes.end));
-        let at = last.map(|entry| entry.bytes.end).or(there.map(|section| section.begin)).unwrap_or(text.len());
+        let at =
+            last.map(|entry| entry.bytes.end).or(there.map(|section| section.begin)).unwrap_or(text.len());
         // As the line before it, or it would go on with that one's value.
         let indent: &str = last.map_or("", |entry| {
             let line = slice(entry.bytes.clone());

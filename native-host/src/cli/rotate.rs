@@ -9,9 +9,7 @@ use crate::exit::Exit;
 /// As it is typed.
 #[derive(Debug, Args)]
 #[group(skip)]
-pub(super) struct Options {
-
-}
+pub(super) struct Options {}
 
 pub(super) fn run(global: &Global, options: &Options) -> Result<Exit, Failure> {
     let _ = (global, options);

@@ -465,7 +465,7 @@ impl AwsFile {
         bytes.extend_from_slice(slice(from..text.len()).as_bytes());
         let read = Self::parse(&self.path, bytes)?;
         let expected = |file: &Self, changed: bool| {
-            let mut all: Vec<(String, Vec<(String, Zeroizing<String>)>)> = file
+            let mut all: Vec<(String, Vec<Setting>)> = file
                 .sections
                 .iter()
                 .map(|section| {
@@ -697,6 +697,9 @@ pub struct AccessKey {
     /// The lines of id and secret, from 1.
     pub lines: (usize, usize),
 }
+
+/// Name and value of a setting.
+type Setting = (String, Zeroizing<String>);
 
 /// The credentials file and the config file.
 #[derive(Debug)]

@@ -66,8 +66,33 @@ pub(super) fn process(command: &str, profile: &str, time_left: Option<Duration>)
         return Err(failure(ErrorCode::InvalidInput, message, "correct it in the AWS config file"));
     };
     let resolving = front::env(RESOLVING).and_then(|value| value.into_string().ok());
-    let (what, hint) = ("its credential_process", "what it says about that stands above");
+    let (what, hint) = ("the credential_process", "what it says about that stands above");
     Start { words: &words, profile, what, hint, time_left }.run(resolving.as_deref())
+}
+
+/// Refuses a profile for which a program was started that now asks for it: whoever waits for that program would wait for ever.
+///
+/// # Errors
+/// [`ErrorCode::InvalidInput`], with the circle.
+pub(super) fn refuse_circle(profile: &str) -> Result<(), Failure> {
+    let resolving = front::env(RESOLVING).and_then(|value| value.into_string().ok());
+    begun(profile, resolving.as_deref()).map(|_| ())
+}
+
+/// The profiles for which programs were started already, of which `profile` must be none.
+fn begun<'a>(profile: &str, resolving: Option<&'a str>) -> Result<Vec<&'a str>, Failure> {
+    let before: Vec<_> = resolving.unwrap_or_default().lines().collect();
+    if !before.contains(&profile) {
+        return Ok(before);
+    }
+    let circle = before.iter().copied().chain([profile]).collect::<Vec<_>>().join(" → ");
+    Err(failure(
+        ErrorCode::InvalidInput,
+        format!(
+            "the program that was started for the profile {profile:?} asks Keyfob for it again: {circle}"
+        ),
+        "let the profile's credential_process be `keyfob credential-process PROFILE` and nothing around it, or name another profile in it",
+    ))
 }
 
 /// A program that is to be started.
@@ -93,17 +118,7 @@ struct Beside {
 impl Start<'_> {
     fn run(&self, resolving: Option<&str>) -> Result<Session, Failure> {
         let Self { words, profile, what, .. } = *self;
-        let before: Vec<_> = resolving.unwrap_or_default().lines().collect();
-        if before.contains(&profile) {
-            let circle = before.iter().copied().chain([profile]).collect::<Vec<_>>().join(" → ");
-            return Err(failure(
-                ErrorCode::InvalidInput,
-                format!(
-                    "{what} asks Keyfob for the profile {profile:?} again, for which it was started: {circle}"
-                ),
-                "let the profile's credential_process be `keyfob credential-process PROFILE` and nothing around it, or name another profile in it",
-            ));
-        }
+        let before = begun(profile, resolving)?;
         let Some((program, arguments)) = words.split_first() else {
             let message = format!("the credential_process of the profile {profile:?} is empty");
             return Err(failure(ErrorCode::InvalidInput, message, "correct it in the AWS config file"));
@@ -230,7 +245,7 @@ mod tests {
         Start {
             words: &words,
             profile: "p",
-            what: "its credential_process",
+            what: "the credential_process",
             hint: "",
             time_left: Some(time_left),
         }
@@ -260,7 +275,7 @@ mod tests {
         check(
             "exit 3",
             Io,
-            "its credential_process gave no credentials for the profile \"p\": exit status: 3",
+            "the credential_process gave no credentials for the profile \"p\": exit status: 3",
         );
         check(&format!("echo '{GOOD}'; exit 1"), Io, "exit status: 1");
         check("echo s3cr3t", InvalidInput, "printed something else, and no credentials");

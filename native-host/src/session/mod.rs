@@ -159,6 +159,7 @@ impl Maker<'_> {
             Base::Process { command, profile } => ("process", profile, Some(command)),
             Base::Given(_) | Base::Key { .. } => return Err(unexpected()),
         };
+        external::refuse_circle(profile)?;
         let surroundings = surroundings();
         let question = question(&[kind, profile, command.map_or("", String::as_str), &surroundings]);
         let label = self.label(

@@ -11,6 +11,7 @@ use keyfob::policy::Caller;
 use keyfob_tests::home::Home;
 use keyfob_tests::host::Host;
 use keyfob_tests::poll;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 /// A front end's connection to the agent.
@@ -196,6 +197,26 @@ fn a_browser_gets_no_sessions() {
     for op in [take("1", "dev"), json!({ "name": "sessions" }), json!({ "name": "clear-sessions" })] {
         host.send("a", &op).unwrap();
         assert_eq!(host.receive().unwrap()["error"]["code"], "forbidden");
+    }
+    assert_eq!(list(&home).len(), 1);
+}
+
+#[test]
+fn a_stopped_agent_is_not_said_to_keep_nothing() {
+    let home = started();
+    Front::new(&home).make("1", "dev", "ASIA1", 3600);
+    let status: Value =
+        serde_json::from_str(&home.succeed(&["--json", "agent", "status"], "").unwrap()).unwrap();
+    let pid = i32::try_from(status["pid"].as_i64().unwrap()).unwrap();
+    let signal = |signal| kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+    signal(Signal::STOP);
+    let outputs = ["list", "clear"].map(|what| home.run(&["sessions", what], ""));
+    signal(Signal::CONT);
+    for output in outputs {
+        let output = output.unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("the agent does not answer"), "{said}");
     }
     assert_eq!(list(&home).len(), 1);
 }

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use keyfob_core::message::{ErrorCode, Failure, VERSION};
 
 use super::place::Place;
-use super::{sleep, stirs};
 use super::system::{self, Identity, Listener, Stream};
 use super::{Opened, Opening, Purpose, Status};
+use super::{sleep, stirs};
 use crate::error::failure;
 use crate::front;
 use crate::harden::{self, SleepDetector};

@@ -51,8 +51,7 @@ mod linux {
             | WatchFlags::MOVE_SELF
             | WatchFlags::ONLYDIR;
         inotify::add_watch(&files, folder, gone)?;
-        let clock =
-            timerfd_create(TimerfdClockId::Realtime, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?;
+        let clock = timerfd_create(TimerfdClockId::Realtime, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?;
         // The kernel cancels a timer of the wall clock when that jumps: when it is set, and when the machine wakes.
         let never = Timespec { tv_sec: NEVER, tv_nsec: 0 };
         let timer = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: never };

@@ -66,6 +66,23 @@ fn desk_of(paths: &Paths, client: Client, agent: Agent) -> Box<dyn Desk> {
     Box::new(Local::new(local_service(paths), client))
 }
 
+/// As [`desk`], of the agent alone, and only of one that runs; none where there is none.
+///
+/// # Errors
+/// As [`desk`]; if it does not answer.
+pub fn running_desk(caller: Caller) -> Result<Option<Box<dyn Desk>>, Failure> {
+    let (paths, client) = client(caller)?;
+    if !client.config.agent {
+        return Ok(None);
+    }
+    let desk = agent::connect_running(&paths, &client);
+    if desk.is_none() {
+        // One that is there and does not answer still has what it has.
+        agent::status(&paths)?;
+    }
+    Ok(desk)
+}
+
 /// The user's configuration.
 ///
 /// # Errors

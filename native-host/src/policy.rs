@@ -394,6 +394,11 @@ mod tests {
             "rename-account" => r#""account": "", "to": """#,
             "verify" => r#""account": "", "code": """#,
             "hmac" => r#""account": "", "challenge": """#,
+            "take-session" => {
+                r#""question": "", "label": {"profile": "", "of": "", "made_by": ""}, "lasting": 0"#
+            }
+            "keep-session" => r#""lease": 0, "session": {"access_key_id": "", "secret_access_key": ""}"#,
+            "fail-session" => r#""lease": 0, "error": {"code": "cancelled", "message": ""}, "own": true"#,
             _ => "",
         }
     }

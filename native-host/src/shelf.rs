@@ -11,7 +11,7 @@
 //! argument. Everything has a bound, for what a front end says is no more than a front end's word.
 
 use std::collections::{HashMap, VecDeque};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use data_encoding::HEXLOWER_PERMISSIVE;
 use keyfob_core::message::{Answer, ErrorCode, Event, Failure, KeptSession, Password, Session, SessionLabel};
@@ -19,6 +19,7 @@ use keyfob_core::message::{Answer, ErrorCode, Event, Failure, KeptSession, Passw
 use crate::error::failure;
 use crate::holder::{Asker, MAX_WAITING};
 use crate::locked::Locked;
+use crate::service::unix_time;
 
 /// After so long without an end whoever makes a session is taken for stopped, and the next makes it. A cold session is
 /// two touches, and perhaps a code that is typed.
@@ -54,8 +55,7 @@ pub(crate) struct Now {
 impl Now {
     /// By this computer.
     pub(crate) fn get() -> Self {
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        Self { instant: Instant::now(), unix }
+        Self { instant: Instant::now(), unix: unix_time() }
     }
 }
 

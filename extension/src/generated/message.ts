@@ -248,7 +248,44 @@ account: string,
 /**
  * 1 to 64 bytes in hexadecimal digits; some keys take 8 at most.
  */
-challenge: string, } | { "name": "reset", };
+challenge: string, } | { "name": "reset", } | { "name": "take-session", 
+/**
+ * SHA-256 over all that the session depends on (every request parameter, identity, endpoint), in hexadecimal
+ * digits: equal questions have one session.
+ */
+question: string, 
+/**
+ * What it is, for lists.
+ */
+label: SessionLabel, 
+/**
+ * How many seconds it must last at least; one that ends before is made anew.
+ */
+lasting: number, } | { "name": "keep-session", 
+/**
+ * As it was given.
+ */
+lease: number, 
+/**
+ * The session.
+ */
+session: Session, } | { "name": "fail-session", 
+/**
+ * As it was given.
+ */
+lease: number, 
+/**
+ * Why.
+ */
+error: Failure, 
+/**
+ * Whether that is no reason for the others: the next of them tries.
+ */
+own: boolean, } | { "name": "sessions", } | { "name": "clear-sessions", 
+/**
+ * Name of the profile.
+ */
+profile?: string, };
 export type Password = string;
 export type SigningScope = { 
 /**
@@ -411,7 +448,23 @@ steps?: number, } | { "name": "hmac",
 /**
  * 20, 32 or 64 bytes in hexadecimal digits.
  */
-response: Password, } | { "name": "reset", } | { "name": "noted", } | { "name": "withdrawn", } | { "name": "locked", };
+response: Password, } | { "name": "reset", } | { "name": "session", 
+/**
+ * It.
+ */
+session: Session, } | { "name": "make-session", 
+/**
+ * What they are to name.
+ */
+lease: number, } | { "name": "sessions", 
+/**
+ * In the order in which they end.
+ */
+sessions: Array<KeptSession>, } | { "name": "sessions-cleared", 
+/**
+ * How many.
+ */
+cleared: number, } | { "name": "noted", } | { "name": "withdrawn", } | { "name": "locked", };
 export type Key = { 
 /**
  * What [`Request::key`] takes: `soft:NAME`, a serial number, or the device id where there is none.
@@ -539,6 +592,57 @@ signature: SignatureVersion,
  */
 touch?: boolean, };
 export type SignatureVersion = "SigV4" | "HmacV1";
+export type SessionLabel = { 
+/**
+ * The profile that it was first made for.
+ */
+profile: string, 
+/**
+ * The role's ARN, or the access key id of the identity whose session it is.
+ */
+of: string, 
+/**
+ * The API call that makes it: `GetSessionToken`, `AssumeRole`.
+ */
+made_by: string, };
+export type Session = { 
+/**
+ * `ASIA…`.
+ */
+access_key_id: string, 
+/**
+ * The secret access key.
+ */
+secret_access_key: Password, 
+/**
+ * The session token; none where they are long-term credentials after all.
+ */
+session_token?: Password, 
+/**
+ * When they end: Unix time in seconds.
+ */
+expires_at?: number, 
+/**
+ * The account's 12 digits, where they are known.
+ */
+account_id?: string, };
+export type KeptSession = { 
+/**
+ * What it is.
+ */
+label: SessionLabel, 
+/**
+ * All profiles that it was given for.
+ */
+profiles: Array<string>, 
+/**
+ * `ASIA…`.
+ */
+access_key_id: string, 
+/**
+ * When it ends: Unix time in seconds.
+ */
+expires_at: number, };
 export type Failure = { 
 /**
  * Stable, for programs.

@@ -10,6 +10,7 @@ mod place;
 mod remote;
 mod server;
 mod sleep;
+mod stirs;
 /// What the agent needs of the system, by the same names on each.
 #[cfg_attr(unix, path = "unix.rs")]
 #[cfg_attr(windows, path = "windows.rs")]
@@ -22,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::client::Client;
 
-pub use self::remote::{connect, start, status, stop};
+pub use self::remote::{connect, connect_running, start, status, stop};
 pub use self::server::run;
 
 /// After so long without a request passwords are forgotten, where the configuration says nothing else.

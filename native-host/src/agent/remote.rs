@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use keyfob_core::message::{ErrorCode, Event, Failure, Reply, Request, VERSION};
+use keyfob_core::message::{ErrorCode, Event, Failure, Op, Reply, Request, VERSION};
 use serde::Deserialize as _;
 use serde_json::Deserializer;
 
@@ -29,7 +29,17 @@ const START: Duration = Duration::from_secs(3);
 /// holds the keys itself.
 #[must_use]
 pub fn connect(paths: &Paths, client: &Client) -> Option<Box<dyn Desk>> {
-    let link = Link { place: Place::of(paths, front::env)?, client: client.clone() };
+    desk(paths, client, true)
+}
+
+/// As [`connect`], and starts none: none where there is none.
+#[must_use]
+pub fn connect_running(paths: &Paths, client: &Client) -> Option<Box<dyn Desk>> {
+    desk(paths, client, false)
+}
+
+fn desk(paths: &Paths, client: &Client, starts: bool) -> Option<Box<dyn Desk>> {
+    let link = Link { place: Place::of(paths, front::env)?, client: client.clone(), starts };
     let stream = link.open()?;
     let shared = Arc::new(Shared { link, stream: Mutex::new(None), pending: Mutex::default() });
     shared.listen(&stream).ok()?;
@@ -146,6 +156,8 @@ fn has_ended(error: &io::Error) -> bool {
 struct Link {
     place: Place,
     client: Client,
+    /// Whether an agent is started where there is none.
+    starts: bool,
 }
 
 impl Link {
@@ -154,6 +166,7 @@ impl Link {
         for _ in 0..2 {
             let stream = match Stream::connect(&self.place.socket) {
                 Ok(stream) => stream,
+                Err(_) if !self.starts => return None,
                 Err(_) => {
                     launch().ok()?;
                     wait_for(&self.place)?
@@ -242,7 +255,7 @@ impl Shared {
         let lost: Vec<_> = self.pending().drain().map(|(_, pending)| pending).collect();
         drop(stream);
         for Pending { request, replies, told } in lost {
-            if !told && is_shared(&request.op) {
+            if !told && is_repeatable(&request.op) {
                 self.send(Pending { request, replies, told: true });
             } else {
                 fail(&request, &replies);
@@ -281,13 +294,21 @@ impl Shared {
     }
 }
 
+/// Whether it may be asked again of another agent: it reads, or asks for a session, which the first has not given.
+fn is_repeatable(op: &Op) -> bool {
+    is_shared(op) || matches!(op, Op::TakeSession { .. } | Op::Sessions {})
+}
+
 fn fail(request: &Request, replies: &Replies) {
     let text = "the agent ended before it answered";
     // What only reads may be asked again in any case.
-    let hint = if is_shared(&request.op) {
-        "ask again"
-    } else {
-        "ask again; whether it was done, `keyfob oath list` shows"
+    let hint = match &request.op {
+        op if is_repeatable(op) => "ask again",
+        // What it had, it had in its memory.
+        Op::KeepSession { .. } | Op::FailSession { .. } | Op::ClearSessions { .. } => {
+            "its sessions are gone with it: ask again for new ones"
+        }
+        _ => "ask again; whether it was done, `keyfob oath list` shows",
     };
     replies(Reply::Failed { id: request.id.clone(), error: failure(ErrorCode::Internal, text, hint) });
 }

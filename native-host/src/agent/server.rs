@@ -4,25 +4,27 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use keyfob_core::message::{ErrorCode, Failure, VERSION};
 
 use super::place::Place;
-use super::sleep;
 use super::system::{self, Identity, Listener, Stream};
 use super::{Opened, Opening, Purpose, Status};
+use super::{sleep, stirs};
 use crate::error::failure;
 use crate::front;
 use crate::harden::{self, SleepDetector};
-use crate::holder::Holder;
-use crate::key::watch;
+use crate::holder::{Holder, Stir};
+use crate::key::watch::{self, Watch};
 use crate::paths::Paths;
 use crate::wire::{self, AtEnd, Frame, read_frame, try_frame};
 
-/// How often the agent looks whether it is still wanted.
+/// How often the agent looks whether it is still wanted, where the system does not tell.
 const TICK: Duration = Duration::from_secs(2);
+/// How often where it does: what ends by the wall clock ends no later than this after a jump that nobody saw.
+const SELDOM: Duration = Duration::from_secs(10 * 60);
 /// How long a front end may take to say what it wants.
 const GREETING: Duration = Duration::from_secs(5);
 /// How long a front end may leave its answers unread, once there is no more room for them.
@@ -50,14 +52,17 @@ pub fn run(idle: Duration) -> Result<(), Failure> {
     let Some(listening) = Listening::begin(&place).map_err(cannot)? else { return Ok(()) };
     let _ = std::env::set_current_dir("/");
 
+    let holder = Holder::new(front::local_service(&paths));
+    let stir = holder.stir();
     let shared = Arc::new(Shared {
-        holder: Holder::new(front::local_service(&paths)),
+        holder,
+        stir: Arc::clone(&stir),
         program: Program::running(),
         idle,
         clients: AtomicUsize::new(0),
         state: Mutex::new(State { listening: Some(listening), ending: false }),
-        turn: Condvar::new(),
     });
+    let is_told = stirs::watch(&place.socket, move || stir.stir());
     let removals = watch::removals({
         let shared = Arc::clone(&shared);
         move |reader| shared.holder.removed(reader)
@@ -70,7 +75,7 @@ pub fn run(idle: Duration) -> Result<(), Failure> {
         let shared = Arc::clone(&shared);
         move || accept(&shared)
     });
-    shared.stay();
+    shared.stay(if is_told { SELDOM } else { TICK }, &removals);
     drop(removals);
     Ok(())
 }
@@ -139,7 +144,8 @@ struct Shared {
     idle: Duration,
     clients: AtomicUsize,
     state: Mutex<State>,
-    turn: Condvar,
+    /// Stirred by the holder, and by all that decides whether this agent is to stay.
+    stir: Arc<Stir>,
 }
 
 struct State {
@@ -153,13 +159,15 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns when the agent is to end.
-    fn stay(&self) {
+    /// Returns when the agent is to end. Looks whenever it is stirred, when something ends, and once in `look`.
+    fn stay(&self, look: Duration, removals: &Watch) {
         let mut detector = SleepDetector::new();
         let mut locked = false;
+        let mut seen = self.stir.count();
         loop {
+            self.stir.wait(seen, self.next(look, locked));
+            seen = self.stir.count();
             let state = self.state();
-            let (state, _) = self.turn.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner);
             // Whoever removed the socket, perhaps with its folder, wants no agent.
             let gone = state.listening.as_ref().is_some_and(|listening| !listening.is_there());
             let retired = state.listening.is_none();
@@ -171,6 +179,8 @@ impl Shared {
             if detector.has_slept() {
                 self.holder.lock();
             }
+            // A question may have unlocked a card, or be about to.
+            removals.nudge();
             self.holder.tick();
             let clients = self.clients.load(Ordering::SeqCst);
             if self.holder.idle() < self.idle {
@@ -185,7 +195,8 @@ impl Shared {
                 self.holder.lock();
                 return;
             }
-            if clients == 0 && (locked || retired) {
+            // Sessions that have not ended are what others come back for.
+            if clients == 0 && (locked && !self.holder.has_sessions() || retired) {
                 // From here on nobody finds it.
                 self.state().listening = None;
                 if self.clients.load(Ordering::SeqCst) == 0 {
@@ -193,6 +204,15 @@ impl Shared {
                 }
             }
         }
+    }
+
+    /// When there is something to do, as far as is known now.
+    fn next(&self, look: Duration, locked: bool) -> Option<Instant> {
+        let retired = self.state().listening.is_none();
+        // Of one that is busy, its being done stirs.
+        let idle = self.holder.idle_since().filter(|_| !locked || retired);
+        let idle = idle.and_then(|since| since.checked_add(if retired { TICK } else { self.idle }));
+        Instant::now().checked_add(look).into_iter().chain(self.holder.due()).chain(idle).min()
     }
 
     fn status(&self) -> Status {
@@ -209,7 +229,7 @@ impl Shared {
     /// Takes no more front ends, and lets another agent be started.
     fn retire(&self) {
         self.state().listening = None;
-        self.turn.notify_all();
+        self.stir.stir();
     }
 
     fn end(&self) {
@@ -217,7 +237,7 @@ impl Shared {
         state.listening = None;
         state.ending = true;
         drop(state);
-        self.turn.notify_all();
+        self.stir.stir();
     }
 }
 
@@ -256,7 +276,10 @@ struct Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.shared.clients.fetch_sub(1, Ordering::SeqCst);
+        if self.shared.clients.fetch_sub(1, Ordering::SeqCst) == 1 {
+            // Perhaps it was the last that held the agent up.
+            self.shared.stir.stir();
+        }
     }
 }
 
@@ -285,6 +308,7 @@ impl Connection {
                 // When it is answered there is no socket any more.
                 shared.state().listening = None;
                 shared.holder.lock();
+                shared.holder.forget_sessions();
                 let answered = answer(Opened::Status(status));
                 shared.end();
                 answered

@@ -64,7 +64,15 @@ account: string,
 /**
  * The code's [`Code::valid_from`].
  */
-valid_from: number, } | { "name": "cancel", 
+valid_from: number, } | { "name": "submit-code", 
+/**
+ * Full name of the account.
+ */
+account: string, 
+/**
+ * What it is for, to be shown in the prompt.
+ */
+purpose: string, } | { "name": "cancel", 
 /**
  * The request's id.
  */

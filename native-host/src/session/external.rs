@@ -310,7 +310,7 @@ mod tests {
     fn nobody_asks_for_himself() {
         let minute = Duration::from_secs(60);
         let error = run("echo", Some("a\np\nb"), minute).unwrap_err();
-        assert!(error.message.ends_with("for which it was started: a → p → b → p"), "{}", error.message);
+        assert!(error.message.ends_with("asks Keyfob for it again: a → p → b → p"), "{}", error.message);
         // The child is told of all, and of nothing that would come before its profile.
         let script = format!(
             "test \"$(echo $KEYFOB_RESOLVING)\" = 'a p' && test -z \"$AWS_ACCESS_KEY_ID\" && echo '{GOOD}'"

@@ -9,6 +9,7 @@ use keyfob_tests::home::Home;
 use keyfob_tests::poll;
 use keyfob_tests::random::Random;
 use keyfob_tests::stand_in::{Fault, KnownDevice, StandIn, World};
+use keyfob_tests::terminal;
 use serde_json::Value;
 
 const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
@@ -229,7 +230,14 @@ fn what_is_lost_on_the_way_is_looked_for() {
     let said = it.fail(ENROLL, 2, "invalid-input");
     assert!(said.contains("consent"), "{said}");
     assert_eq!((it.device("new").map(|device| device.user), it.records()), (Some(None), 1));
-    it.succeed(&[ENROLL, &["--force"]].concat());
+    // A person may say no.
+    let mut keyfob = it.home.keyfob().unwrap();
+    keyfob.args(ENROLL);
+    let said_no = terminal::run(&keyfob, &[("make it anew?", "n")]).unwrap();
+    assert!(!said_no.output.status.success());
+    assert_eq!(it.device("new").map(|device| device.user), Some(None));
+    let said_yes = terminal::run(&keyfob, &[("make it anew?", "y")]).unwrap();
+    assert!(said_yes.output.status.success(), "{}", said_yes.screen);
     it.is_enrolled("new");
 
     // Not made, and no answer: made by the second call.

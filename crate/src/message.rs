@@ -97,6 +97,14 @@ pub enum Op {
         #[cfg_attr(test, ts(type = "number"))]
         valid_from: u64,
     },
+    /// The code of an account, for a program that gives it to AWS at once: it is a fresh one, and counts as submitted as it is given,
+    /// so that no two who ask at the same time get the same. [`Answer::Code`].
+    SubmitCode {
+        /// Full name of the account.
+        account: String,
+        /// What it is for, to be shown in the prompt.
+        purpose: String,
+    },
     /// Nobody waits for the answer to an earlier request any more: it fails with [`ErrorCode::Cancelled`], and a touch
     /// that is still to come buys nothing. One that is not known, or done, is none to cancel. [`Answer::Withdrawn`].
     Cancel {
@@ -516,7 +524,7 @@ pub enum Answer {
         /// In the key's order.
         accounts: Vec<Account>,
     },
-    /// To [`Op::Code`].
+    /// To [`Op::Code`] and [`Op::SubmitCode`].
     Code {
         /// Full name of the account.
         account: String,

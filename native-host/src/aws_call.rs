@@ -133,12 +133,8 @@ impl Refused {
             | "ConcurrentModification"
             | "SlowDown"
             | "ServiceUnavailable" => true,
-            "InternalFailure"
-            | "InternalError"
-            | "InternalServerError"
-            | "ServiceFailure"
-            | "RequestTimeout"
-            | "RequestTimeoutException" => repeat == Repeat::Harmless,
+            "InternalFailure" | "InternalError" | "InternalServerError" | "ServiceFailure"
+            | "RequestTimeout" | "RequestTimeoutException" => repeat == Repeat::Harmless,
             "" => self.failure.code == ErrorCode::Io && repeat == Repeat::Harmless,
             _ => false,
         }

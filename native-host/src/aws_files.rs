@@ -180,6 +180,8 @@ struct Entry {
 
 struct Section {
     name: String,
+    /// Behind the line of its name.
+    begin: usize,
     entries: Vec<Entry>,
 }
 
@@ -314,7 +316,7 @@ impl AwsFile {
                 }
                 current = Some(known.unwrap_or(sections.len()));
                 if known.is_none() {
-                    sections.push(Section { name: name.to_owned(), entries: Vec::new() });
+                    sections.push(Section { name: name.to_owned(), begin: range.end, entries: Vec::new() });
                 }
                 open = false;
                 continue;
@@ -398,6 +400,105 @@ impl AwsFile {
             return Err(AwsFileError::Syntax { path: self.path.clone(), line: 1, what });
         }
         Ok(read.bytes)
+    }
+
+    /// The file with these settings in a section, which is made at its end if it is not there: what a name stands for already
+    /// is put in the place of its value, the rest goes behind the section's last line. Every other byte stays.
+    ///
+    /// # Errors
+    /// [`AwsFileError::Syntax`] if it would be read as something else.
+    pub fn with(&self, section: &str, settings: &[(&str, &str)]) -> Result<Zeroizing<Vec<u8>>, AwsFileError> {
+        let text = str::from_utf8(&self.bytes).unwrap_or_default();
+        let slice = |range: Range<usize>| text.get(range).unwrap_or_default();
+        let line_end = match lines(text).next() {
+            Some((_, line)) if line.ends_with("\r\n") => "\r\n",
+            _ => "\n",
+        };
+        let there = self.sections.iter().find(|other| other.name == section);
+        let mut edits: Vec<(Range<usize>, Zeroizing<String>)> = Vec::new();
+        let mut new = Zeroizing::new(String::new());
+        let last = there.and_then(|section| section.entries.iter().max_by_key(|entry| entry.bytes.end));
+        let at =
+            last.map(|entry| entry.bytes.end).or(there.map(|section| section.begin)).unwrap_or(text.len());
+        // As the line before it, or it would go on with that one's value.
+        let indent: &str = last.map_or("", |entry| {
+            let line = slice(entry.bytes.clone());
+            line.split(|c| !is_space(c)).next().unwrap_or_default()
+        });
+        if !slice(0..at).is_empty() && !slice(0..at).ends_with(['\n', '\r']) {
+            new.push_str(line_end);
+        }
+        if there.is_none() {
+            if !text.trim().is_empty() {
+                new.push_str(line_end);
+            }
+            new.extend(["[", section, "]", line_end]);
+        }
+        for (name, value) in settings {
+            match there.and_then(|section| section.entry(name)) {
+                Some(entry) if entry.value.as_str() == *value => {}
+                Some(entry) => {
+                    let old = slice(entry.bytes.clone());
+                    let behind = old.find(['=', ':']).map_or(old.len(), |at| at + 1);
+                    let (head, rest) = old.split_at(behind);
+                    let space: String = rest.chars().take_while(|c| [' ', '\t'].contains(c)).collect();
+                    let end = old.trim_end_matches(['\r', '\n']).len();
+                    let end = old.get(end..).unwrap_or_default();
+                    edits.push((entry.bytes.clone(), Zeroizing::new([head, &space, value, end].concat())));
+                }
+                None => new.extend([indent, name, " = ", value, line_end]),
+            }
+        }
+        if there.is_none() || new.ends_with(line_end) && new.as_str() != line_end {
+            edits.push((at..at, new));
+        }
+        edits.sort_by_key(|(range, _)| range.start);
+        let mut bytes = Zeroizing::new(Vec::with_capacity(
+            text.len() + edits.iter().map(|(_, text)| text.len()).sum::<usize>(),
+        ));
+        let mut from = 0;
+        for (range, text) in edits {
+            bytes.extend_from_slice(slice(from..range.start).as_bytes());
+            bytes.extend_from_slice(text.as_bytes());
+            from = range.end;
+        }
+        bytes.extend_from_slice(slice(from..text.len()).as_bytes());
+        let read = Self::parse(&self.path, bytes)?;
+        let expected = |file: &Self, changed: bool| {
+            let mut all: Vec<(String, Vec<Setting>)> = file
+                .sections
+                .iter()
+                .map(|section| {
+                    let entries = section.entries.iter();
+                    let entries = entries.map(|entry| (entry.name.clone(), entry.value.clone())).collect();
+                    (section.name.clone(), entries)
+                })
+                .collect();
+            if changed && there.is_none() {
+                all.push((section.to_owned(), Vec::new()));
+            }
+            for (_, entries) in all.iter_mut().filter(|(name, _)| changed && name == section) {
+                for (name, value) in settings {
+                    let value = Zeroizing::new((*value).to_owned());
+                    match entries.iter_mut().find(|(other, _)| other == name) {
+                        Some(entry) => entry.1 = value,
+                        None => entries.push(((*name).to_owned(), value)),
+                    }
+                }
+            }
+            all
+        };
+        if expected(&read, false) != expected(self, true) {
+            let what = format!("[{section}] would be read as something else with what is to be written");
+            return Err(AwsFileError::Syntax { path: self.path.clone(), line: 1, what });
+        }
+        Ok(read.bytes)
+    }
+
+    /// What is in it.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// Writes `bytes` in the place of what was read: whole or not at all, with the mode and the owner that the file has, under
@@ -490,6 +591,15 @@ fn named_section(kind: &str, section: &str) -> Option<String> {
         [_, name] => Some(name.clone()),
         _ => None,
     }
+}
+
+/// One word, as [`words`] reads it.
+pub(crate) fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "_-/.%@:+=,".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("\"{}\"", word.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 /// Words of a shell, without anything that it would expand; none if a quote stays open.
@@ -588,6 +698,9 @@ pub struct AccessKey {
     pub lines: (usize, usize),
 }
 
+/// Name and value of a setting.
+type Setting = (String, Zeroizing<String>);
+
 /// The credentials file and the config file.
 #[derive(Debug)]
 pub struct AwsFiles {
@@ -676,6 +789,28 @@ impl AwsFiles {
             }
         }
         names
+    }
+
+    /// The config file, if there is one.
+    #[must_use]
+    pub fn config(&self) -> Option<&AwsFile> {
+        self.config.as_ref()
+    }
+
+    /// These with another config file.
+    #[must_use]
+    pub fn with_config(self, config: AwsFile) -> Self {
+        Self { config: Some(config), ..self }
+    }
+
+    /// The section of the config file in which a profile's settings are, or are to be.
+    #[must_use]
+    pub fn section_of(&self, profile: &str) -> String {
+        match self.named(Which::Config, profile) {
+            Some((place, ..)) => place.section,
+            None if profile == "default" => profile.to_owned(),
+            None => format!("profile {}", quoted(profile)),
+        }
     }
 
     /// The files that were looked for, that of credentials first.
@@ -886,6 +1021,33 @@ mod tests {
         let both = "[a]\naws_access_key_id=1\n[b]\naws_access_key_id=1\n";
         check(both, &["b", "a"], "[a]\n[b]\n");
         check(both, &[], both);
+    }
+
+    #[test]
+    fn settings_are_written_and_no_other_byte_changes() {
+        #[track_caller]
+        fn check(text: &str, settings: &[(&str, &str)], expected: Result<&str, &str>) {
+            let bytes = parse(text).unwrap().with("a", settings).map_err(|error| error.to_string());
+            let actual = bytes.as_ref().map(|bytes| str::from_utf8(bytes).unwrap());
+            match (actual, expected) {
+                (Err(actual), Err(expected)) => assert!(actual.contains(expected), "{actual}"),
+                (actual, expected) => assert_eq!(actual.map_err(String::as_str), expected, "{text:?}"),
+            }
+        }
+        let one = &[("x", "1")][..];
+        check("", one, Ok("[a]\nx = 1\n"));
+        check("# c\r\n", one, Ok("# c\r\n\r\n[a]\r\nx = 1\r\n"));
+        check("[b]\ny = 2", one, Ok("[b]\ny = 2\n\n[a]\nx = 1\n"));
+        check("[a]", one, Ok("[a]\nx = 1\n"));
+        check("[a] # c\n# d\n[b]\n", one, Ok("[a] # c\nx = 1\n# d\n[b]\n"));
+        check("[a]\n  y = 2\n  # c\n\n [b]\n", one, Ok("[a]\n  y = 2\n  x = 1\n  # c\n\n [b]\n"));
+        check("[a]\ny =\n  z = 1\n\n[b]\n", one, Ok("[a]\ny =\n  z = 1\nx = 1\n\n[b]\n"));
+        check("[a]\nX:  0 # c\r\ny=1\n", one, Ok("[a]\nX:  1\r\ny=1\n"));
+        check("[a]\nx=\n  z = 1\ny=1", &[("x", "1"), ("w", "2")], Ok("[a]\nx=1\ny=1\nw = 2\n"));
+        check("[a]\nx = 1\n#", one, Ok("[a]\nx = 1\n#"));
+        check("[a]\nx = 1", one, Ok("[a]\nx = 1"));
+        check("[a]\n", &[("x", "1\n[b]")], Err("would be read as something else"));
+        check("[a]\n", &[("x", " 1")], Err("would be read as something else"));
     }
 
     #[test]

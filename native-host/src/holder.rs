@@ -145,7 +145,7 @@ impl Asker {
         (self.replies)(Reply::Event { id: self.id.clone(), event });
     }
 
-    fn finish(self, result: Result<Answer, Failure>) {
+    pub(crate) fn finish(self, result: Result<Answer, Failure>) {
         let id = self.id;
         (self.replies)(match result {
             Ok(answer) => Reply::Done { id, answer },

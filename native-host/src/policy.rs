@@ -376,6 +376,7 @@ mod tests {
     fn fields(name: &str) -> &'static str {
         match name {
             "code" | "delete-account" => r#""account": "Amazon Web Services:me@123456789012""#,
+            "submit-code" => r#""account": "Amazon Web Services:me@123456789012", "purpose": """#,
             "submitted" => r#""account": "Amazon Web Services:me@123456789012", "valid_from": 0"#,
             "cancel" => r#""request": "a""#,
             "presign" => r#""canonical_request": """#,

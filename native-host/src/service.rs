@@ -255,6 +255,17 @@ impl Service {
                 let ((), accounts) = self.accounts(client, choice, *codes, *at, |_| Ok(()))?;
                 Answer::Listing { accounts }
             }
+            Op::SubmitCode { account, purpose } => {
+                let purpose = Some(purpose.clone());
+                let code = Op::Code { account: account.clone(), at: None, purpose, fresh: true, next: false };
+                let outcome = self.code(client, choice, account, &code, events)?;
+                if let Outcome::Answer(Answer::Code { account, code }) = &outcome
+                    && let Some(valid_from) = code.valid_from
+                {
+                    self.note(client, account, valid_from)?;
+                }
+                return Ok(outcome);
+            }
             Op::Code { account, .. } => {
                 return self.code(client, choice, account, op, events);
             }
@@ -993,9 +1004,10 @@ enum Wanted<'a> {
 impl<'a> Wanted<'a> {
     fn of(op: &'a Op) -> Result<Option<Self>, Refusal> {
         Ok(match op {
-            Op::Code { account, .. } | Op::Verify { account, .. } | Op::Hmac { account, .. } => {
-                Some(Self::Account(account))
-            }
+            Op::Code { account, .. }
+            | Op::SubmitCode { account, .. }
+            | Op::Verify { account, .. }
+            | Op::Hmac { account, .. } => Some(Self::Account(account)),
             Op::DeleteAccount { account }
             | Op::RenameAccount { account, .. }
             | Op::ConfirmAccount { account, .. } => Some(Self::Exactly(account)),

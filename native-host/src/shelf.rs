@@ -559,3 +559,450 @@ fn too_many() -> Failure {
     let text = "too many sessions are being made at once";
     failure(ErrorCode::Busy, text, "wait until some are done, and try again")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, channel};
+
+    use keyfob_core::message::Reply;
+
+    use super::*;
+
+    const ONE: &str = "1111111111111111111111111111111111111111111111111111111111111111";
+    const TWO: &str = "2222222222222222222222222222222222222222222222222222222222222222";
+    const HOUR: u64 = 3600;
+
+    /// A shelf whose time the test moves.
+    struct Stage {
+        shelf: Shelf,
+        now: Now,
+        asked: u64,
+    }
+
+    /// A front end's request, and all that is said to it.
+    struct Front {
+        seat: u64,
+        request: String,
+        replies: Receiver<Reply>,
+    }
+
+    #[derive(Debug, PartialEq, Eq)]
+    enum Heard {
+        Nothing,
+        Waits(String),
+        Makes(u64),
+        Gets(String),
+        Fails(ErrorCode),
+    }
+
+    impl Front {
+        fn hears(&self) -> Heard {
+            match self.replies.try_recv() {
+                Err(_) => Heard::Nothing,
+                Ok(Reply::Event { event: Event::Waiting { why }, .. }) => Heard::Waits(why),
+                Ok(Reply::Done { answer: Answer::MakeSession { lease }, .. }) => Heard::Makes(lease),
+                Ok(Reply::Done { answer: Answer::Session { session }, .. }) => {
+                    Heard::Gets(session.access_key_id)
+                }
+                Ok(Reply::Failed { error, .. }) => Heard::Fails(error.code),
+                Ok(other) => panic!("{other:?}"),
+            }
+        }
+
+        #[track_caller]
+        fn lease(&self) -> u64 {
+            match self.hears() {
+                Heard::Makes(lease) => lease,
+                other => panic!("{other:?}"),
+            }
+        }
+
+        /// It waits, and hears nothing more yet.
+        #[track_caller]
+        fn waits(&self) {
+            assert!(matches!(self.hears(), Heard::Waits(_)));
+            assert_eq!(self.hears(), Heard::Nothing);
+        }
+    }
+
+    fn tell(ready: impl IntoIterator<Item = Ready>) {
+        ready.into_iter().for_each(|(asker, result)| asker.finish(result));
+    }
+
+    fn label(profile: &str) -> SessionLabel {
+        SessionLabel {
+            profile: profile.to_owned(),
+            of: "arn:aws:iam::123456789012:role/dev".to_owned(),
+            made_by: "AssumeRole".to_owned(),
+        }
+    }
+
+    impl Stage {
+        fn new() -> Self {
+            let now = Now { instant: Instant::now(), unix: 1_800_000_000 };
+            Self { shelf: Shelf::default(), now, asked: 0 }
+        }
+
+        fn pass(&mut self, seconds: u64) {
+            self.now.unix += seconds;
+            self.now.instant += Duration::from_secs(seconds);
+        }
+
+        fn take_for(&mut self, seat: u64, question: &str, profile: &str, lasting: u64) -> Front {
+            self.asked += 1;
+            let (sender, replies) = channel();
+            let request = format!("r{}", self.asked);
+            let send = move |reply| drop(sender.send(reply));
+            let asker = Asker { seat, id: request.clone(), replies: Box::new(send) };
+            let who = format!("program {seat}");
+            let taken = Taken { question, label: &label(profile), lasting, who: &who };
+            tell(self.shelf.take(self.now, asker, &taken));
+            Front { seat, request, replies }
+        }
+
+        fn take(&mut self, seat: u64, question: &str) -> Front {
+            self.take_for(seat, question, "dev", 900)
+        }
+
+        fn session(&self, id: &str, lasts: u64) -> Session {
+            Session {
+                access_key_id: id.to_owned(),
+                secret_access_key: Password("secret".to_owned()),
+                session_token: Some(Password("token of several parts".to_owned())),
+                expires_at: Some(self.now.unix + lasts),
+                account_id: Some("123456789012".to_owned()),
+            }
+        }
+
+        fn keep(&mut self, front: &Front, lease: u64, id: &str, lasts: u64) {
+            let session = self.session(id, lasts);
+            tell(self.shelf.keep(self.now, front.seat, lease, &session).unwrap());
+        }
+
+        fn fail(&mut self, front: &Front, lease: u64, own: bool) {
+            let error = failure(ErrorCode::AwsRefused, "refused", "");
+            tell(self.shelf.fail(self.now, front.seat, lease, &error, own));
+        }
+
+        fn names(&mut self) -> Vec<String> {
+            self.shelf.list(self.now).into_iter().map(|kept| kept.access_key_id).collect()
+        }
+    }
+
+    fn gets(id: &str) -> Heard {
+        Heard::Gets(id.to_owned())
+    }
+
+    #[test]
+    fn one_makes_it_and_all_get_it() {
+        let mut stage = Stage::new();
+        let first = stage.take(1, ONE);
+        let lease = first.lease();
+        let others: Vec<_> = (2..5).map(|seat| stage.take(seat, ONE)).collect();
+        for other in &others {
+            assert_eq!(
+                other.hears(),
+                Heard::Waits("the session for dev is being made by program 1".to_owned())
+            );
+        }
+        // Another question is another session.
+        let else_ = stage.take(9, TWO).lease();
+        assert_ne!(lease, else_);
+        stage.keep(&first, lease, "ASIA1", HOUR);
+        others.iter().for_each(|other| assert_eq!(other.hears(), gets("ASIA1")));
+        // Later ones find it, with all that it has.
+        assert_eq!(stage.take(7, ONE).hears(), gets("ASIA1"));
+        let kept = stage.shelf.kept.values().next().unwrap().session();
+        assert_eq!(kept, stage.session("ASIA1", HOUR));
+        // A question may be spelled in capitals.
+        let capitals = "AB".repeat(32);
+        let front = stage.take(1, &capitals);
+        let lease = front.lease();
+        stage.keep(&front, lease, "ASIA2", HOUR);
+        assert_eq!(stage.take(1, &capitals.to_lowercase()).hears(), gets("ASIA2"));
+    }
+
+    #[test]
+    fn one_that_would_end_too_soon_is_made_anew() {
+        let mut stage = Stage::new();
+        let first = stage.take(1, ONE);
+        let lease = first.lease();
+        stage.keep(&first, lease, "ASIA1", HOUR);
+        stage.pass(HOUR - 900);
+        assert_eq!(stage.take(2, ONE).hears(), gets("ASIA1"));
+        stage.pass(1);
+        let second = stage.take(2, ONE);
+        let lease = second.lease();
+        // Whoever needs it for less still gets the old one.
+        assert_eq!(stage.take_for(3, ONE, "dev", 60).hears(), gets("ASIA1"));
+        let waits = stage.take(4, ONE);
+        waits.waits();
+        // The new one is short by itself: it is given all the same, and kept, as it lasts longer.
+        stage.keep(&second, lease, "ASIA2", 899 + 1);
+        assert_eq!(waits.hears(), gets("ASIA2"));
+        assert_eq!(stage.names(), ["ASIA2"]);
+        // One that ends before what is kept takes nothing away.
+        let third = stage.take_for(5, ONE, "dev", HOUR);
+        let lease = third.lease();
+        stage.keep(&third, lease, "ASIA3", 60);
+        assert_eq!(stage.names(), ["ASIA2"]);
+    }
+
+    #[test]
+    fn what_has_ended_is_erased_in_time() {
+        let mut stage = Stage::new();
+        for (question, id, lasts) in [(ONE, "ASIA1", HOUR), (TWO, "ASIA2", 2 * HOUR)] {
+            let front = stage.take(1, question);
+            let lease = front.lease();
+            stage.keep(&front, lease, id, lasts);
+        }
+        let start = stage.now.instant;
+        assert_eq!(stage.shelf.due(stage.now), Some(start + Duration::from_secs(HOUR)));
+        stage.pass(HOUR);
+        tell(stage.shelf.tick(stage.now));
+        assert_eq!(stage.shelf.kept.len(), 1);
+        assert_eq!(stage.shelf.due(stage.now), Some(start + Duration::from_secs(2 * HOUR)));
+        stage.pass(HOUR);
+        // Nobody has to tick for them to be gone.
+        assert_eq!(stage.names(), [""; 0]);
+        assert!(stage.shelf.is_empty());
+        assert_eq!(stage.shelf.due(stage.now), None);
+        // Long-term credentials, and what has ended already, are given and not kept.
+        let (maker, waiter) = (stage.take(1, ONE), stage.take(2, ONE));
+        let lease = maker.lease();
+        waiter.waits();
+        let session = Session { expires_at: None, ..stage.session("AKIA1", 0) };
+        tell(stage.shelf.keep(stage.now, 1, lease, &session).unwrap());
+        assert_eq!(waiter.hears(), gets("AKIA1"));
+        let maker = stage.take(1, ONE);
+        let lease = maker.lease();
+        stage.keep(&maker, lease, "ASIA3", 0);
+        assert!(stage.shelf.is_empty());
+        // Nothing is kept for longer than AWS lets anything last.
+        let maker = stage.take(1, ONE);
+        let lease = maker.lease();
+        let session = Session { expires_at: Some(u64::MAX), ..stage.session("ASIA4", 0) };
+        tell(stage.shelf.keep(stage.now, 1, lease, &session).unwrap());
+        assert_eq!(stage.names(), ["ASIA4"]);
+        stage.pass(LONGEST);
+        assert!(stage.names().is_empty());
+    }
+
+    #[test]
+    fn a_failure_is_for_all_or_for_its_maker_alone() {
+        let mut stage = Stage::new();
+        let fronts: Vec<_> = (1..4).map(|seat| stage.take(seat, ONE)).collect();
+        let lease = fronts[0].lease();
+        fronts[1..].iter().for_each(Front::waits);
+        stage.fail(&fronts[0], lease, true);
+        let second = fronts[1].lease();
+        assert_ne!(second, lease);
+        assert_eq!(fronts[2].hears(), Heard::Nothing);
+        // The first has no say any more, and nobody has another's lease.
+        stage.keep(&fronts[0], lease, "ASIA1", HOUR);
+        stage.keep(&fronts[0], second, "ASIA1", HOUR);
+        stage.fail(&fronts[2], second, false);
+        assert_eq!(fronts[2].hears(), Heard::Nothing);
+        stage.fail(&fronts[1], second, false);
+        assert_eq!(fronts[2].hears(), Heard::Fails(ErrorCode::AwsRefused));
+        assert!(stage.names().is_empty());
+        // Whoever comes next tries again.
+        stage.take(5, ONE).lease();
+    }
+
+    #[test]
+    fn whoever_goes_away_leaves_it_to_the_next() {
+        let mut stage = Stage::new();
+        let fronts: Vec<_> = (1..5).map(|seat| stage.take(seat, ONE)).collect();
+        let lease = fronts[0].lease();
+        fronts[1..].iter().for_each(Front::waits);
+        // One who waits goes, and is not asked to make it.
+        tell(stage.shelf.leave(stage.now, 2));
+        assert_eq!(fronts[1].hears(), Heard::Nothing);
+        tell(stage.shelf.leave(stage.now, 1));
+        assert_eq!(fronts[1].hears(), Heard::Nothing);
+        let third = fronts[2].lease();
+        stage.keep(&fronts[0], lease, "ASIA1", HOUR);
+        assert!(stage.names().is_empty());
+        stage.keep(&fronts[2], third, "ASIA3", HOUR);
+        assert_eq!(fronts[3].hears(), gets("ASIA3"));
+        // The last one leaves nothing behind.
+        stage.take(6, TWO).lease();
+        tell(stage.shelf.leave(stage.now, 6));
+        assert!(stage.shelf.making.is_empty());
+    }
+
+    #[test]
+    fn a_request_that_is_taken_back_waits_and_makes_no_more() {
+        let mut stage = Stage::new();
+        let fronts: Vec<_> = (1..4).map(|seat| stage.take(seat, ONE)).collect();
+        fronts[0].lease();
+        fronts[1..].iter().for_each(Front::waits);
+        let Front { seat, request, .. } = &fronts[1];
+        // Not another's of the same name.
+        let (gone, ready) = stage.shelf.cancel(stage.now, 7, request);
+        assert_eq!((gone.len(), ready.len()), (0, 0));
+        let (gone, ready) = stage.shelf.cancel(stage.now, *seat, request);
+        assert_eq!((gone.len(), ready.len()), (1, 0));
+        // The lease was on its way when its time was up.
+        let (gone, ready) = stage.shelf.cancel(stage.now, 1, &fronts[0].request);
+        assert!(gone.is_empty());
+        tell(ready);
+        fronts[2].lease();
+    }
+
+    #[test]
+    fn one_who_is_stopped_is_overtaken() {
+        let mut stage = Stage::new();
+        let fronts: Vec<_> = (1..4).map(|seat| stage.take(seat, ONE)).collect();
+        let first = fronts[0].lease();
+        fronts[1..].iter().for_each(Front::waits);
+        assert_eq!(stage.shelf.due(stage.now), Some(stage.now.instant + PATIENCE));
+        stage.pass(PATIENCE.as_secs() - 1);
+        tell(stage.shelf.tick(stage.now));
+        assert_eq!(fronts[1].hears(), Heard::Nothing);
+        stage.pass(1);
+        tell(stage.shelf.tick(stage.now));
+        // The one who has waited longest.
+        let second = fronts[1].lease();
+        assert_eq!(fronts[2].hears(), Heard::Nothing);
+        // What the first brings after all is as good as any.
+        stage.keep(&fronts[0], first, "ASIA1", HOUR);
+        assert_eq!(fronts[2].hears(), gets("ASIA1"));
+        assert_eq!(stage.names(), ["ASIA1"]);
+        // So is what the second brings, unless it ends before.
+        stage.keep(&fronts[1], second, "ASIA2", HOUR - 1);
+        assert_eq!(stage.names(), ["ASIA1"]);
+        assert!(stage.shelf.making.is_empty() && stage.shelf.overtaken.is_empty());
+        // Where nobody waits, the next to come overtakes; a failure of the one who was overtaken is nobody's then.
+        let stopped = stage.take(1, TWO);
+        let lease = stopped.lease();
+        assert_eq!(stage.shelf.due(stage.now).map(|due| due > stage.now.instant + PATIENCE), Some(true));
+        stage.pass(PATIENCE.as_secs());
+        let next = stage.take(2, TWO);
+        let waits = stage.take(3, TWO);
+        let other = next.lease();
+        waits.waits();
+        stage.fail(&stopped, lease, false);
+        assert_eq!(waits.hears(), Heard::Nothing);
+        stage.keep(&next, other, "ASIA4", HOUR);
+        assert_eq!(waits.hears(), gets("ASIA4"));
+    }
+
+    #[test]
+    fn late_ones_are_kept_even_if_nobody_makes_it_any_more() {
+        let mut stage = Stage::new();
+        let (first, second) = (stage.take(1, ONE), stage.take(2, ONE));
+        let lease = first.lease();
+        second.waits();
+        stage.pass(PATIENCE.as_secs());
+        tell(stage.shelf.tick(stage.now));
+        let other = second.lease();
+        stage.fail(&second, other, false);
+        stage.keep(&first, lease, "ASIA1", HOUR);
+        assert_eq!(stage.names(), ["ASIA1"]);
+    }
+
+    #[test]
+    fn sessions_are_found_and_forgotten_by_every_profile_that_took_them() {
+        let mut stage = Stage::new();
+        let maker = stage.take_for(1, ONE, "dev", 0);
+        let lease = maker.lease();
+        stage.take_for(2, ONE, "test", 0).waits();
+        stage.keep(&maker, lease, "ASIA1", HOUR);
+        stage.take_for(3, ONE, "prod", 0);
+        let maker = stage.take_for(1, TWO, "dev", 0);
+        let lease = maker.lease();
+        stage.keep(&maker, lease, "ASIA2", HOUR / 2);
+        let list = stage.shelf.list(stage.now);
+        assert_eq!(list.iter().map(|kept| &*kept.access_key_id).collect::<Vec<_>>(), ["ASIA2", "ASIA1"]);
+        assert_eq!(list[1].profiles, ["dev", "test", "prod"]);
+        assert_eq!(list[1].label, label("dev"));
+        assert_eq!(stage.shelf.clear(stage.now, Some("pro")), 0);
+        assert_eq!(stage.shelf.clear(stage.now, Some("test")), 1);
+        assert_eq!(stage.names(), ["ASIA2"]);
+        assert_eq!(stage.shelf.clear(stage.now, None), 1);
+        assert!(stage.shelf.is_empty());
+    }
+
+    #[test]
+    fn after_a_lock_nothing_comes_back() {
+        let mut stage = Stage::new();
+        let kept = stage.take(1, ONE);
+        let lease = kept.lease();
+        stage.keep(&kept, lease, "ASIA1", HOUR);
+        let (maker, waiter) = (stage.take(1, TWO), stage.take(2, TWO));
+        let lease = maker.lease();
+        waiter.waits();
+        assert_eq!(stage.shelf.forget_all().len(), 1);
+        stage.keep(&maker, lease, "ASIA2", HOUR);
+        assert!(stage.names().is_empty());
+        stage.take(3, TWO).lease();
+    }
+
+    #[test]
+    fn what_front_ends_say_has_bounds() {
+        let mut stage = Stage::new();
+        let bad = |heard: Heard, code| assert_eq!(heard, Heard::Fails(code));
+        for question in ["", "11", "x", &"g".repeat(64), &"1".repeat(63), &"1".repeat(66), &"ä".repeat(32)] {
+            bad(stage.take(1, question).hears(), ErrorCode::BadRequest);
+        }
+        bad(stage.take_for(1, ONE, &"p".repeat(MAX_NAME + 1), 0).hears(), ErrorCode::InvalidInput);
+        let maker = stage.take(1, ONE);
+        let lease = maker.lease();
+        let session = stage.session("ASIA1", HOUR);
+        let long = |length| Some(Password("t".repeat(length)));
+        for session in [
+            Session { session_token: long(ROOM - "secret".len() + 1), ..session.clone() },
+            Session { secret_access_key: long(ROOM + 1).unwrap(), ..session.clone() },
+            Session { access_key_id: "A".repeat(MAX_NAME + 1), ..session.clone() },
+            Session { access_key_id: String::new(), ..session.clone() },
+            Session { account_id: Some("1".repeat(MAX_NAME + 1)), ..session.clone() },
+        ] {
+            let refused = stage.shelf.keep(stage.now, 1, lease, &session).map(|_| ()).unwrap_err();
+            assert_eq!(refused.code, ErrorCode::InvalidInput);
+        }
+        let full = Session { session_token: long(ROOM - "secret".len()), ..session };
+        tell(stage.shelf.keep(stage.now, 1, lease, &full).unwrap());
+        assert_eq!(stage.shelf.kept.values().next().unwrap().session(), full);
+        for number in 0..2 * MAX_PROFILES {
+            assert_eq!(stage.take_for(2, ONE, &format!("p{number}"), 0).hears(), gets("ASIA1"));
+        }
+        assert_eq!(stage.shelf.list(stage.now)[0].profiles.len(), MAX_PROFILES);
+        // One front end has so many leases and waits, and no more.
+        let question = |number: usize| format!("{number:064x}");
+        let leases: Vec<_> = (0..MAX_WAITING).map(|number| stage.take(3, &question(number))).collect();
+        for front in &leases {
+            front.lease();
+        }
+        bad(stage.take(3, &question(MAX_WAITING)).hears(), ErrorCode::Busy);
+        bad(stage.take(3, &question(0)).hears(), ErrorCode::Busy);
+        stage.take(4, &question(0)).waits();
+        // All together have.
+        let mut seat = 5;
+        while stage.shelf.making.len() < MAX_MAKING {
+            stage.take(seat, &question(1000 + usize::try_from(seat).unwrap())).lease();
+            seat += 1;
+        }
+        bad(stage.take(seat, &question(9999)).hears(), ErrorCode::Busy);
+        for seat in seat..seat + u64::try_from(MAX_WAITERS).unwrap() - 1 {
+            stage.take(seat, &question(0)).waits();
+        }
+        bad(stage.take(99_999, &question(0)).hears(), ErrorCode::Busy);
+    }
+
+    #[test]
+    fn a_full_shelf_gives_up_what_ends_first() {
+        let mut stage = Stage::new();
+        for number in 0..=MAX_KEPT {
+            let front = stage.take(1, &format!("{number:064x}"));
+            let lease = front.lease();
+            // The last one to come is among the first to end; the very first to end has to go.
+            let lasts = if number == MAX_KEPT { 2 } else { u64::try_from(number).unwrap() + 1 };
+            stage.keep(&front, lease, &format!("ASIA{number}"), lasts);
+        }
+        let names = stage.names();
+        assert_eq!(names.len(), MAX_KEPT);
+        assert!(!names.contains(&"ASIA0".to_owned()) && names.contains(&format!("ASIA{MAX_KEPT}")));
+    }
+}

@@ -39,8 +39,12 @@ pub type Env<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 /// # Errors
 /// What is wrong with it, or with the files: [`keyfob_core::message::ErrorCode::NotFound`] with the names there are, where there is none of that name.
 pub fn resolve(name: &str, env: Env<'_>) -> Result<Profile, Failure> {
-    let files = AwsFiles::open(env).map_err(unread)?;
-    Resolver { files: &files, env, visited: Vec::new() }.profile(name)
+    resolve_in(&AwsFiles::open(env).map_err(unread)?, name, env)
+}
+
+/// As [`resolve`], of files that are read already.
+pub(crate) fn resolve_in(files: &AwsFiles, name: &str, env: Env<'_>) -> Result<Profile, Failure> {
+    Resolver { files, env, visited: Vec::new() }.profile(name)
 }
 
 /// What stands in for a profile where none is named: an access key whose secret is on a key, and the environment's region.
@@ -71,7 +75,8 @@ pub fn names(env: Env<'_>) -> Result<Vec<String>, Failure> {
     Ok(AwsFiles::open(env).map_err(unread)?.names())
 }
 
-fn unread(error: AwsFileError) -> Failure {
+/// A file that cannot be used, as a failure.
+pub(crate) fn unread(error: AwsFileError) -> Failure {
     failure(error.code(), &error, error.hint())
 }
 
@@ -508,6 +513,11 @@ impl Ours {
         let (command, profile) = plain.split_first()?;
         (*command == COMMAND).then(|| Self { profile: profile.first().map(|name| (*name).to_owned()), key })
     }
+}
+
+/// Whether a `credential_process` of a profile is Keyfob, asked for that very profile.
+pub(crate) fn is_keyfob_for(words: &[String], profile: &str) -> bool {
+    Ours::of(words).is_some_and(|ours| ours.profile.is_none_or(|other| other == profile))
 }
 
 fn runs_keyfob(settings: &Settings<'_>) -> Result<bool, Failure> {

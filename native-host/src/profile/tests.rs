@@ -434,3 +434,51 @@ fn command_lines_of_windows() {
     check(r#"a "b"#, None);
     check("", Some(&[]));
 }
+
+/// Cells of the table in the documentation that begins with that one, without the `…` around names.
+fn table(begin: &str) -> Vec<[String; 2]> {
+    let text = include_str!("../../../docs/profiles.md");
+    let rows = text.lines().skip_while(|line| !line.starts_with(&format!("| {begin} |"))).skip(2);
+    let rows = rows.take_while(|line| line.starts_with('|'));
+    rows.map(|row| {
+        let mut cells = row.split('|').skip(1).map(|cell| cell.trim().trim_matches('`').to_owned());
+        [cells.next().unwrap(), cells.next().unwrap()]
+    })
+    .collect()
+}
+
+#[test]
+fn the_documentation_has_every_setting() {
+    let name = |name: Option<&str>| name.unwrap_or_default().to_owned();
+    let mut code: Vec<_> =
+        setting::SETTINGS.iter().map(|setting| [name(setting.name), name(setting.prefixed)]).collect();
+    let mut documented = table("Setting");
+    code.sort();
+    documented.sort();
+    assert_eq!(documented, code);
+}
+
+#[test]
+fn the_documentation_has_every_variable() {
+    let asked = std::cell::RefCell::new(std::collections::BTreeSet::new());
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join(CONFIG);
+    let env = |variable: &str| {
+        asked.borrow_mut().insert(variable.to_owned());
+        match variable {
+            "AWS_CONFIG_FILE" => Some(config.clone().into()),
+            // Not somebody's own.
+            "AWS_SHARED_CREDENTIALS_FILE" => Some(folder.path().join("credentials").into()),
+            _ => None,
+        }
+    };
+    std::fs::write(&config, "[profile p]\n[profile q]\nrole_arn = arn:aws:iam::123456789012:role/r\n")
+        .unwrap();
+    resolve("p", &env).unwrap();
+    resolve("q", &env).unwrap();
+    // Of that it is only known that it is there.
+    asked.borrow_mut().remove("AWS_WEB_IDENTITY_TOKEN_FILE");
+    let documented: std::collections::BTreeSet<_> =
+        table("Variable").into_iter().map(|[name, _]| name).collect();
+    assert_eq!(documented, asked.into_inner());
+}

@@ -24,18 +24,9 @@ pub(crate) fn prove(
         Found::Nowhere { why, failure } => return typed(person, mfa, &why, failure),
     };
     let (key, account, serial) = found;
-    let op = Op::Code {
-        account: account.clone(),
-        at: None,
-        purpose: Some(purpose.to_owned()),
-        fresh: true,
-        next: false,
-    };
+    // Given to no other program, whatever becomes of AWS's answer.
+    let op = Op::SubmitCode { account, purpose: purpose.to_owned() };
     let Answer::Code { code, .. } = person.ask_key(Some(&key), op)? else { return Err(super::unexpected()) };
-    // Said before it goes to AWS: whatever becomes of the answer, no other program is to try it.
-    if let Some(valid_from) = code.valid_from {
-        person.ask_key(Some(&key), Op::Submitted { account, valid_from })?;
-    }
     Ok(Proof { serial, code: Password(code.value.clone()) })
 }
 

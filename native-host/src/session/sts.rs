@@ -118,7 +118,7 @@ impl Sts<'_> {
     }
 }
 
-fn proved<'a>(proof: Option<&'a Proof>) -> impl Iterator<Item = (&'a str, &'a str)> {
+fn proved(proof: Option<&Proof>) -> impl Iterator<Item = (&str, &str)> {
     proof
         .into_iter()
         .flat_map(|proof| [("SerialNumber", proof.serial.as_str()), ("TokenCode", proof.code.0.as_str())])

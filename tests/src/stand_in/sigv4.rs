@@ -188,3 +188,121 @@ fn sha256(bytes: &[u8]) -> impl AsRef<[u8]> {
 fn basic(unix: i64) -> String {
     jiff::Timestamp::from_second(unix).map(|time| time.strftime(DATE).to_string()).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "secret";
+    /// 2026-03-01T23:59:00Z.
+    const NOW: i64 = 1_772_409_540;
+
+    /// A request that is signed as it was told.
+    fn signed(service: &str, region: &str, headers: &[(&str, &str)]) -> HttpRequest {
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let mut request = HttpRequest {
+            method: "POST".to_owned(),
+            target: "/".to_owned(),
+            headers: headers.iter().map(own).collect(),
+            body: b"Action=A".to_vec(),
+        };
+        let time = UNIX_EPOCH + Duration::from_secs(NOW.try_into().unwrap());
+        let signer = Signer { access_key_id: "AKIA", secret: SECRET, region, service, time };
+        let (added, _) = signer.sign(&request, headers).unwrap();
+        request.headers.extend(added);
+        request
+    }
+
+    #[track_caller]
+    fn check(request: &HttpRequest, now: i64, expected: Result<(), &str>) {
+        let verified = Authorization::of(request).and_then(|authorization| {
+            assert_eq!(authorization.access_key_id, "AKIA");
+            authorization.verify(request, SECRET, "sts", now)
+        });
+        match (verified, expected) {
+            (Ok(()), Ok(())) => {}
+            (Err(refusal), Err(said)) if refusal.message.contains(said) => {}
+            (verified, _) => panic!("{verified:?} is not {expected:?}"),
+        }
+    }
+
+    const HOST: (&str, &str) = ("host", "localhost:1");
+    const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+    const NO_MATCH: &str = "does not match the signature you provided";
+
+    #[test]
+    fn what_is_signed_is_verified() {
+        let good = signed("sts", "eu-west-1", &[HOST, FORM]);
+        check(&good, NOW, Ok(()));
+        let token = signed("sts", "eu-west-1", &[HOST, FORM, ("x-amz-security-token", "a")]);
+        check(&token, NOW, Ok(()));
+        for n in 0..token.headers.len() {
+            let mut changed = token.clone();
+            let (name, value) = &mut changed.headers[n];
+            // Its signature is at its end.
+            let last = value.pop().unwrap();
+            value.push(if last == '0' { '1' } else { '0' });
+            let name = name.clone();
+            let verified = Authorization::of(&changed).unwrap().verify(&changed, SECRET, "sts", NOW);
+            assert!(verified.is_err(), "{name}");
+        }
+        let mut changed = good.clone();
+        changed.body.push(b'&');
+        check(&changed, NOW, Err(NO_MATCH));
+        let mut changed = good.clone();
+        changed.target.push_str("?a");
+        check(&changed, NOW, Err(NO_MATCH));
+        let mut changed = good.clone();
+        changed.method = "PUT".to_owned();
+        check(&changed, NOW, Err(NO_MATCH));
+    }
+
+    #[test]
+    fn what_must_be_signed_is() {
+        // Sent, and not signed.
+        for (name, value) in [FORM, ("x-amz-security-token", "a"), ("x-amz-anything", "a")] {
+            let mut request = signed("sts", "eu-west-1", &[HOST]);
+            request.headers.push((name.to_owned(), value.to_owned()));
+            check(&request, NOW, Err("must be a 'SignedHeader'"));
+        }
+        // Signed, and not sent.
+        let mut request = signed("sts", "eu-west-1", &[HOST, FORM]);
+        request.headers.retain(|(name, _)| name != "content-type");
+        check(&request, NOW, Err("is not in the request"));
+        // What nobody must sign may come with it.
+        let mut request = signed("sts", "eu-west-1", &[HOST]);
+        request.headers.push(("user-agent".to_owned(), "a".to_owned()));
+        check(&request, NOW, Ok(()));
+        // The hash of another body.
+        let request = signed("sts", "eu-west-1", &[HOST, ("x-amz-content-sha256", "00")]);
+        check(&request, NOW, Err("does not match what was computed"));
+    }
+
+    #[test]
+    fn scope_and_date_are_right() {
+        check(&signed("iam", "us-east-1", &[HOST]), NOW, Err("correct service: 'sts'"));
+        check(&signed("sts", "nowhere", &[HOST]), NOW, Err("valid region"));
+        let iam = signed("iam", "eu-west-1", &[HOST]);
+        let verified = Authorization::of(&iam).unwrap().verify(&iam, SECRET, "iam", NOW);
+        assert!(verified.unwrap_err().message.contains("valid region"));
+        let request = signed("sts", "eu-west-1", &[HOST]);
+        for (later, expected) in [
+            (
+                -TOLERANCE - 1,
+                Err("Signature not yet current: 20260301T235900Z is still later than 20260301T235859Z"),
+            ),
+            (-TOLERANCE, Ok(())),
+            (TOLERANCE, Ok(())),
+            (TOLERANCE + 1, Err("Signature expired: 20260301T235900Z is now earlier than 20260301T235901Z")),
+        ] {
+            check(&request, NOW + later, expected);
+        }
+        let mut request = signed("sts", "eu-west-1", &[HOST]);
+        for (_, value) in &mut request.headers {
+            *value = value.replace("/20260301/", "/20260302/");
+        }
+        check(&request, NOW, Err("does not match YYYYMMDD"));
+        let bare = HttpRequest { headers: Vec::new(), ..request };
+        check(&bare, NOW, Err("missing Authentication Token"));
+    }
+}

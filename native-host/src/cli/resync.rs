@@ -47,7 +47,7 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<Exit, Failure> {
         }
     };
     let (first, second) = two_codes(&mut caller, &key, &account)?;
-    // Said before they go to AWS: whatever becomes of the answer, nobody is to try them again.
+    // Said before it goes to AWS, as the first one's was: whatever becomes of the answer, nobody is to try it again.
     if let Some(valid_from) = second.valid_from {
         caller.client.ask_key(Some(key.clone()), Op::Submitted { account, valid_from })?;
     }
@@ -129,17 +129,20 @@ fn serial(wanted: &str, who: &User) -> String {
 
 /// Two codes in a row: of the step that is now, or that comes next if AWS has seen this one's, and of the one after.
 fn two_codes(caller: &mut Caller<'_>, key: &str, account: &str) -> Result<(Code, Code), Failure> {
-    let mut code = |at, fresh| {
-        let purpose = Some("AWS to find this device's clock".to_owned());
-        let op = Op::Code { account: account.to_owned(), at, purpose, fresh, next: false };
-        match caller.client.ask_key(Some(key.to_owned()), op)? {
-            Answer::Code { code, .. } => Ok(code),
-            other => unexpected(other),
-        }
+    let mut code = |op| match caller.client.ask_key(Some(key.to_owned()), op)? {
+        Answer::Code { code, .. } => Ok(code),
+        other => unexpected(other),
     };
-    let first = code(None, true)?;
+    let purpose = "AWS to find this device's clock".to_owned();
+    let first = code(Op::SubmitCode { account: account.to_owned(), purpose: purpose.clone() })?;
     // Whenever the touch for it comes: the one that follows the first.
-    let second = code(first.valid_until, false)?;
+    let second = code(Op::Code {
+        account: account.to_owned(),
+        at: first.valid_until,
+        purpose: Some(purpose),
+        fresh: false,
+        next: false,
+    })?;
     Ok((first, second))
 }
 

@@ -25,6 +25,16 @@ pub fn process() {
 #[cfg(unix)]
 static CORE: OnceLock<rustix::process::Rlimit> = OnceLock::new();
 
+/// As [`process`], for a process that never becomes another program: nothing in it can raise the limit again.
+pub fn for_good() {
+    process();
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, setrlimit};
+        let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    }
+}
+
 /// Gives a program that this process becomes what it would have had: whether it leaves cores is its own user's to say.
 #[cfg(unix)]
 pub(crate) fn end() {

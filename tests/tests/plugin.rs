@@ -116,7 +116,7 @@ fn without_a_key_the_code_is_typed() {
     let output = fixture.home.run(&["exec", "myprofile", "--", "true"], "").unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{said}");
-    assert!(said.contains(&serial) && said.contains("plug in"), "{said}");
+    assert!(said.contains(&serial) && said.contains("pcscd"), "{said}");
 }
 
 #[test]

@@ -39,7 +39,7 @@ const FILES: u64 = 4096;
 /// # Errors
 /// If it cannot listen. That another one does is none.
 pub fn run(idle: Duration) -> Result<(), Failure> {
-    harden::process();
+    harden::for_good();
     system::detach();
     harden::room_for_files(FILES);
     let paths = Paths::resolve(front::env).map_err(|error| failure(error.code(), &error, ""))?;

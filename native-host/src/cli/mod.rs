@@ -27,7 +27,6 @@ mod presign;
 mod presign_post;
 mod profile;
 mod resync;
-mod rotate;
 mod serve;
 mod sessions;
 mod sign;

@@ -18,6 +18,7 @@ pub mod moto;
 pub mod pcscd;
 pub mod random;
 pub mod s3s;
+pub mod sdk_client;
 pub mod stand_in;
 pub mod terminal;
 pub mod tls;

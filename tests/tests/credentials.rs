@@ -2,12 +2,11 @@
 //! makes a call that the server verifies.
 
 use std::fs;
-use std::path::Path;
 use std::process::{Command, Output};
 
 use keyfob_tests::home::Home;
 use keyfob_tests::stand_in::StandIn;
-use keyfob_tests::tool;
+use keyfob_tests::{sdk_client, tool};
 use serde_json::Value;
 
 const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
@@ -59,7 +58,9 @@ impl Fixture {
         aws.args(["--endpoint-url", &self.server.endpoint()]);
         let mut python = self.home.command(tool("KEYFOB_PYTHON").unwrap());
         python.args(["-c", BOTO3]);
-        let rust = self.home.command(Path::new(env!("CARGO_BIN_EXE_sdk_client")));
+        let (program, arguments, (name, value)) = sdk_client::program().unwrap();
+        let mut rust = self.home.command(program);
+        rust.args(arguments).env(name, value);
         [("the AWS CLI", aws), ("boto3", python), ("the SDK for Rust", rust)]
     }
 }
@@ -67,6 +68,12 @@ impl Fixture {
 fn said(output: &Output) -> (Option<i32>, String, String) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+/// One of the programs, when it is started as that.
+#[test]
+fn sdk_client() {
+    sdk_client::client().unwrap();
 }
 
 #[test]
@@ -102,6 +109,8 @@ fn every_tool_gets_them_by_exec() {
         // What was there before does not come in between.
         exec.env("AWS_PROFILE", "nonsense").env("AWS_SESSION_TOKEN", "old").env("AWS_SECURITY_TOKEN", "old");
         exec.args(["exec", "ops", "--"]).arg(client.get_program()).args(client.get_args());
+        let (variable, value) = sdk_client::program().unwrap().2;
+        exec.env(variable, value);
         let (code, out, err) = said(&exec.output().unwrap());
         assert_eq!(code, Some(0), "{name}: {err}");
         assert!(out.contains(":assumed-role/ops/keyfob-"), "{name}: {out}");

@@ -1,5 +1,6 @@
 //! `keyfob serve`: the endpoint that SDKs ask as they ask a container's, with real clients and with hostile ones.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
@@ -10,7 +11,7 @@ use std::process::{Child, Command, Output, Stdio};
 use keyfob_tests::home::Home;
 use keyfob_tests::http::{self, Answer};
 use keyfob_tests::stand_in::StandIn;
-use keyfob_tests::{poll, tool};
+use keyfob_tests::{poll, sdk_client, tool};
 use serde_json::Value;
 
 const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
@@ -102,6 +103,12 @@ fn kill(child: &Child, signal: &str) {
     assert!(status.success());
 }
 
+/// One of the programs, when it is started as that.
+#[test]
+fn sdk_client() {
+    sdk_client::client().unwrap();
+}
+
 #[test]
 fn every_sdk_asks_it() {
     let fixture = fixture();
@@ -110,21 +117,23 @@ fn every_sdk_asks_it() {
     let aws = tool("KEYFOB_AWS").unwrap();
     let aws_args =
         ["sts", "get-caller-identity", "--query", "Arn", "--output", "text", "--endpoint-url", &endpoint];
-    let rust = Path::new(env!("CARGO_BIN_EXE_sdk_client"));
-    let clients: [(&str, &Path, &[&str]); 3] = [
-        ("boto3", &python, &["-c", BOTO3]),
-        ("the AWS CLI", &aws, &aws_args),
-        ("the SDK for Rust", rust, &[]),
+    let (rust, rust_args, (variable, value)) = sdk_client::program().unwrap();
+    let words = |words: &[&str]| words.iter().map(OsString::from).collect();
+    let clients: [(&str, &Path, Vec<OsString>); 3] = [
+        ("boto3", &python, words(&["-c", BOTO3])),
+        ("the AWS CLI", &aws, words(&aws_args)),
+        ("the SDK for Rust", &rust, rust_args),
     ];
     // As a program of its own, and beside others that have the variables.
     let serving = Serving::start(&fixture.home, &[]);
     for (name, program, args) in clients {
         let mut keyfob = fixture.home.keyfob().unwrap();
-        keyfob.args(["serve", "ops", "--"]).arg(program).args(args).env("AWS_DEFAULT_REGION", "eu-west-1");
+        keyfob.args(["serve", "ops", "--"]).arg(program).args(&args).env("AWS_DEFAULT_REGION", "eu-west-1");
+        keyfob.env(variable, value);
         let (code, out, err) = said(&keyfob.output().unwrap());
         assert!(code == Some(0) && out.contains(":assumed-role/ops/keyfob-"), "{name}: {out}{err}");
         let mut client = fixture.home.command(program);
-        client.args(args).env("AWS_DEFAULT_REGION", "eu-west-1");
+        client.args(&args).env("AWS_DEFAULT_REGION", "eu-west-1").env(variable, value);
         client.env("AWS_CONTAINER_CREDENTIALS_FULL_URI", &serving.uri);
         client.env("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", &serving.token_file);
         if name == "the AWS CLI" {

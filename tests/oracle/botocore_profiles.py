@@ -15,12 +15,14 @@ import os
 import sys
 import tempfile
 
-import botocore.credentials
-import botocore.session
-from botocore.endpoint_provider import EndpointProvider
-from botocore.exceptions import BotoCoreError
-
+# Before botocore takes it for its own.
 getpass.getpass = lambda prompt: "123456"
+
+import botocore.credentials  # noqa: E402
+import botocore.session  # noqa: E402
+from botocore.endpoint_provider import EndpointProvider  # noqa: E402
+from botocore.exceptions import BotoCoreError  # noqa: E402
+
 folder = tempfile.TemporaryDirectory()
 config, credentials = (os.path.join(folder.name, name) for name in ("config", "credentials"))
 os.environ.update(AWS_CONFIG_FILE=config, AWS_SHARED_CREDENTIALS_FILE=credentials)

@@ -161,7 +161,8 @@ fn nobody_else_gets_anything() {
         wrong = format!("{}1", &token[..63]);
     }
     let other_port = format!("127.0.0.1:{}", serving.port() ^ 1);
-    let checks: [(&str, &str, &[(&str, &str)], u16); 14] = [
+    type Headers<'a> = &'a [(&'a str, &'a str)];
+    let checks: [(&str, &str, Headers<'_>, u16); 14] = [
         ("GET", "/credentials", &[], 403),
         ("GET", "/credentials", &[("authorization", "")], 403),
         ("GET", "/credentials", &[("authorization", &wrong)], 403),

@@ -218,9 +218,9 @@ fn who_sends_slowly_or_nothing_keeps_nobody_waiting() {
         let _ = stream.write_all(b"GET /cred");
     }
     let answered = poll("an answer beside silent clients", || {
-        let url = format!("{}", serving.uri);
         let answer =
-            http::send(serving.port(), "GET", &url, &[("authorization", &serving.token)], b"").ok()?;
+            http::send(serving.port(), "GET", &serving.uri, &[("authorization", &serving.token)], b"")
+                .ok()?;
         (answer.status == 200).then_some(())
     });
     answered.unwrap();

@@ -226,15 +226,15 @@ impl Maker<'_> {
     /// The session of an identity, by GetSessionToken.
     fn session_token(&mut self, asker: Asker) -> Result<Session, Failure> {
         let profile = self.profile;
-        let duration = if profile.roles.is_empty() { self.want.duration } else { None };
-        let duration = duration.or(profile.duration).unwrap_or(IDENTITY_LASTS);
-        let question = self.identity_question(&asker);
+        let asked = self.want.duration.filter(|_| profile.roles.is_empty());
+        let duration = asked.or(profile.duration).unwrap_or(IDENTITY_LASTS);
+        let mut question = self.identity_question(&asker);
+        // One session does for all who leave it to the profile; who asks for a time gets that, and no longer one.
+        if let Some(seconds) = asked {
+            question = self::question(&[&question, &seconds.to_string()]);
+        }
         let label = self.label(asker.credentials.access_key_id(), "GetSessionToken");
-        // One session does for all who ask for any time that it has left; who asks for a time gets that.
-        let lasting = match self.want.duration.filter(|_| profile.roles.is_empty()) {
-            Some(seconds) => u64::from(seconds) * 9 / 10,
-            None => lasting(duration),
-        };
+        let lasting = lasting(duration);
         self.take(question, label, lasting, |maker| {
             let purpose = format!("a session, for the profile {}", profile.name);
             let proof = maker.prove(profile.mfa.as_ref(), asker.key.as_deref(), &purpose)?;

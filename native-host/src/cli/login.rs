@@ -69,7 +69,9 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<Exit, Failure> {
     let name = profile::name(options.profile.profile.as_deref())?;
     let resolved = crate::profile::resolve(&name, &front::env)?;
     check(&resolved)?;
-    let region = resolved.region.as_deref().unwrap_or(aws_call::DEFAULT_REGION);
+    // Without a region the role's partition decides.
+    let of_role = resolved.roles.last().map(|role| role.sts.region.as_str());
+    let region = resolved.region.as_deref().or(of_role).unwrap_or(aws_call::DEFAULT_REGION);
     let place = Place::of(region)?;
     let destination = destination(options.destination.as_deref(), &place, region)?;
     let (resolved, session) = options.profile.credentials(global)?;

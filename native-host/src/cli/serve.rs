@@ -7,7 +7,7 @@
 
 use std::ffi::OsString;
 use std::fs::{File, TryLockError};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -49,6 +49,8 @@ const WHILE_NONE: Duration = Duration::from_secs(60);
 const AFTER_FAILURE: Duration = Duration::from_secs(15);
 /// Credentials that end so soon, in seconds, are as good as ended.
 const ENDED: u64 = 5;
+/// Length of a token, in bytes.
+const TOKEN_LEN: u64 = 64;
 /// What is said of credentials that have no end: then they are asked for again.
 const UNENDING: u64 = 3600;
 /// What gives the default profile credentials of its own: before those of this endpoint.
@@ -91,7 +93,8 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode, Failur
     let token = token()?;
     let file = TokenFile::write(options.token_file.as_deref(), &token)?;
     let keeper = Arc::new(Keeper {
-        global: global.clone(),
+        // Its time is that of the start: who asks later has a patience of his own.
+        global: Global { timeout: None, ..global.clone() },
         profile,
         want: options.profile.how.want(),
         state: Mutex::default(),
@@ -333,8 +336,17 @@ impl TokenFile {
             if !other.metadata().is_ok_and(|metadata| metadata.is_file()) {
                 return Err(unwritten(&"it is no file"));
             }
-            if matches!(other.try_lock(), Err(TryLockError::WouldBlock)) {
+            if cfg!(unix) && matches!(other.try_lock(), Err(TryLockError::WouldBlock)) {
                 return Err(unwritten(&"another server has its token there"));
+            }
+            // Only what such a server has left behind is replaced.
+            let mut there = Vec::new();
+            let read = other.take(TOKEN_LEN + 1).read_to_end(&mut there);
+            let is_token = read.is_ok_and(|length| length as u64 == TOKEN_LEN)
+                && there.iter().all(u8::is_ascii_hexdigit);
+            if !is_token {
+                let message = format!("{} is there already, and is no token", path.display());
+                return Err(failure(ErrorCode::Exists, message, "give another --token-file"));
             }
         }
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -342,7 +354,10 @@ impl TokenFile {
             .prefix(".keyfob-")
             .tempfile_in(folder)
             .map_err(|error| unwritten(&error))?;
-        new.as_file().try_lock().map_err(|error| unwritten(&error))?;
+        // Elsewhere a lock would keep the programs from reading it.
+        if cfg!(unix) {
+            new.as_file().try_lock().map_err(|error| unwritten(&error))?;
+        }
         new.write_all(token.as_bytes()).map_err(|error| unwritten(&error))?;
         let removed = signals::at_end({
             let path = path.clone();
@@ -365,7 +380,7 @@ fn own_path() -> Result<PathBuf, Failure> {
     let folder = front::paths()?.cache.join("serve");
     paths::private_folder(&folder).map_err(|error| failure(error.code(), &error, "give --token-file"))?;
     for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
-        let is_left = File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
+        let is_left = cfg!(unix) && File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
         if is_left {
             let _ = std::fs::remove_file(entry.path());
         }
@@ -390,8 +405,16 @@ mod tests {
         drop(first);
         assert!(!path.exists());
         // What a killed one has left is replaced.
-        std::fs::write(&path, "old").unwrap();
-        let _third = TokenFile::write(Some(&path), "three").unwrap();
+        std::fs::write(&path, "f".repeat(64)).unwrap();
+        let third = TokenFile::write(Some(&path), "three").unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "three");
+        drop(third);
+        // What is anything else is nobody's to replace.
+        for content in ["", "precious", &"g".repeat(64), &"f".repeat(65)] {
+            std::fs::write(&path, content).unwrap();
+            let refused = TokenFile::write(Some(&path), "four").err().unwrap();
+            assert_eq!(refused.code, ErrorCode::Exists, "{content}");
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), content);
+        }
     }
 }

@@ -340,10 +340,8 @@ impl Shelf {
             .map(|waiter| (waiter.asker, Ok(Answer::Session { session: session.clone() })))
             .collect();
         // Long-term credentials are the caller's to read again.
-        // Whoever had the lease was told to make a new one, for the one that is there is no good; who is late was not.
-        let is_in_time = current.is_some();
         if let Some(expires_at) = session.expires_at.filter(|end| *end > now.unix)
-            && (is_in_time || self.kept.get(&question).is_none_or(|kept| kept.expires_at < expires_at))
+            && self.kept.get(&question).is_none_or(|kept| kept.expires_at < expires_at)
         {
             for profile in self.kept.remove(&question).into_iter().flat_map(|kept| kept.profiles) {
                 note(&mut profiles, &profile);

@@ -226,6 +226,22 @@ pub fn sign_in_page(url: &str) -> Option<SignInPage> {
     Some(SignInPage { partition: table.partition, flow, account })
 }
 
+/// How the path and query begin that sign in to the console with a token.
+const CONSOLE_LOGIN: &str = "/federation?Action=login&";
+
+/// Whether the address signs in to the console with a token, at AWS's own sign-in and nowhere else.
+///
+/// Source: "Enabling custom identity broker access to the AWS console", IAM User Guide.
+#[must_use]
+pub fn is_console_login(url: &str) -> bool {
+    let rest = url.strip_prefix("https://").and_then(|rest| rest.find('/').map(|slash| rest.split_at(slash)));
+    rest.is_some_and(|(host, path)| {
+        sign_in_host(host).is_some_and(|(table, _)| table.flow == AwsFlow::Iam)
+            && path.starts_with(CONSOLE_LOGIN)
+            && all(path, u8::is_ascii_graphic)
+    })
+}
+
 /// The row of the table and the labels before its domain. A port, a user, a trailing dot or a capital letter
 /// makes it none: browsers' origins have none of these on the default port.
 fn sign_in_host(host: &str) -> Option<(&'static SignInHost, &str)> {
@@ -644,6 +660,41 @@ mod tests {
         check("https://evil.test/signin.aws.amazon.com", false);
         check("https://docs.aws.amazon.com/signin/", false);
         check("about:blank", false);
+    }
+
+    #[test]
+    fn logins_to_the_console() {
+        #[track_caller]
+        fn check(url: &str, expected: bool) {
+            assert_eq!(is_console_login(url), expected, "{url}");
+        }
+        let rest = "/federation?Action=login&Issuer=keyfob&Destination=https%3A%2F%2Fconsole.aws.amazon.com&SigninToken=a-b_c";
+        for host in [
+            "signin.aws.amazon.com",
+            "eu-west-1.signin.aws.amazon.com",
+            "signin.amazonaws.cn",
+            "signin.amazonaws-us-gov.com",
+            "signin.amazonaws-eusc.eu",
+        ] {
+            check(&format!("https://{host}{rest}"), true);
+            check(&format!("http://{host}{rest}"), false);
+            check(&format!("https://{host}:8443{rest}"), false);
+            check(&format!("https://{host}.evil.test{rest}"), false);
+            check(&format!("https://{host}@evil.test{rest}"), false);
+            check(&format!("https://evil.test/{host}{rest}"), false);
+            check(&format!("https://{host}\\.evil.test{rest}"), false);
+            check(&format!("https://{host}?{rest}"), false);
+            check(&format!("https://{host}{rest}\n"), false);
+            check(&format!("https://{host}{rest}\u{202e}"), false);
+            check(&format!("https://{host}/oauth?Action=login&SigninToken=a"), false);
+            check(&format!("https://{host}/federation?Action=getSigninToken&Session=a"), false);
+        }
+        check(&format!("https://evilsignin.aws.amazon.com{rest}"), false);
+        // Identity Center has no such tokens.
+        check(&format!("https://us-east-1.signin.aws{rest}"), false);
+        check("https://signin.aws.amazon.com", false);
+        check("javascript:alert(1)", false);
+        check("", false);
     }
 
     #[test]

@@ -327,6 +327,22 @@ pub enum Op {
         #[cfg_attr(test, ts(optional))]
         profile: Option<String>,
     },
+    /// A login to the AWS console, for the browser that names its ticket: it is given once. [`Answer::Noted`] follows when it
+    /// has been; [`Event::Waiting`] says that it can be. It is there for a minute at most, and as long as whoever offers it.
+    /// Not for browsers.
+    OfferLogin {
+        /// 128 random bits, in 32 hexadecimal digits of lower case.
+        ticket: Password,
+        /// The console's URL: whoever has it is signed in.
+        url: Password,
+        /// Name of the browser's container that it is to be opened in.
+        container: String,
+    },
+    /// The login of that ticket. [`Answer::Login`]; [`ErrorCode::NotFound`] where there is none, none any more, or it was given.
+    TakeLogin {
+        /// As it was offered.
+        ticket: Password,
+    },
 }
 
 /// What a session is, for people.
@@ -646,7 +662,14 @@ pub enum Answer {
         /// How many.
         cleared: u32,
     },
-    /// To [`Op::Submitted`], [`Op::KeepSession`] and [`Op::FailSession`].
+    /// To [`Op::TakeLogin`].
+    Login {
+        /// The console's URL: whoever has it is signed in.
+        url: Password,
+        /// Name of the container that it is to be opened in.
+        container: String,
+    },
+    /// To [`Op::Submitted`], [`Op::KeepSession`], [`Op::FailSession`] and [`Op::OfferLogin`].
     Noted {},
     /// To [`Op::Cancel`].
     Withdrawn {},

@@ -1,5 +1,6 @@
 // The entry of the background: what arrives goes to the module that it is for.
 
+import { serveLogin } from "./containers.js";
 import { checkEnroller, serveEnrolment } from "./enrolment.js";
 import { checkSender, fillByShortcut, forgetLogin, noteLogin, putScripts, serveField, watchAllowedHosts, watchOpenTabs } from "./fields.js";
 import { Host } from "./host.js";
@@ -17,6 +18,7 @@ chrome.runtime.onConnect.addListener((port) => {
   if (port.name === "popup") servePage(port, host);
   else if (port.name === "field") serveField(port, host);
   else if (port.name === "enrol") serveEnrolment(port, host);
+  else if (port.name === "login") serveLogin(port, host);
   else port.disconnect();
 });
 

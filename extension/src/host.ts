@@ -85,6 +85,8 @@ const OPS = {
   "rename-account": { answer: "written", fits: ({ written }) => isText(written), touch: true },
   unlock: { answer: "unlocked", fits: () => true, again: true },
   lock: { answer: "locked", fits: () => true, again: true },
+  // It is given once.
+  "take-login": { answer: "login", fits: ({ url, container }) => isText(url) && isText(container) },
   submitted: { answer: "noted", fits: () => true, again: true },
 } as const satisfies Partial<Record<Op["name"], Rules>>;
 

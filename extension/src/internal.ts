@@ -16,7 +16,10 @@ export type LocalCode =
   | "host-old"
   | "extension-old"
   | "bad-page"
-  | "code-expired";
+  | "code-expired"
+  | "login-over"
+  | "login-odd"
+  | "no-containers";
 
 /** A failure as people see it: from the host, or about it. */
 export type Trouble = Omit<Failure, "code"> & { code: ErrorCode | LocalCode };
@@ -124,6 +127,16 @@ export interface LoginNote {
   ask: "login";
   account?: string;
   user?: string;
+}
+
+/** From login.ts: what stands in the link that it was opened by. */
+export interface LoginAsk {
+  ticket: string;
+}
+
+/** To login.ts, where it stays open: why. */
+export interface LoginTell {
+  why: Explained;
 }
 
 /** From a content script that has found any field, one for a code, or an enrolment: the scripts for that are wanted in its frame. */

@@ -14,6 +14,9 @@ export function signin_flow(origin: string): AwsFlow | undefined;
 
 export function is_lookalike(url: string): boolean;
 
+/** Whether an address signs in to the AWS console with a token, at AWS's own sign-in. */
+export function is_console_login(url: string): boolean;
+
 export function match_pattern(url: string): string | undefined;
 
 export interface ChosenAccounts {

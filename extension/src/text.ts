@@ -1,7 +1,7 @@
 // Texts in the person's language: `_locales/LANGUAGE/messages.json`, as the browser chooses among them.
 
 /** The name of a text begins with its area. That each one that is used is there, in every language, is tested. */
-export type TextKey = `${"popup" | "codes" | "account" | "links" | "scan" | "enrol" | "chip" | "setup" | "options" | "error" | "text"}_${string}`;
+export type TextKey = `${"popup" | "codes" | "account" | "links" | "scan" | "enrol" | "chip" | "setup" | "options" | "login" | "error" | "text"}_${string}`;
 
 /** The text of that name, with `args` in its placeholders. */
 export function t(key: TextKey, ...args: (string | number)[]): string {

@@ -62,6 +62,9 @@ const CODES: Record<ErrorCode | LocalCode, Better> = {
   "extension-old": "local",
   "bad-page": "local",
   "code-expired": "local",
+  "login-over": "local",
+  "login-odd": "local",
+  "no-containers": "local",
 };
 
 /** A newer host may know codes that are not in the table. */

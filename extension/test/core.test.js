@@ -33,6 +33,14 @@ test("look-alikes", () => {
   check("https://example.org/", false);
 });
 
+test("logins to the console", () => {
+  const check = (url, expected) => assert.equal(core.is_console_login(url), expected, url);
+  check("https://us-east-1.signin.aws.amazon.com/federation?Action=login&SigninToken=a", true);
+  check("https://signin.aws.amazon.com.evil.test/federation?Action=login&SigninToken=a", false);
+  check("https://signin.aws.amazon.com/oauth?Action=login&SigninToken=a", false);
+  check("javascript:alert(1)", false);
+});
+
 test("match patterns", () => {
   assert.equal(core.match_pattern("https://us-east-1.signin.aws/platform/d-1/login"), "https://*.signin.aws/*");
   assert.equal(core.match_pattern("https://signin.aws.amazon.com.evil.test/"), undefined);

@@ -1,7 +1,7 @@
 // What the stores are told is what is in the package.
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readFileSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 
@@ -25,8 +25,14 @@ test("content scripts run where the manifest asks for the host anyway, and nowhe
 
 test("what is forbidden here is not asked for", () => {
   const text = JSON.stringify(manifest);
-  for (const word of ["<all_urls>", "tabs", "webRequest", "cookies", "unsafe-eval'", "unsafe-inline", "externally_connectable"]) {
+  for (const word of ["<all_urls>", "tabs", "webRequest", "unsafe-eval'", "unsafe-inline", "externally_connectable"]) {
     assert.ok(!text.replaceAll("'wasm-unsafe-eval'", "").includes(word), word);
   }
   assert.equal(manifest.web_accessible_resources, undefined);
+  // For tabs in containers, when the person first opens one; no script so much as names the browser's cookies.
+  assert.deepEqual(manifest.optional_permissions, ["cookies"]);
+  assert.ok(!manifest.permissions.includes("cookies"));
+  for (const name of readdirSync(path.join(extension, "src")).filter((name) => name.endsWith(".ts"))) {
+    assert.doesNotMatch(read(`src/${name}`), /\.cookies?\b/, name);
+  }
 });

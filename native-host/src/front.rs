@@ -83,6 +83,29 @@ pub fn running_desk(caller: Caller) -> Result<Option<Box<dyn Desk>>, Failure> {
     Ok(desk)
 }
 
+/// As [`desk`], of the agent alone, which is started where there is none: for what several front ends do together. `what` begins the
+/// sentence that says that they cannot without it.
+///
+/// # Errors
+/// As [`desk`]; if it is switched off, or cannot be had.
+pub fn agent_desk(caller: Caller, agent: Agent, what: &str) -> Result<Box<dyn Desk>, Failure> {
+    let (paths, client) = client(caller)?;
+    if agent == Agent::No || !client.config.agent {
+        return Err(failure(
+            ErrorCode::InvalidInput,
+            format!("{what} through the agent, which is not to be used"),
+            "leave out --no-agent, and `agent = false` in config.toml",
+        ));
+    }
+    match agent::connect(&paths, &client) {
+        Some(desk) => Ok(desk),
+        None => {
+            let text = format!("{what} through the agent, which cannot be reached");
+            Err(failure(ErrorCode::Io, text, "`keyfob agent start` says why"))
+        }
+    }
+}
+
 /// The user's configuration.
 ///
 /// # Errors

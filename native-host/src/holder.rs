@@ -16,6 +16,7 @@ use keyfob_core::message::{Answer, ErrorCode, Event, Failure, Op, Reply, Request
 
 use crate::client::{Cancel, Client};
 use crate::error::failure;
+use crate::logins::Logins;
 use crate::policy;
 use crate::service::{self, Events, Outcome, Service, UnlockCache};
 use crate::shelf::{Now, Ready, Shelf, Taken as TakenSession};
@@ -286,6 +287,8 @@ struct Shared {
     unlocked: UnlockCache,
     /// Never locked together with the state.
     shelf: Mutex<Shelf>,
+    /// Never locked together with either.
+    logins: Mutex<Logins>,
     stir: Arc<Stir>,
 }
 
@@ -302,15 +305,20 @@ impl Shared {
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn logins(&self) -> MutexGuard<'_, Logins> {
+        self.logins.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Says what is to be said, and that there may be another end to wait for.
     fn tell(&self, ready: impl IntoIterator<Item = Ready>) {
         ready.into_iter().for_each(|(asker, result)| asker.finish(result));
         self.stir.stir();
     }
 
-    /// Forgets all sessions, and answers whoever waits for one with [`ErrorCode::Cancelled`].
+    /// Forgets all sessions and logins, and answers whoever waits for one with [`ErrorCode::Cancelled`].
     fn forget_sessions(&self) {
-        let waiters = self.shelf().forget_all();
+        let mut waiters = self.shelf().forget_all();
+        waiters.extend(self.logins().forget_all());
         self.tell(waiters.into_iter().map(|asker| (asker, Err(cancelled(LOCKED_MEANWHILE, "ask again")))));
     }
 }
@@ -331,6 +339,7 @@ impl Holder {
             last: Mutex::new(Instant::now()),
             unlocked: service.unlock_cache(),
             shelf: Mutex::default(),
+            logins: Mutex::default(),
             stir: Arc::default(),
         });
         let thread = std::thread::spawn({
@@ -359,7 +368,7 @@ impl Holder {
         askers.into_iter().for_each(|taken| taken.cancel(LOCKED_MEANWHILE));
     }
 
-    /// Forgets all sessions.
+    /// Forgets all sessions and logins.
     pub fn forget_sessions(&self) {
         self.shared.forget_sessions();
     }
@@ -368,7 +377,8 @@ impl Holder {
     /// brings.
     pub fn tick(&self) {
         self.shared.unlocked.expire();
-        let ready = self.shared.shelf().tick(Now::get());
+        let mut ready = self.shared.shelf().tick(Now::get());
+        ready.extend(self.shared.logins().tick(Instant::now()));
         if !ready.is_empty() {
             self.shared.tell(ready);
         }
@@ -378,7 +388,8 @@ impl Holder {
     #[must_use]
     pub fn due(&self) -> Option<Instant> {
         let session = self.shared.shelf().due(Now::get());
-        session.into_iter().chain(self.shared.unlocked.due()).min()
+        let login = self.shared.logins().due();
+        session.into_iter().chain(login).chain(self.shared.unlocked.due()).min()
     }
 
     /// Stirred when what this holder says of itself may be another now.
@@ -409,6 +420,9 @@ impl Holder {
     #[must_use]
     pub fn idle_since(&self) -> Option<Instant> {
         if self.shared.shelf().is_waited_for() {
+            return None;
+        }
+        if !self.shared.logins().is_empty() {
             return None;
         }
         let state = self.shared.state();
@@ -497,7 +511,9 @@ impl Desk for Seat {
                 let why = "the request was cancelled";
                 taken.into_iter().for_each(|taken| taken.cancel(why));
                 let (waiters, ready) = self.shared.shelf().cancel(Now::get(), self.number, id);
-                let waiters = waiters.into_iter().map(|asker| (asker, Err(cancelled(why, "ask again"))));
+                let offers = self.shared.logins().cancel(self.number, id);
+                let waiters = waiters.into_iter().chain(offers);
+                let waiters = waiters.map(|asker| (asker, Err(cancelled(why, "ask again"))));
                 self.shared.tell(waiters.chain(ready));
                 return asker.finish(Ok(Answer::Withdrawn {}));
             }
@@ -519,6 +535,10 @@ impl Desk for Seat {
             | Op::ClearSessions { .. } => {
                 drop(state);
                 return self.ask_shelf(&request, asker);
+            }
+            Op::OfferLogin { .. } | Op::TakeLogin { .. } => {
+                drop(state);
+                return self.ask_logins(&request, asker);
             }
             _ => {}
         }
@@ -557,6 +577,7 @@ impl Desk for Seat {
         // Their replies go nowhere any more.
         drop(self.shared.state().take_askers(|asker| asker.seat == self.number));
         let ready = self.shared.shelf().leave(Now::get(), self.number);
+        self.shared.logins().leave(self.number);
         self.shared.turn.notify_all();
         self.shared.tell(ready);
     }
@@ -592,6 +613,27 @@ impl Seat {
         };
         drop(shelf);
         asker.finish(result);
+        self.shared.tell(ready);
+    }
+
+    /// Answers what is about logins.
+    fn ask_logins(&self, request: &Request, asker: Asker) {
+        if let Err(error) = policy::check_request(&self.client, request) {
+            return asker.finish(Err(error));
+        }
+        let now = Instant::now();
+        let mut logins = self.shared.logins();
+        let ready = match &request.op {
+            Op::OfferLogin { ticket, url, container } => {
+                logins.offer(now, asker, ticket, url, container).into_iter().collect()
+            }
+            Op::TakeLogin { ticket } => match logins.take(now, ticket) {
+                Ok((answer, offered)) => vec![(asker, Ok(answer)), offered],
+                Err(error) => vec![(asker, Err(error))],
+            },
+            _ => Vec::new(),
+        };
+        drop(logins);
         self.shared.tell(ready);
     }
 
@@ -901,6 +943,51 @@ mod tests {
         assert_eq!(all(&else_), [waits, "222222"]);
         assert_eq!(all(&program), [waits, "333333"]);
         assert!(stage.asked.try_recv().is_err());
+    }
+
+    #[test]
+    fn a_login_goes_to_a_browser_while_the_key_is_asked_something_else() {
+        let stage = Stage::new();
+        let line = stage.holder.seat(client("keyfob"));
+        let browser = || {
+            let caller = policy::Caller::Browser { extension: "x".to_owned() };
+            stage.holder.seat(Client::new(caller, crate::config::Config::default(), |_| None))
+        };
+        let secret = |text: &str| keyfob_core::message::Password(text.to_owned());
+        let ticket = "00112233445566778899aabbccddeeff";
+        let offer = || Op::OfferLogin {
+            ticket: secret(ticket),
+            url: secret("https://signin.aws.amazon.com/federation?Action=login&SigninToken=a"),
+            container: "ops".to_owned(),
+        };
+        let take = || Op::TakeLogin { ticket: secret(ticket) };
+        let busy = ask(&line, "1", code("a"));
+        stage.asked.recv().unwrap();
+        assert_eq!(all(&ask(&browser(), "1", offer())), ["forbidden"]);
+        assert_eq!(all(&ask(&browser(), "1", take())), ["not-found"]);
+        let offered = ask(&line, "2", offer());
+        assert_eq!(offered.recv().unwrap(), "waiting: the browser has not come for the login yet");
+        // A holder that has one is not idle, and knows when it is over.
+        assert_eq!(stage.holder.idle_since(), None);
+        assert!(stage.holder.due().is_some());
+        assert_eq!(all(&ask(&browser(), "1", take())), [r#"Login { url: Password(…), container: "ops" }"#],);
+        assert_eq!(all(&offered), ["Noted"]);
+        assert_eq!(all(&ask(&browser(), "2", take())), ["not-found"]);
+        assert_eq!(stage.holder.due(), None);
+        // One that is taken back, locked away or left is gone.
+        let offered = ask(&line, "3", offer());
+        assert_eq!(all(&ask(&line, "c", Op::Cancel { request: "3".to_owned() })), ["Withdrawn"]);
+        assert_eq!(offered.iter().last().unwrap(), "cancelled");
+        let offered = ask(&line, "4", offer());
+        stage.holder.forget_sessions();
+        assert_eq!(offered.iter().last().unwrap(), "cancelled");
+        let leaves = stage.holder.seat(client("keyfob"));
+        let offered = ask(&leaves, "5", offer());
+        drop(leaves);
+        assert_eq!(offered.iter().count(), 1);
+        assert_eq!(all(&ask(&browser(), "3", take())), ["not-found"]);
+        stage.play(Move::Code("111111", Some(30)));
+        assert_eq!(all(&busy), ["111111"]);
     }
 
     #[test]

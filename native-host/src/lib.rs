@@ -37,6 +37,7 @@ pub mod key;
 pub mod keychain;
 pub mod link_desk;
 pub mod locked;
+mod logins;
 mod loopback;
 pub mod native_messaging;
 pub mod notify;

@@ -89,6 +89,8 @@ pub fn check(client: &Client, op: &Op) -> Result<(), Failure> {
             "give it another name, or delete the old one first",
         )),
         Op::Cancel { .. } | Op::Lock {} => Ok(()),
+        // A login is offered to browsers alone, and to the one that knows its ticket.
+        Op::TakeLogin { .. } => Ok(()),
         Op::Submitted { account, .. } if is_for_browsers(client, account, aws::login(account).is_some()) => {
             Ok(())
         }
@@ -398,6 +400,8 @@ mod tests {
                 r#""question": "", "label": {"profile": "", "of": "", "made_by": ""}, "lasting": 0"#
             }
             "keep-session" => r#""lease": 0, "session": {"access_key_id": "", "secret_access_key": ""}"#,
+            "offer-login" => r#""ticket": "", "url": "", "container": """#,
+            "take-login" => r#""ticket": """#,
             "fail-session" => r#""lease": 0, "error": {"code": "cancelled", "message": ""}, "own": true"#,
             _ => "",
         }

@@ -100,10 +100,12 @@ export class Pages {
       "openssl",
       ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"].concat(
         ["-subj", "/CN=Keyfob test", "-addext", "subjectAltName=DNS:*.aws.amazon.com,DNS:*.signin.aws.amazon.com"],
-        ["-keyout", key, "-out", cert],
+        // Its own, and nobody else's: rustls takes no authority's certificate for a server's.
+        ["-addext", "basicConstraints=critical,CA:FALSE", "-keyout", key, "-out", cert],
       ),
       { stdio: "pipe" },
     );
+    pages.certificate = cert;
     const answer = (scheme) => (request, response) => {
       // A proxied http request has the whole URL, an https one behind CONNECT its path.
       const url = new URL(request.url, `${scheme}://${request.headers.host}`);
@@ -139,6 +141,9 @@ export class Pages {
     pages.port = (await listen(pages.proxy)).port;
     return pages;
   }
+
+  /** The file of the server's certificate, of `*.aws.amazon.com` and `*.signin.aws.amazon.com`. */
+  certificate;
 
   /**
    * What the sign-in page opened with `?report` told about itself last. Looking into a page by the browser's automation

@@ -27,8 +27,15 @@ const PACKAGES: &[Package] = &[
     Package {
         name: "chromium",
         // The stores give an id of their own and refuse an upload with `key`.
-        without: &["key", "browser_specific_settings", "background.scripts"],
-        permissions_without: &[],
+        // Only Firefox has containers, and opens links of extensions.
+        without: &[
+            "key",
+            "browser_specific_settings",
+            "background.scripts",
+            "protocol_handlers",
+            "optional_permissions",
+        ],
+        permissions_without: &["contextualIdentities"],
     },
     Package {
         name: "firefox",

@@ -27,6 +27,13 @@ pub fn is_lookalike(url: &str) -> bool {
     aws::is_lookalike(url)
 }
 
+/// [`aws::is_console_login`].
+#[wasm_bindgen]
+#[must_use]
+pub fn is_console_login(url: &str) -> bool {
+    aws::is_console_login(url)
+}
+
 /// [`aws::match_pattern`], or [`crate::enrolment::permission`] for pages of enrolments.
 #[wasm_bindgen]
 #[must_use]

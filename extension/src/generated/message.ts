@@ -293,7 +293,23 @@ own: boolean, } | { "name": "sessions", } | { "name": "clear-sessions",
 /**
  * Name of the profile.
  */
-profile?: string, };
+profile?: string, } | { "name": "offer-login", 
+/**
+ * 128 random bits, in 32 hexadecimal digits of lower case.
+ */
+ticket: Password, 
+/**
+ * The console's URL: whoever has it is signed in.
+ */
+url: Password, 
+/**
+ * Name of the browser's container that it is to be opened in.
+ */
+container: string, } | { "name": "take-login", 
+/**
+ * As it was offered.
+ */
+ticket: Password, };
 export type Password = string;
 export type SigningScope = { 
 /**
@@ -472,7 +488,15 @@ sessions: Array<KeptSession>, } | { "name": "sessions-cleared",
 /**
  * How many.
  */
-cleared: number, } | { "name": "noted", } | { "name": "withdrawn", } | { "name": "locked", };
+cleared: number, } | { "name": "login", 
+/**
+ * The console's URL: whoever has it is signed in.
+ */
+url: Password, 
+/**
+ * Name of the container that it is to be opened in.
+ */
+container: string, } | { "name": "noted", } | { "name": "withdrawn", } | { "name": "locked", };
 export type Key = { 
 /**
  * What [`Request::key`] takes: `soft:NAME`, a serial number, or the device id where there is none.

@@ -1,13 +1,15 @@
 //! `keyfob login`: signs in to the AWS console with a role's session.
 //!
 //! The console's URL that comes of it is as good as a password for a quarter of an hour: it stands in no argument of any program, where
-//! others of the machine could read it. The browser is sent to this computer, once, and from here to AWS.
+//! others of the machine could read it. The browser is sent to this computer, once, and from here to AWS; or, where it is to open in a
+//! container of Firefox, to the extension's page, with a ticket by which the extension gets it from the agent, once.
 //!
 //! Source: "Enabling custom identity broker access to the AWS console", IAM User Guide.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc;
 use std::thread;
@@ -15,7 +17,10 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use data_encoding::HEXLOWER;
-use keyfob_core::message::{ErrorCode, Failure, Password, Session};
+use keyfob_core::aws;
+use keyfob_core::message::{
+    self, Answer as Replied, ErrorCode, Event, Failure, Op, Password, Reply, Session,
+};
 use keyfob_core::partition::Partition;
 use keyfob_core::sigv4::encode_query;
 use serde::Deserialize;
@@ -30,8 +35,10 @@ use crate::aws_call;
 use crate::error::failure;
 use crate::exit::Exit;
 use crate::front;
+use crate::holder::Desk;
 use crate::http::{Body, Http};
 use crate::loopback::{Answer, Loopback, Request};
+use crate::policy::Caller;
 use crate::profile::{Base, Profile};
 
 /// Names another server in the place of AWS's sign-in.
@@ -52,6 +59,11 @@ pub(super) struct Options {
     /// Print the URL rather than open it: whoever has it is signed in, for a quarter of an hour
     #[arg(long)]
     stdout: bool,
+    /// Open it in a container of Firefox, whose extension makes it where there is none: by default one of the profile's name
+    ///
+    /// Several accounts can be open side by side. Needs the browser extension in Firefox, and the agent.
+    #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, conflicts_with = "stdout")]
+    container: Option<Option<String>>,
     /// Where to in the console: a service, such as s3, or an address of the console
     #[arg(long, value_name = "SERVICE|URL")]
     destination: Option<String>,
@@ -74,6 +86,10 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<Exit, Failure> {
     let region = resolved.region.as_deref().or(of_role).unwrap_or(aws_call::DEFAULT_REGION);
     let place = Place::of(region)?;
     let destination = destination(options.destination.as_deref(), &place, region)?;
+    let container = match &options.container {
+        Some(named) => Some(Container::of(global, named.as_ref().unwrap_or(&resolved.name), &place)?),
+        None => None,
+    };
     let (resolved, session) = options.profile.credentials(global)?;
     let http =
         Http::trusting(resolved.ca_bundle.as_deref(), Duration::from_secs(20))?.until(global.deadline());
@@ -81,6 +97,16 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<Exit, Failure> {
         options.profile.how.duration.filter(|seconds| *seconds > CHAINED && resolved.roles.len() == 1);
     let token = signin_token(&http, &place, &session, duration)?;
     let url = place.login(&destination, &token);
+    if let Some(container) = container {
+        container.hand_over(url)?;
+        if global.json {
+            output::json(&json!({ "profile": resolved.name, "container": container.name }))?;
+        }
+        let text =
+            format!("Firefox opens the console, as {}, in the container {}.", resolved.name, container.name);
+        output::note(global.quiet, &text);
+        return Ok(Exit::Ok);
+    }
     if options.stdout || global.json {
         if global.json {
             output::json(&json!({ "profile": resolved.name, "url": url.as_str() }))?;
@@ -212,14 +238,79 @@ fn signin_token(
     Ok(answer.token)
 }
 
-/// Opens the browser at an address of this computer that leads to the URL, once.
-fn open(url: Zeroizing<String>) -> Result<(), Failure> {
-    let instead = "give --stdout, and open what it prints";
-    let server = Loopback::bind(0)
-        .map_err(|error| failure(ErrorCode::Io, format!("cannot listen on 127.0.0.1: {error}"), instead))?;
+/// What Firefox knows the extension's links by.
+const LINK: &str = "ext+keyfob:";
+
+/// What helps where the extension does not take the console's URL.
+const INSTEAD: &str = "give --stdout, and open what it prints";
+
+/// A container of Firefox, and the agent, by way of which its extension gets the console's URL.
+struct Container {
+    name: String,
+    desk: Box<dyn Desk>,
+}
+
+impl Container {
+    /// What can be known to be wrong is said before anybody is asked for a touch.
+    fn of(global: &Global, name: &str, place: &Place) -> Result<Self, Failure> {
+        if !aws::is_console_login(&place.login("", &Password(String::new()))) {
+            return Err(failure(
+                ErrorCode::InvalidInput,
+                format!("the extension opens AWS's own sign-in alone, and {ENDPOINT} names another server"),
+                "leave --container out",
+            ));
+        }
+        let what = "a browser's container is given the console's URL";
+        let desk = front::agent_desk(Caller::CommandLine, global.agent(), what)?;
+        Ok(Self { name: name.to_owned(), desk })
+    }
+
+    /// Has the extension open the URL: returns once it has it.
+    fn hand_over(&self, mut url: Zeroizing<String>) -> Result<(), Failure> {
+        let ticket = Password(random()?);
+        let link = [LINK, &ticket.0].concat();
+        let url = Password(std::mem::take(&mut *url));
+        let op = Op::OfferLogin { ticket, url, container: self.name.clone() };
+        let request = message::Request { v: message::VERSION, id: "login".to_owned(), key: None, op };
+        let (sender, replies) = mpsc::channel();
+        self.desk.ask(request, Box::new(move |reply| drop(sender.send(reply))));
+        let mut firefox = None;
+        loop {
+            match replies.recv_timeout(Duration::from_millis(100)) {
+                // Only now can it be taken.
+                Ok(Reply::Event { event: Event::Waiting { .. }, .. }) if firefox.is_none() => {
+                    firefox = Some(start_firefox(&link)?);
+                }
+                Ok(Reply::Done { answer: Replied::Noted {}, .. }) => return Ok(()),
+                Ok(Reply::Failed { error, .. }) => return Err(error),
+                Ok(_) => {}
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    let ended = firefox.as_mut().and_then(|browser| browser.try_wait().ok().flatten());
+                    if ended.is_some_and(|status| !status.success()) {
+                        return Err(failure(ErrorCode::Io, "Firefox was not opened", INSTEAD));
+                    }
+                }
+                Err(mpsc::RecvTimeoutError::Disconnected) => {
+                    let text = "whoever holds the console's URL broke off";
+                    return Err(failure(ErrorCode::Internal, text, "please report this"));
+                }
+            }
+        }
+    }
+}
+
+/// 128 random bits, in hexadecimal digits.
+fn random() -> Result<String, Failure> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| failure(ErrorCode::Internal, error, ""))?;
-    let (port, path) = (server.port(), format!("/{}", HEXLOWER.encode(&bytes)));
+    Ok(HEXLOWER.encode(&bytes))
+}
+
+/// Opens the browser at an address of this computer that leads to the URL, once.
+fn open(url: Zeroizing<String>) -> Result<(), Failure> {
+    let server = Loopback::bind(0)
+        .map_err(|error| failure(ErrorCode::Io, format!("cannot listen on 127.0.0.1: {error}"), INSTEAD))?;
+    let (port, path) = (server.port(), format!("/{}", random()?));
     let address = format!("http://127.0.0.1:{port}{path}");
     let (taken, is_taken) = mpsc::channel();
     let url = Mutex::new(Some(url));
@@ -230,7 +321,7 @@ fn open(url: Zeroizing<String>) -> Result<(), Failure> {
         });
     });
     let mut browser = start(&address)
-        .map_err(|error| failure(ErrorCode::Io, format!("cannot open the browser: {error}"), instead))?;
+        .map_err(|error| failure(ErrorCode::Io, format!("cannot open the browser: {error}"), INSTEAD))?;
     let end = Instant::now() + PATIENCE;
     loop {
         if is_taken.recv_timeout(Duration::from_millis(100)).is_ok() {
@@ -240,7 +331,7 @@ fn open(url: Zeroizing<String>) -> Result<(), Failure> {
         if failed || Instant::now() >= end {
             let text =
                 if failed { "the browser was not opened" } else { "the browser has not come for a minute" };
-            return Err(failure(ErrorCode::Io, text, instead));
+            return Err(failure(ErrorCode::Io, text, INSTEAD));
         }
     }
 }
@@ -291,9 +382,8 @@ fn owner(table: &str, end: SocketAddr) -> Option<u32> {
 }
 
 /// Starts the user's browser.
-fn start(address: &str) -> std::io::Result<std::process::Child> {
-    let named: Option<OsString> = front::env("BROWSER").filter(|browser| !browser.is_empty());
-    let mut command = match &named {
+fn start(address: &str) -> std::io::Result<Child> {
+    let mut command = match &named_browser() {
         Some(browser) => Command::new(browser),
         None if cfg!(target_os = "macos") => Command::new("open"),
         None if cfg!(windows) => {
@@ -303,6 +393,53 @@ fn start(address: &str) -> std::io::Result<std::process::Child> {
         }
         None => Command::new("xdg-open"),
     };
+    spawn(&mut command, address)
+}
+
+/// Starts Firefox, or tells the one that runs. Systems do not know the extension's links, only Firefox does: so nothing else can be asked
+/// to open them.
+fn start_firefox(link: &str) -> Result<Child, Failure> {
+    let absent = || {
+        failure(
+            ErrorCode::Io,
+            "no Firefox is in PATH",
+            "name its program in BROWSER; or give --stdout, and open what it prints",
+        )
+    };
+    let mut command = match named_browser() {
+        Some(browser) => Command::new(browser),
+        None if cfg!(target_os = "macos") => {
+            let mut command = Command::new("open");
+            command.args(["-a", "Firefox"]);
+            command
+        }
+        None if cfg!(windows) => {
+            // It knows where Firefox is installed.
+            let mut command = Command::new("cmd");
+            command.args(["/c", "start", "", "firefox"]);
+            command
+        }
+        None => Command::new(firefox().ok_or_else(absent)?),
+    };
+    spawn(&mut command, link)
+        .map_err(|error| failure(ErrorCode::Io, format!("cannot open Firefox: {error}"), INSTEAD))
+}
+
+/// What a person has named as their browser.
+fn named_browser() -> Option<OsString> {
+    front::env("BROWSER").filter(|browser| !browser.is_empty())
+}
+
+/// Firefox's program in `PATH`, under the names that Mozilla, Debian and Flatpak give it.
+fn firefox() -> Option<PathBuf> {
+    let path = front::env("PATH").unwrap_or_default();
+    let names = ["firefox", "firefox-esr", "firefox-developer-edition", "org.mozilla.firefox"];
+    let in_path =
+        |name: &str| std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file());
+    names.into_iter().find_map(in_path)
+}
+
+fn spawn(command: &mut Command, address: &str) -> std::io::Result<Child> {
     command.arg(address).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
 }
 

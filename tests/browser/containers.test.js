@@ -36,8 +36,8 @@ describe("a login in a container of Firefox", { timeout: 240_000 }, () => {
       preferences: {
         "network.proxy.http_port": pages.port,
         "network.proxy.ssl_port": pages.port,
-        // Else Firefox asks the person whether the link may be opened, in a window of its own.
-        "security.external_protocol_requires_permission": false,
+        // Else a button of its questions works only after a while.
+        "security.dialog_enable_delay": 0,
       },
     });
   });
@@ -77,18 +77,32 @@ describe("a login in a container of Firefox", { timeout: 240_000 }, () => {
     return { address, done };
   }
 
-  /** Opens a link as Firefox does that was started with it. */
-  const open = (address) =>
-    chrome((address) => {
+  /** Opens a link as Firefox does that was started with it, and has the person say yes to its question. */
+  async function open(address) {
+    await chrome((address) => {
       gBrowser.selectedTab = gBrowser.addTab(address, { triggeringPrincipal: Services.scriptSecurityManager.getSystemPrincipal() });
     }, address);
+    await until("Firefox's question", () =>
+      chrome(() => {
+        const frames = [...document.querySelectorAll(".dialogFrame")].map(({ contentDocument }) => contentDocument);
+        const question = frames.find((each) => each?.documentElement.textContent.includes("Open the ext+keyfob link with Keyfob?"));
+        const button = question?.querySelector("dialog").getButton("accept");
+        if (!button || button.disabled) return false;
+        button.click();
+        return true;
+      }),
+    );
+  }
 
   /** Looks at the extension's page, once it shows that. */
   async function page(state) {
     await until(`the page, ${state}`, async () => {
       for (const handle of await browser.command("WebDriver:GetWindowHandles")) {
-        await browser.command("WebDriver:SwitchToWindow", { handle, focus: true });
-        const [address, shown] = await browser.evaluate(() => [location.href, document.body?.dataset.state]);
+        // A tab may be gone meanwhile, or be about to show another page.
+        const looked = browser
+          .command("WebDriver:SwitchToWindow", { handle, focus: true })
+          .then(() => browser.evaluate(() => [location.href, document.body?.dataset.state]));
+        const [address, shown] = await looked.catch(() => [""]);
         if (/^moz-extension:.*\/login\.html/.test(address) && shown === state) {
           // What stands in the address can be read over a shoulder, and is restored with the tab.
           assert.match(address, /\/login\.html$/);

@@ -94,7 +94,7 @@ pub fn agent_desk(caller: Caller, agent: Agent, what: &str) -> Result<Box<dyn De
         return Err(failure(
             ErrorCode::InvalidInput,
             format!("{what} through the agent, which is not to be used"),
-            "leave out --no-agent, and `agent = false` in config.toml",
+            "leave out --no-agent and KEYFOB_NO_AGENT, and `agent = false` in config.toml",
         ));
     }
     match agent::connect(&paths, &client) {

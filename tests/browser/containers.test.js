@@ -2,10 +2,11 @@
 // place of AWS's sign-in, under its own name.
 
 import assert from "node:assert/strict";
-import { chmodSync, existsSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { after, before, describe, test } from "node:test";
 
+import { axeSource, run } from "./axe.js";
 import { Home, Pages, until } from "./harness.js";
 import { launchMarionette } from "./marionette.js";
 
@@ -115,6 +116,15 @@ describe("a login in a container of Firefox", { timeout: 240_000 }, () => {
 
   const titled = (text) => browser.evaluate(() => document.querySelector("#title").textContent).then((title) => assert.equal(title, text));
 
+  /** Holds what the page shows against axe-core's rules, and keeps it for people to look at. */
+  async function look(name) {
+    assert.deepEqual(await browser.evaluate(`${axeSource}\n;return (${run})()`), []);
+    const folder = process.env.KEYFOB_PICTURES;
+    if (!folder) return;
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(path.join(folder, `${name}.png`), await browser.screenshot());
+  }
+
   /** The tab of the login, once the extension's page has made place for it. */
   async function opened(container) {
     const tab = await until(`the tab in ${container}`, async () => {
@@ -136,6 +146,12 @@ describe("a login in a container of Firefox", { timeout: 240_000 }, () => {
     await open(address);
     await page("allow");
     await titled("Allow Keyfob to open tabs in containers");
+    await look("login-allow");
+    // Which is why it is asked for.
+    const refused = await browser.evaluate(() =>
+      chrome.tabs.create({ url: "about:blank", cookieStoreId: "firefox-container-1" }).then(() => "", ({ message }) => message),
+    );
+    assert.match(refused, /permission/i);
     const { value } = await browser.command("WebDriver:FindElement", { using: "css selector", value: "#allow" });
     await browser.command("WebDriver:ElementClick", { id: Object.values(value)[0] });
     await opened("ops");
@@ -157,6 +173,7 @@ describe("a login in a container of Firefox", { timeout: 240_000 }, () => {
       await open(address);
       await page("trouble");
       await titled("This login is over");
+      await look("login-over");
       await browser.closePage();
     }
     assert.deepEqual((await identities()).filter((name) => !before.includes(name)), ["Our production"]);
@@ -170,6 +187,30 @@ describe("a login in a container of Firefox", { timeout: 240_000 }, () => {
       await browser.closePage();
     }
     assert.deepEqual((await tabs()).filter(({ url }) => url.startsWith("https:")), []);
+  });
+
+  test("it goes with the command that offers it", async () => {
+    const { address, done } = await login("ops", "--container", "--timeout", "5s");
+    const { error } = await done;
+    assert.notEqual(error?.code ?? 0, 0);
+    assert.match(error.stderr, /--timeout/);
+    await open(address);
+    await page("trouble");
+    await titled("This login is over");
+    await browser.closePage();
+  });
+
+  test("a Firefox that does not start is told at once", async () => {
+    const before = home.settings;
+    for (const [browser, says] of [["/bin/false", /not opened/], [path.join(home.path, "nowhere"), /cannot open Firefox/]]) {
+      home.settings = { ...before, BROWSER: browser };
+      const { code, stderr } = await home.talk(["login", "ops", "--container"]).catch((error) => error);
+      home.settings = before;
+      assert.equal(code, 1, stderr);
+      assert.match(stderr, says);
+      assert.match(stderr, /--stdout/);
+      assert.doesNotMatch(stderr, /Token|federation/);
+    }
   });
 
   test("what cannot be is said before anything is asked for", async () => {

@@ -59,14 +59,12 @@ pub(super) struct Options {
     /// Print the URL rather than open it: whoever has it is signed in, for a quarter of an hour
     #[arg(long)]
     stdout: bool,
-    /// Open it in a container of Firefox, whose extension makes it where there is none: by default one of the profile's name
-    ///
-    /// Several accounts can be open side by side. Needs the browser extension in Firefox, and the agent.
-    #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, conflicts_with = "stdout")]
-    container: Option<Option<String>>,
     /// Where to in the console: a service, such as s3, or an address of the console
     #[arg(long, value_name = "SERVICE|URL")]
     destination: Option<String>,
+    /// Open it in a container of Firefox, by way of the extension: in the one of that name, or of the profile's
+    #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, conflicts_with = "stdout")]
+    container: Option<Option<String>>,
 }
 
 /// What getSigninToken answers.
@@ -248,6 +246,8 @@ const INSTEAD: &str = "give --stdout, and open what it prints";
 struct Container {
     name: String,
     desk: Box<dyn Desk>,
+    /// When it has taken too long for the person's `--timeout`.
+    deadline: Option<Instant>,
 }
 
 impl Container {
@@ -262,7 +262,7 @@ impl Container {
         }
         let what = "a browser's container is given the console's URL";
         let desk = front::agent_desk(Caller::CommandLine, global.agent(), what)?;
-        Ok(Self { name: name.to_owned(), desk })
+        Ok(Self { name: name.to_owned(), desk, deadline: global.deadline() })
     }
 
     /// Has the extension open the URL: returns once it has it.
@@ -288,6 +288,10 @@ impl Container {
                     let ended = firefox.as_mut().and_then(|browser| browser.try_wait().ok().flatten());
                     if ended.is_some_and(|status| !status.success()) {
                         return Err(failure(ErrorCode::Io, "Firefox was not opened", INSTEAD));
+                    }
+                    if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                        let text = "Firefox has not come in time";
+                        return Err(failure(ErrorCode::Busy, text, "give a longer --timeout"));
                     }
                 }
                 Err(mpsc::RecvTimeoutError::Disconnected) => {

@@ -3,7 +3,7 @@
 //! Errors come in XML (STS and IAM; S3; EC2) or JSON, each with a code and a message ("Common Error Types", API references
 //! of the services; "Error responses", Amazon S3 API Reference; AWS JSON protocol, Smithy specification).
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use keyfob_core::message::{ErrorCode, Failure};
 use keyfob_core::partition::is_aws_host;
@@ -28,6 +28,8 @@ const MAX_ANSWER: u64 = 4 << 20;
 const TOLERANCE: u64 = 5 * 60;
 /// Less is no clock that is off, but a request that took its time.
 const SKEWED: u64 = 60;
+/// STS's and IAM's code for an access key that they do not know.
+const UNKNOWN_KEY: &str = "InvalidClientTokenId";
 /// Longest message of a server that is passed on, in characters.
 const LONGEST: usize = 600;
 
@@ -95,11 +97,37 @@ pub fn call_patiently(
     call: &Call<'_>,
     repeat: Repeat,
 ) -> Result<Response, Refused> {
+    call_when_known(ask, credentials, http, call, repeat, Duration::ZERO)
+}
+
+/// As [`call_patiently`]; while AWS does not know the access key, which may be new, the same request is sent again until
+/// `unknown` has passed: less than a signature is good for.
+///
+/// # Errors
+/// As [`call`].
+pub fn call_when_known(
+    ask: &mut dyn Ask,
+    credentials: &Credentials,
+    http: &Http,
+    call: &Call<'_>,
+    repeat: Repeat,
+    unknown: Duration,
+) -> Result<Response, Refused> {
     const ATTEMPTS: u32 = 3;
     let prepared = Prepared::new(ask, credentials, call)?;
-    let mut next = 2;
+    let begin = Instant::now();
+    let (mut next, mut looks) = (2, 0);
     loop {
         let refused = match prepared.send(http, call) {
+            Err(refused) if refused.code == UNKNOWN_KEY && begin.elapsed() < unknown => {
+                looks += 1;
+                let pause = Duration::from_millis(250 << looks.min(4));
+                if !http.has(pause) {
+                    return Err(refused);
+                }
+                std::thread::sleep(pause);
+                continue;
+            }
             Err(refused) if next <= ATTEMPTS && refused.is_passing(repeat) => refused,
             result => return result,
         };
@@ -115,6 +143,22 @@ pub fn call_patiently(
 }
 
 impl Refused {
+    /// Whether AWS may have done what it does not say to have done.
+    #[must_use]
+    pub fn may_be_done(&self) -> bool {
+        match self.code.as_str() {
+            // Nothing came back, or nothing that can be understood.
+            "" => matches!(self.failure.code, ErrorCode::Io | ErrorCode::AwsRefused),
+            "InternalFailure"
+            | "InternalError"
+            | "InternalServerError"
+            | "ServiceFailure"
+            | "RequestTimeout"
+            | "RequestTimeoutException" => true,
+            _ => false,
+        }
+    }
+
     /// Whether another try may do.
     fn is_passing(&self, repeat: Repeat) -> bool {
         match self.code.as_str() {
@@ -589,6 +633,23 @@ mod tests {
     }
 
     const NOW: u64 = 1_440_938_160;
+
+    #[test]
+    fn what_may_be_done_is_told_from_what_is_not() {
+        #[track_caller]
+        fn check(code: &str, error: ErrorCode, expected: bool) {
+            let refused = Refused { code: code.to_owned(), failure: failure(error, "", "") };
+            assert_eq!(refused.may_be_done(), expected, "{code} {error:?}");
+        }
+        check("", ErrorCode::Io, true);
+        check("", ErrorCode::AwsRefused, true);
+        check("", ErrorCode::TouchTimeout, false);
+        check("", ErrorCode::KeyRemoved, false);
+        check("InternalFailure", ErrorCode::AwsRefused, true);
+        check("ServiceUnavailable", ErrorCode::AwsRefused, false);
+        check("AccessDenied", ErrorCode::AwsRefused, false);
+        check("EntityAlreadyExists", ErrorCode::AwsRefused, false);
+    }
 
     #[test]
     fn refusals_are_read_in_every_form() {

@@ -245,6 +245,18 @@ pub struct CallerIdentity {
     pub user_id: String,
 }
 
+/// GetCallerIdentity, of the STS that is there.
+pub(crate) fn identity_call<'a>(endpoint: &'a str, region: &'a str) -> Call<'a> {
+    Call {
+        method: "POST",
+        url: endpoint,
+        region,
+        service: "sts",
+        headers: &[("content-type", "application/x-www-form-urlencoded; charset=utf-8")],
+        body: b"Action=GetCallerIdentity&Version=2011-06-15",
+    }
+}
+
 /// Asks STS whose access key signs (GetCallerIdentity, which no policy can forbid).
 ///
 /// # Errors
@@ -256,19 +268,7 @@ pub fn caller_identity(
     endpoint: &str,
     region: &str,
 ) -> Result<CallerIdentity, Failure> {
-    let mut response = call(
-        ask,
-        credentials,
-        http,
-        &Call {
-            method: "POST",
-            url: endpoint,
-            region,
-            service: "sts",
-            headers: &[("content-type", "application/x-www-form-urlencoded; charset=utf-8")],
-            body: b"Action=GetCallerIdentity&Version=2011-06-15",
-        },
-    )?;
+    let mut response = call(ask, credentials, http, &identity_call(endpoint, region))?;
     let answer = String::from_utf8(response.read(MAX_ANSWER)?).unwrap_or_default();
     let part = |name| {
         xml_text(&answer, name).filter(|text| !text.is_empty()).ok_or_else(|| {

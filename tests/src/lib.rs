@@ -12,6 +12,7 @@ pub mod host;
 pub mod http;
 pub mod identity;
 pub mod keychain;
+pub mod kills;
 pub mod leash;
 pub mod memory;
 pub mod moto;

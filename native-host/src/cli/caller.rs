@@ -19,6 +19,7 @@ use crate::harden;
 use crate::http::Http;
 use crate::iam::{Iam, code};
 use crate::profile::{self, Base, Mfa, Profile};
+use crate::query::Repeat;
 use crate::session::mfa::{self, Found};
 use crate::session::{self, Person, Want};
 use crate::signing::{self, Ask, Credentials};
@@ -45,6 +46,17 @@ pub(super) struct Options {
 }
 
 impl Options {
+    /// The access key that is meant: the one that is typed, or the profile's; none if it is the only one on the key.
+    pub(super) fn access_key_id(&self) -> Result<Option<String>, Failure> {
+        if self.identity.is_some() {
+            return Ok(self.identity.clone());
+        }
+        match self.profile()?.base {
+            Base::Key { access_key_id, .. } => Ok(access_key_id),
+            _ => Ok(None),
+        }
+    }
+
     /// The profile that is meant, with what was typed in the place of what it says.
     fn profile(&self) -> Result<Profile, Failure> {
         let env = |name: &str| -> Option<OsString> {
@@ -137,9 +149,31 @@ impl<'a> Caller<'a> {
     /// # Errors
     /// What is wrong with the profile, or keeps its credentials from being had.
     pub(super) fn new(global: &'a Global, options: &Options, by: By) -> Result<Self, Failure> {
+        Self::of_profile(global, options.profile()?, by)
+    }
+
+    /// The same where the profile's access key is that one, whatever the profile says: it must be on a key.
+    ///
+    /// # Errors
+    /// As [`Caller::new`].
+    pub(super) fn by_key(
+        global: &'a Global,
+        options: &Options,
+        by: By,
+        access_key_id: &str,
+    ) -> Result<Self, Failure> {
+        let mut profile = options.profile()?;
+        let key = match profile.base {
+            Base::Key { key, .. } => key,
+            _ => None,
+        };
+        profile.base = Base::Key { access_key_id: Some(access_key_id.to_owned()), key };
+        Self::of_profile(global, profile, by)
+    }
+
+    fn of_profile(global: &'a Global, mut profile: Profile, by: By) -> Result<Self, Failure> {
         // Secrets pass through this process.
         harden::process();
-        let mut profile = options.profile()?;
         // IAM is called by the user, whatever roles the profile goes on with.
         profile.roles.clear();
         let mut client = Client::new(global)?;
@@ -161,13 +195,13 @@ impl<'a> Caller<'a> {
         let is_long_term = credentials.session_token().is_none();
         let mut caller = Self { client, http, profile, credentials, key };
         if by == By::Session && is_long_term {
-            caller.prove()?;
+            caller.begin_session()?;
         }
         Ok(caller)
     }
 
     /// Goes on by a session that is made with MFA, where there is a device.
-    fn prove(&mut self) -> Result<(), Failure> {
+    fn begin_session(&mut self) -> Result<(), Failure> {
         if self.profile.mfa.is_none() {
             let devices = match self.iam(|iam, ask| iam.list_mfa_devices(ask, None)) {
                 Ok(devices) => devices,
@@ -216,6 +250,35 @@ impl<'a> Caller<'a> {
                  console",
             )
         })
+    }
+
+    /// The access key on a key that signs; none where a session does that was not made by one.
+    pub(super) fn access_key_id(&self) -> Option<&str> {
+        match &self.profile.base {
+            Base::Key { access_key_id, .. } => access_key_id.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// From now on that access key signs, which is on that key; a session goes on as it is.
+    pub(super) fn sign_by(&mut self, access_key_id: &str, key: &str) {
+        if let Credentials::Key { access_key_id: old } = &mut self.credentials {
+            access_key_id.clone_into(old);
+            self.key = Some(key.to_owned());
+        }
+    }
+
+    /// Has a key sign with an access key, and STS say whose it is; AWS may need so long to know it.
+    ///
+    /// # Errors
+    /// Those of the key, and STS's.
+    pub(super) fn prove(&mut self, key: &str, access_key_id: &str, unknown: Duration) -> Result<(), Failure> {
+        let sts = &self.profile.sts;
+        let call = aws_call::identity_call(&sts.url, &sts.region);
+        let credentials = Credentials::Key { access_key_id: access_key_id.to_owned() };
+        let mut on = On { client: &mut self.client, key: Some(key) };
+        aws_call::call_when_known(&mut on, &credentials, &self.http, &call, Repeat::Harmless, unknown)?;
+        Ok(())
     }
 
     /// The MFA device that the profile names.

@@ -37,7 +37,7 @@ pub(super) struct Options {
     /// Access key to replace; without it the profile's, or the only one on the key
     #[arg(add = complete::identities(), conflicts_with = "identity")]
     access_key_id: Option<String>,
-    /// How long the old one stays at AWS, inactive, before a later run deletes it: 0, 12h, 7d; 90d at most
+    /// How long the old one stays at AWS, inactive, before a later run deletes it: 0, 12h, 7d; a day without it, 90d at most
     #[arg(long, value_name = "DURATION", value_parser = grace)]
     grace: Option<Duration>,
     /// So many keys hold it, all of which must be plugged in; or name them: --key A --key B

@@ -175,9 +175,8 @@ impl Refused {
             // IAM's, of what was changed a moment ago.
             | "EntityTemporarilyUnmodifiable"
             | "ConcurrentModification"
-            | "SlowDown"
-            | "ServiceUnavailable" => true,
-            "InternalFailure" | "InternalError" | "InternalServerError" | "ServiceFailure"
+            | "SlowDown" => true,
+            "ServiceUnavailable" | "InternalFailure" | "InternalError" | "InternalServerError" | "ServiceFailure"
             | "RequestTimeout" | "RequestTimeoutException" => repeat == Repeat::Harmless,
             "" => self.failure.code == ErrorCode::Io && repeat == Repeat::Harmless,
             _ => false,

@@ -2,7 +2,7 @@
 //!
 //! Anybody on this computer can connect, and any web page can have the browser do it. So nothing is answered but what a handler
 //! says, everything that comes is bounded in size, time and number, and whoever sends slowly keeps nobody waiting: each connection has a
-//! thread of its own, and when there are too many, the one that has been silent longest goes.
+//! thread of its own, and when there are too many, the one that has been silent longest goes, before its request or after its answer.
 //!
 //! Source: RFC 9112.
 
@@ -20,9 +20,9 @@ use zeroize::Zeroizing;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// More than any client's request has, in bytes.
 const MAX_HEAD: usize = 16 * 1024;
-/// How many connections at once.
-const MOST_CONNECTIONS: usize = 256;
-/// A connection that is younger is not ended for another: it has just not come to send yet.
+/// How many connections at once. Each is two files, of which a process on macOS may have 256 open.
+const MOST_CONNECTIONS: usize = if cfg!(test) { 20 } else { 100 };
+/// A connection that came, or was answered, later than that is not ended for another: it has just not come to send yet, or to close.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// A request, without a body: what is asked here has none.
@@ -155,14 +155,17 @@ impl Loopback {
                 let mut stream = stream;
                 let answer = match read(&mut stream) {
                     Ok(Some(request)) => {
-                        place.has_sent();
+                        place.is(Stage::Answering);
                         handler(&request, peer)
                     }
                     Ok(None) => Answer::empty(400),
                     Err(_) => return,
                 };
                 // Whoever has gone away gets none.
-                let _ = write(&mut stream, &answer);
+                if write(&mut stream, &answer).is_ok() {
+                    place.is(Stage::Answered);
+                    drain(&mut stream);
+                }
                 drop(place);
             });
         }
@@ -175,9 +178,20 @@ struct Open(Arc<Mutex<HashMap<u64, Connection>>>);
 
 struct Connection {
     stream: TcpStream,
+    stage: Stage,
+    /// Since when it is at that stage.
     since: Instant,
-    /// Its request is being answered.
-    has_sent: bool,
+}
+
+/// How far a connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Its request has not come yet.
+    Silent,
+    /// Its request is being answered: it is never ended for another.
+    Answering,
+    /// It could be closed, by whoever asked.
+    Answered,
 }
 
 /// One connection's place among them, until it is dropped.
@@ -191,26 +205,42 @@ impl Open {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for a connection; where all are taken, that of the one which has been silent longest. None if none is free.
+    /// A place for a connection; where all are taken, that of the one which has been silent longest, as soon as that has been long
+    /// enough. None if none becomes free.
     fn enter(&self, number: u64, stream: &TcpStream) -> Option<Place> {
         let stream = stream.try_clone().ok()?;
-        let mut all = self.all();
-        if all.len() >= MOST_CONNECTIONS {
-            let silent = all.iter().filter(|(_, one)| !one.has_sent && one.since.elapsed() >= GRACE);
-            let oldest = silent.min_by_key(|(_, one)| one.since).map(|(number, _)| *number)?;
-            if let Some(ended) = all.remove(&oldest) {
-                let _ = ended.stream.shutdown(Shutdown::Both);
+        let begin = Instant::now();
+        loop {
+            let mut all = self.all();
+            if all.len() >= MOST_CONNECTIONS {
+                let waiting = all.iter().filter(|(_, one)| one.stage != Stage::Answering);
+                let oldest =
+                    waiting.min_by_key(|(_, one)| one.since).map(|(number, one)| (*number, one.since));
+                match oldest {
+                    Some((oldest, since)) if since.elapsed() >= GRACE => {
+                        if let Some(ended) = all.remove(&oldest) {
+                            let _ = ended.stream.shutdown(Shutdown::Both);
+                        }
+                    }
+                    _ if begin.elapsed() > GRACE => return None,
+                    _ => {
+                        drop(all);
+                        thread::sleep(Duration::from_millis(10));
+                        continue;
+                    }
+                }
             }
+            all.insert(number, Connection { stream, stage: Stage::Silent, since: Instant::now() });
+            return Some(Place { open: self.clone(), number });
         }
-        all.insert(number, Connection { stream, since: Instant::now(), has_sent: false });
-        Some(Place { open: self.clone(), number })
     }
 }
 
 impl Place {
-    fn has_sent(&self) {
+    fn is(&self, stage: Stage) {
         if let Some(one) = self.open.all().get_mut(&self.number) {
-            one.has_sent = true;
+            one.stage = stage;
+            one.since = Instant::now();
         }
     }
 }
@@ -238,8 +268,10 @@ fn read(stream: &mut TcpStream) -> io::Result<Option<Request>> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
         };
+        // An end that came in pieces begins in what was there before.
+        let looked_at = head.len().saturating_sub(3);
         head.extend_from_slice(buffer.get(..read).unwrap_or_default());
-        if head.windows(4).any(|four| four == b"\r\n\r\n") {
+        if head.get(looked_at..).unwrap_or_default().windows(4).any(|four| four == b"\r\n\r\n") {
             return Ok(Request::parse(&head));
         }
         if head.len() > MAX_HEAD {
@@ -257,16 +289,22 @@ fn write(stream: &mut TcpStream, answer: &Answer) -> io::Result<()> {
     if let Some(taken) = &answer.taken {
         let _ = taken.send(());
     }
-    // What is still on its way is read, or closing would have the answer thrown away.
-    stream.set_read_timeout(Some(Duration::from_millis(200)))?;
+    Ok(())
+}
+
+/// Reads what is still on its way, for a while: closing before would have the answer thrown away.
+fn drain(stream: &mut TcpStream) {
+    let end = Instant::now() + GRACE;
     let mut rest = [0; 1024];
-    for _ in 0..64 {
-        match stream.read(&mut rest) {
-            Ok(0) | Err(_) => break,
-            Ok(_) => {}
+    loop {
+        let left = end.saturating_duration_since(Instant::now()).min(Duration::from_millis(200));
+        if left.is_zero()
+            || stream.set_read_timeout(Some(left)).is_err()
+            || !stream.read(&mut rest).is_ok_and(|read| read > 0)
+        {
+            return;
         }
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -351,5 +389,39 @@ mod tests {
             thread::sleep(Duration::from_millis(20));
         }
         drop(silent);
+    }
+
+    #[test]
+    fn a_place_is_that_of_who_has_been_silent_longest() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        for (stage, goes) in [(Stage::Silent, true), (Stage::Answered, true), (Stage::Answering, false)] {
+            let open = Open::default();
+            let places: Vec<_> =
+                (0..MOST_CONNECTIONS as u64).map(|number| open.enter(number, &stream).unwrap()).collect();
+            places.iter().for_each(|place| place.is(stage));
+            let Some(past) = Instant::now().checked_sub(2 * GRACE) else { return };
+            open.all().get_mut(&7).unwrap().since = past;
+            let next = open.enter(1000, &stream);
+            assert_eq!((next.is_some(), open.all().contains_key(&7)), (goes, !goes), "{stage:?}");
+        }
+    }
+
+    #[test]
+    fn who_has_an_answer_and_stays_keeps_nobody_waiting() {
+        let port = server();
+        let staying: Vec<_> = (0..2 * MOST_CONNECTIONS)
+            .map(|number| {
+                let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+                // It may have been closed already.
+                let _ = stream.write_all(format!("GET /{number} HTTP/1.1\r\n\r\nmore").as_bytes());
+                stream
+            })
+            .collect();
+        let end = Instant::now() + Duration::from_secs(30);
+        while !ask(port, b"GET /x HTTP/1.1\r\n\r\n").contains("GET /x") {
+            assert!(Instant::now() < end);
+        }
+        drop(staying);
     }
 }

@@ -22,6 +22,8 @@ use turns::{Case, pin, take_turns, whole};
 
 /// RFC 6238's, in base32.
 const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+/// How long the agent takes until it is idle: it looks a few times for a PC/SC service that is not there.
+const SETTLED: Duration = Duration::from_secs(15);
 /// How long the idle agent is looked at.
 const IDLE: Duration = Duration::from_secs(5);
 
@@ -92,8 +94,7 @@ fn main() -> Result<()> {
 fn idle(home: &Home) -> Result<(f64, f64)> {
     let status: Value = serde_json::from_str(&home.succeed(&["--json", "agent", "status"], "")?)?;
     let pid = status["pid"].as_u64().context("no process")?;
-    // What the last question started comes to its end.
-    sleep(Duration::from_secs(1));
+    sleep(SETTLED);
     let before = switches(pid)?;
     sleep(IDLE);
     let after = switches(pid)?;

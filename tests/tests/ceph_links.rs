@@ -298,7 +298,7 @@ fn a_profiles_session_is_the_gateways_own() {
     // One session for both, and links that it signs.
     let sessions = fixture.home.succeed(&["--json", "sessions", "list"], "").unwrap();
     let sessions: Value = serde_json::from_str(&sessions).unwrap();
-    assert_eq!(sessions["sessions"].as_array().unwrap().len(), 1, "{sessions}");
+    assert_eq!(sessions.as_array().unwrap().len(), 1, "{sessions}");
     let credentials = fixture.home.succeed(&["credential-process", "ceph"], "").unwrap();
     let file = fixture.home.write("session.json", &credentials).unwrap();
     let url = fixture.presign("a", &["--credentials", file.to_str().unwrap()]);

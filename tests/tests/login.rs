@@ -101,6 +101,30 @@ fn the_browser_is_sent_there_once() {
 }
 
 #[test]
+fn other_users_are_not_sent_there() {
+    let mut fixture = fixture();
+    // Another user can read the address in the arguments of the browser; that takes root to try. By either family of addresses.
+    fixture.browser(
+        "port=${1#http://127.0.0.1:}; port=${port%%/*}; mapped=\"http://[::ffff:127.0.0.1]:$port/${1##*/}\"\n\
+         ask() { \"$@\" -gsD- -o /dev/null -H \"Host: 127.0.0.1:$port\"; }\n\
+         if [ \"$(id -u)\" = 0 ]; then\n\
+         other='setpriv --reuid=65534 --clear-groups curl'\n\
+         ask $other \"$1\" > \"$HOME/other\"; ask $other \"$mapped\" >> \"$HOME/other\"\n\
+         else printf 'HTTP/1.1 403\\nHTTP/1.1 403\\n' > \"$HOME/other\"\n\
+         fi\n\
+         ask curl \"$1\" > \"$HOME/own.new\"; mv \"$HOME/own.new\" \"$HOME/own\"\n",
+    );
+    let (code, _, err) = fixture.run(&["login", "ops"]);
+    assert_eq!(code, Some(0), "{err}");
+    let own = fixture.home.path().join("own");
+    let own = keyfob_tests::poll("the browser's answer", || fs::read_to_string(&own).ok()).unwrap();
+    assert!(own.starts_with("HTTP/1.1 302"), "{own}");
+    let other = fs::read_to_string(fixture.home.path().join("other")).unwrap();
+    assert_eq!(other.matches("HTTP/1.1 403").count(), 2, "{other}");
+    assert!(!other.contains("SigninToken"), "{other}");
+}
+
+#[test]
 fn what_goes_wrong_says_what_to_do() {
     let mut fixture = fixture();
     fixture.browser("exit 1");

@@ -178,7 +178,7 @@ fn profiles_are_read_as_botocore_reads_them() {
         }
         text
     };
-    let texts: Vec<_> = (0..1_500).map(|_| (text(), text())).collect();
+    let texts: Vec<_> = (0..700).map(|_| (text(), text())).collect();
     let names = ["a", "default", "b c"];
     let cases: Vec<_> = texts
         .into_iter()
@@ -193,7 +193,7 @@ fn profiles_are_read_as_botocore_reads_them() {
         known += usize::from(answer.is_some());
         assert_eq!(read(case), answer, "{case:?}");
     }
-    assert!((300..1_400).contains(&known), "{known} of {} were read", cases.len());
+    assert!((150..650).contains(&known), "{known} of {} were read", cases.len());
 }
 
 /// As botocore tells it; none where it is the key that begins.
@@ -216,7 +216,7 @@ fn begin(profile: &Profile) -> Option<Begin> {
 fn profiles_begin_and_go_on_as_botocores_do() {
     const NAMES: [&str; 4] = ["a", "b", "c", "default"];
     let mut random = Random::new(0xc4a1_4ed5);
-    let cases: Vec<Case> = (0..1_500)
+    let cases: Vec<Case> = (0..700)
         .map(|i| {
             let mut case = Case { profile: NAMES[i % 4].to_owned(), ..Case::default() };
             let keys = |id: String| format!("aws_access_key_id = {id}\naws_secret_access_key = s\n");
@@ -268,7 +268,7 @@ fn profiles_begin_and_go_on_as_botocores_do() {
         same += 1;
         chains += usize::from(answer.roles.len() > 1);
     }
-    assert!(same > 400 && chains > 30, "{same}, of them {chains} chains");
+    assert!(same > 180 && chains > 15, "{same}, of them {chains} chains");
 }
 
 #[test]

@@ -26,6 +26,7 @@ fn fixture() -> Fixture {
     let server = StandIn::start(|world| {
         world.user("alice").device("alice", SECRET);
         world.role("ops").needs_mfa();
+        world.role("deploy");
     })
     .unwrap();
     let mut home = Home::with_software_key().unwrap();
@@ -34,10 +35,12 @@ fn fixture() -> Fixture {
     fs::create_dir(home.path().join(".aws")).unwrap();
     let config = format!(
         "[profile alice]\nkeyfob_access_key_id = {}\n\
-         [profile ops]\nrole_arn = {}\nsource_profile = alice\nmfa_serial = {}\n",
+         [profile ops]\nrole_arn = {}\nsource_profile = alice\nmfa_serial = {}\n\
+         [profile deploy]\nrole_arn = {}\nsource_profile = alice\n",
         server.key("alice").unwrap().id,
         StandIn::role_arn("ops"),
         StandIn::serial("alice"),
+        StandIn::role_arn("deploy"),
     );
     home.write(".aws/config", &config).unwrap();
     Fixture { server, home }
@@ -58,8 +61,12 @@ struct Serving {
 
 impl Serving {
     fn start(home: &Home, args: &[&str]) -> Self {
+        Self::of("ops", home, args)
+    }
+
+    fn of(profile: &str, home: &Home, args: &[&str]) -> Self {
         let mut keyfob = home.keyfob().unwrap();
-        keyfob.args(["serve", "ops"]).args(args).stdout(Stdio::piped()).stderr(Stdio::null());
+        keyfob.args(["serve", profile]).args(args).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = keyfob.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut value = |name: &str| {
@@ -214,8 +221,10 @@ fn who_sends_slowly_or_nothing_keeps_nobody_waiting() {
     let serving = Serving::start(&fixture.home, &[]);
     let mut silent: Vec<TcpStream> =
         (0..300).map(|_| TcpStream::connect((Ipv4Addr::LOCALHOST, serving.port())).unwrap()).collect();
-    for stream in &mut silent {
-        let _ = stream.write_all(b"GET /cred");
+    for (number, stream) in silent.iter_mut().enumerate() {
+        // Some stay when they have their answer.
+        let sent: &[u8] = if number % 3 == 0 { b"GET / HTTP/1.1\r\n\r\nmore" } else { b"GET /cred" };
+        let _ = stream.write_all(sent);
     }
     let answered = poll("an answer beside silent clients", || {
         let answer =
@@ -229,9 +238,10 @@ fn who_sends_slowly_or_nothing_keeps_nobody_waiting() {
 #[test]
 fn credentials_are_renewed_in_time() {
     let fixture = fixture();
-    // The roles' sessions from now on end almost at once.
-    fixture.server.shorten_sessions(Some(12));
-    let serving = Serving::start(&fixture.home, &["--no-session"]);
+    // The roles' sessions from now on end soon, and are made anew when half of that is over: which is later than what a command may
+    // take, for that is the time of each, not of the server.
+    fixture.server.shorten_sessions(Some(24));
+    let serving = Serving::of("deploy", &fixture.home, &["--no-session", "--timeout", "11s"]);
     let first = serving.credentials();
     let renewed = poll("new credentials", || {
         let now = serving.credentials();

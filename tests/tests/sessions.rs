@@ -576,3 +576,34 @@ fn a_code_is_typed() {
     assert!(!session.screen.contains(&code), "{}", session.screen);
     assert_eq!(last(&aws, "GetSessionToken").get("TokenCode"), Some(code.as_str()));
 }
+
+#[test]
+fn of_several_keys_the_one_that_has_it_signs() {
+    let aws = StandIn::start(|world| {
+        world.user("alice").device("alice", SECRET);
+    })
+    .unwrap();
+    let pcscd = Pcscd::start(&[YUBIKEY_READER, "Other Maker Reader"]).unwrap();
+    let mut home = Home::new().unwrap();
+    home.use_pcscd(&pcscd);
+    aws.configure(&mut home);
+    let key = aws.key("alice").unwrap();
+    for name in ["one", "two"] {
+        home.succeed(&["soft", "create", name], "").unwrap();
+        home.succeed(&["--key", &format!("soft:{name}"), "aws", "add", &key.id, "--no-touch"], &key.secret)
+            .unwrap();
+    }
+    home.succeed(&["--key", "soft:two", "oath", "add", &StandIn::serial("alice")], SECRET).unwrap();
+    home.succeed(&["agent", "stop"], "").unwrap();
+    let _one = pcscd.insert_soft_key(0, &home, "one").unwrap();
+    let _two = pcscd.insert_soft_key(1, &home, "two").unwrap();
+    // By its id, which both have; and where none is named, for it is the same on both.
+    for id in [format!("keyfob_access_key_id = {}\n", key.id), String::new()] {
+        let config = format!("[profile alice]\n{id}keyfob_mfa_serial = {}\n", StandIn::serial("alice"));
+        let _ = std::fs::create_dir(home.path().join(".aws"));
+        home.write(".aws/config", &config).unwrap();
+        let out = home.succeed(&["credential-process", "alice"], "").unwrap();
+        assert!(out.contains("ASIA"), "{out}");
+    }
+    assert_eq!(aws.calls("GetSessionToken"), 1);
+}

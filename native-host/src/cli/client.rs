@@ -60,6 +60,11 @@ impl Global {
         self.timeout.and_then(|timeout| begin.get_or_insert_with(Instant::now).checked_add(timeout))
     }
 
+    /// Has the time of `--timeout` begin again, for what is a task of its own.
+    pub(super) fn begin_anew(&self) {
+        *BEGIN.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// The key that was named, for what is done with one.
     pub(super) fn one_key(&self) -> Result<Option<String>, Failure> {
         match self.key.as_slice() {

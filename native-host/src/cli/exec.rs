@@ -90,7 +90,8 @@ fn code_of(status: ExitStatus) -> ExitCode {
     #[cfg(not(unix))]
     let signal: Option<i32> = None;
     let code = status.code().or(signal.map(|signal| 128 + signal)).unwrap_or(1);
-    ExitCode::from(u8::try_from(code & 0xff).unwrap_or(1))
+    // Where a code has more bits than fit, it is a failure all the same.
+    ExitCode::from(u8::try_from(code).unwrap_or(1))
 }
 
 /// Passes signals on to a child. What is typed on a terminal goes to the child by itself.

@@ -7,7 +7,7 @@
 
 use std::ffi::OsString;
 use std::fs::{File, TryLockError};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -29,7 +29,7 @@ use crate::error::failure;
 use crate::exit::Exit;
 use crate::front;
 use crate::loopback::{Answer, Loopback, Request};
-use crate::paths;
+use crate::paths::{self, Lock};
 use crate::profile::Profile;
 use crate::service;
 use crate::session::{self, Want, child};
@@ -49,6 +49,8 @@ const WHILE_NONE: Duration = Duration::from_secs(60);
 const AFTER_FAILURE: Duration = Duration::from_secs(15);
 /// Credentials that end so soon, in seconds, are as good as ended.
 const ENDED: u64 = 5;
+/// Length of a token, in bytes.
+const TOKEN_LEN: u64 = 64;
 /// What is said of credentials that have no end: then they are asked for again.
 const UNENDING: u64 = 3600;
 /// What gives the default profile credentials of its own: before those of this endpoint.
@@ -293,6 +295,8 @@ impl Keeper {
     fn make(self: &Arc<Self>) {
         let keeper = Arc::clone(self);
         thread::spawn(move || {
+            // The time of `--timeout` is that of each, not of the server's life.
+            keeper.global.begin_anew();
             let made = Client::new(&keeper.global)
                 .and_then(|mut client| session::of_profile(&mut client, &keeper.profile, &keeper.want));
             let mut state = keeper.state();
@@ -312,15 +316,24 @@ impl Keeper {
 /// The file with the token: its user's alone, locked while its server lives, and gone with it.
 struct TokenFile {
     path: PathBuf,
+    token: Zeroizing<String>,
     _locked: File,
     _removed: signals::AtEnd,
 }
 
 impl TokenFile {
-    fn write(path: Option<&Path>, token: &str) -> Result<Self, Failure> {
+    /// Writes it to `path`, or to one of its own.
+    fn write(path: Option<&Path>, token: &Zeroizing<String>) -> Result<Self, Failure> {
+        Self::write_below(&front::paths()?.cache, path, token)
+    }
+
+    fn write_below(cache: &Path, path: Option<&Path>, token: &Zeroizing<String>) -> Result<Self, Failure> {
+        // One server at a time looks for its place: between looking and writing another could take it.
+        let turn = Lock::acquire(&cache.join("serve.lock"))
+            .map_err(|error| failure(error.code(), &error, "see that the folder can be written"))?;
         let path = match path {
             Some(path) => std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
-            None => own_path()?,
+            None => own_path(&cache.join("serve"))?,
         };
         let unwritten = |error: &dyn std::fmt::Display| {
             failure(
@@ -336,35 +349,54 @@ impl TokenFile {
             if matches!(other.try_lock(), Err(TryLockError::WouldBlock)) {
                 return Err(unwritten(&"another server has its token there"));
             }
+            // Only what such a server has left behind is replaced.
+            let mut there = Vec::new();
+            let read = other.take(TOKEN_LEN + 1).read_to_end(&mut there);
+            let is_token = read.is_ok_and(|length| length as u64 == TOKEN_LEN)
+                && there.iter().all(u8::is_ascii_hexdigit);
+            if !is_token {
+                let message = format!("{} is there already, and is no token", path.display());
+                return Err(failure(ErrorCode::Exists, message, "give another --token-file"));
+            }
         }
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut new = tempfile::Builder::new()
             .prefix(".keyfob-")
             .tempfile_in(folder)
             .map_err(|error| unwritten(&error))?;
-        new.as_file().try_lock().map_err(|error| unwritten(&error))?;
+        // Shared: on Windows nobody could read what is locked otherwise. Whoever looks for a lock tries for one of his own.
+        new.as_file().try_lock_shared().map_err(|error| unwritten(&error))?;
         new.write_all(token.as_bytes()).map_err(|error| unwritten(&error))?;
         let removed = signals::at_end({
-            let path = path.clone();
-            move || drop(std::fs::remove_file(path))
+            let (path, token) = (path.clone(), token.clone());
+            move || remove(&path, &token)
         });
         let locked = new.persist(&path).map_err(|error| unwritten(&error.error))?;
-        Ok(Self { path, _locked: locked, _removed: removed })
+        drop(turn);
+        Ok(Self { path, token: token.clone(), _locked: locked, _removed: removed })
     }
 }
 
 impl Drop for TokenFile {
     fn drop(&mut self) {
+        remove(&self.path, &self.token);
+    }
+}
+
+/// Removes the file if it is that of this token: somebody may have removed it, and another server have put its own there.
+fn remove(path: &Path, token: &str) {
+    let is_own =
+        std::fs::read(path).map(Zeroizing::new).is_ok_and(|text| text.as_slice() == token.as_bytes());
+    if is_own {
         // Whoever has removed it has done so.
-        let _ = std::fs::remove_file(&self.path);
+        let _ = std::fs::remove_file(path);
     }
 }
 
 /// A new path in a folder of the user's alone, rid of what killed servers have left there.
-fn own_path() -> Result<PathBuf, Failure> {
-    let folder = front::paths()?.cache.join("serve");
-    paths::private_folder(&folder).map_err(|error| failure(error.code(), &error, "give --token-file"))?;
-    for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+fn own_path(folder: &Path) -> Result<PathBuf, Failure> {
+    paths::private_folder(folder).map_err(|error| failure(error.code(), &error, "give --token-file"))?;
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let is_left = File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
         if is_left {
             let _ = std::fs::remove_file(entry.path());
@@ -377,21 +409,71 @@ fn own_path() -> Result<PathBuf, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Barrier;
+
     use super::*;
+
+    fn write(cache: &Path, path: Option<&Path>, token: &str) -> Result<TokenFile, Failure> {
+        TokenFile::write_below(cache, path, &Zeroizing::new(token.to_owned()))
+    }
 
     #[test]
     fn servers_do_not_take_each_others_files() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
-        let first = TokenFile::write(Some(&path), "one").unwrap();
-        let second = TokenFile::write(Some(&path), "two").err().unwrap();
+        let write = |token: &str| write(folder.path(), Some(&path), token);
+        let first = write("one").unwrap();
+        let second = write("two").err().unwrap();
         assert!(second.message.contains("another server"), "{}", second.message);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "one");
         drop(first);
         assert!(!path.exists());
         // What a killed one has left is replaced.
-        std::fs::write(&path, "old").unwrap();
-        let _third = TokenFile::write(Some(&path), "three").unwrap();
+        std::fs::write(&path, "f".repeat(64)).unwrap();
+        let third = write("three").unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "three");
+        // Somebody removes it, and another has the place: that one's stays.
+        std::fs::remove_file(&path).unwrap();
+        let fourth = write("four").unwrap();
+        drop(third);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "four");
+        drop(fourth);
+        // What is anything else is nobody's to replace.
+        for content in ["", "precious", &"g".repeat(64), &"f".repeat(65)] {
+            std::fs::write(&path, content).unwrap();
+            let refused = write("five").err().unwrap();
+            assert_eq!(refused.code, ErrorCode::Exists, "{content}");
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), content);
+        }
+    }
+
+    #[test]
+    fn servers_that_start_at_once_have_a_file_each_or_say_so() {
+        const SERVERS: usize = 16;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        let start = |path: Option<&Path>| {
+            let barrier = Barrier::new(SERVERS);
+            let write = &|number: usize| {
+                barrier.wait();
+                (number, write(folder.path(), path, &format!("token {number}")))
+            };
+            thread::scope(|scope| {
+                let all: Vec<_> = (0..SERVERS).map(|number| scope.spawn(move || write(number))).collect();
+                all.into_iter().map(|one| one.join().unwrap()).collect::<Vec<_>>()
+            })
+        };
+        for _ in 0..20 {
+            let all = start(None);
+            for (number, file) in &all {
+                let path = &file.as_ref().map_err(|error| &error.message).unwrap().path;
+                assert_eq!(std::fs::read_to_string(path).unwrap(), format!("token {number}"));
+            }
+            let all = start(Some(&path));
+            let have: Vec<_> =
+                all.iter().filter(|(_, file)| file.is_ok()).map(|(number, _)| number).collect();
+            assert_eq!(have.len(), 1);
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("token {}", have[0]));
+        }
     }
 }

@@ -25,7 +25,7 @@ const MAX_OUTPUT: usize = 64 * 1024;
 /// A person may be asked by it.
 const LONGEST: Duration = Duration::from_secs(5 * 60);
 /// What comes before the profile in AWS's tools.
-const SHADOWING: [&str; 5] = [
+pub(super) const SHADOWING: [&str; 5] = [
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",

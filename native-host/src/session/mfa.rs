@@ -66,6 +66,7 @@ pub(crate) fn find(person: &mut dyn Person, mfa: &Mfa, first: Option<&str>) -> R
     // A key that wants its password is asked for it only if no other has the account.
     keys.sort_by_key(|key| (signs.as_ref() != Some(&key.id), key.locked));
     let mut best: Option<(usize, String, String, String)> = None;
+    let mut failed = None;
     for key in keys {
         if best.as_ref().is_some_and(|(rank, ..)| *rank == 0) {
             break;
@@ -77,7 +78,12 @@ pub(crate) fn find(person: &mut dyn Person, mfa: &Mfa, first: Option<&str>) -> R
             Ok(Answer::Listing { accounts }) => accounts,
             Ok(_) => return Err(super::unexpected()),
             Err(error) if is_absent(&error) => continue,
-            Err(error) => return Err(error),
+            Err(error) if error.code == ErrorCode::Cancelled => return Err(error),
+            // Another key may have it.
+            Err(error) => {
+                failed = Some(error);
+                continue;
+            }
         };
         for account in &accounts {
             let Some((rank, serial)) = rank(mfa, account) else { continue };
@@ -88,6 +94,7 @@ pub(crate) fn find(person: &mut dyn Person, mfa: &Mfa, first: Option<&str>) -> R
     }
     Ok(match best {
         Some((_, key, account, serial)) => Found::Here { key, account, serial },
+        None if failed.is_some() => return Err(failed.unwrap_or_else(super::unexpected)),
         None => {
             let name = mfa.account.as_deref().unwrap_or(&mfa.serial);
             let why = format!("no key that is plugged in has the account {name}");

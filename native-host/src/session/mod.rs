@@ -13,17 +13,20 @@ mod external;
 pub(crate) mod mfa;
 mod sts;
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use keyfob_core::message::{Answer, ErrorCode, Failure, Op, Session, SessionLabel};
+use keyfob_core::message::{
+    Answer, ErrorCode, Failure, Identity, Op, Session, SessionLabel, SignatureVersion,
+};
 use sha2::{Digest as _, Sha256};
 
+use crate::aws_files::AwsFiles;
 use crate::error::failure;
+use crate::front;
 use crate::http::Http;
 use crate::profile::{Base, Endpoint, Mfa, Profile, Role};
 use crate::service;
-use crate::signing::{Ask, Credentials};
+use crate::signing::{self, Ask, Credentials};
 use sts::{Proof, Sts};
 
 /// How long the session of an identity lasts where nobody says, in seconds: as long as AWS has it by itself.
@@ -64,16 +67,41 @@ pub trait Person: Ask {
     fn time_left(&self) -> Option<Duration>;
 }
 
-/// Asks one key, in the name of a person.
+/// Asks the key that signs, in the name of a person: of several that hold the access key any will do.
 struct On<'a> {
     person: &'a mut dyn Person,
     key: Option<String>,
+    access_key_id: &'a str,
 }
 
 impl Ask for On<'_> {
     fn ask(&mut self, op: Op) -> Result<Answer, Failure> {
-        self.person.ask_key(self.key.as_deref(), op)
+        let error = match self.person.ask_key(self.key.as_deref(), op.clone()) {
+            Err(error) if error.code == ErrorCode::Ambiguous && self.key.is_none() => error,
+            result => return result,
+        };
+        let holders = identities(self.person)?;
+        let holder = holders.into_iter().find(|(_, identity)| identity.access_key_id == self.access_key_id);
+        let Some((key, _)) = holder else { return Err(error) };
+        let answer = self.person.ask_key(Some(&key), op);
+        self.key = Some(key);
+        answer
     }
+}
+
+/// The access keys on all keys that are plugged in, each with its key: those first that want no password.
+fn identities(person: &mut dyn Person) -> Result<Vec<(String, Identity)>, Failure> {
+    let Answer::Keys { mut keys } = person.ask_key(None, Op::Keys {})? else { return Err(unexpected()) };
+    keys.sort_by_key(|key| key.locked);
+    let mut all = Vec::new();
+    for key in keys {
+        // One that does not answer may be the wrong one anyway.
+        if let Ok(Answer::Identities { identities, .. }) = person.ask_key(Some(&key.id), Op::Identities {}) {
+            let of_v4 = identities.into_iter().filter(|one| one.signature == SignatureVersion::SigV4);
+            all.extend(of_v4.map(|identity| (key.id.clone(), identity)));
+        }
+    }
+    Ok(all)
 }
 
 /// What is asked for besides the profile.
@@ -93,8 +121,7 @@ pub struct Want {
 /// What keeps them from being made; AWS's refusals with what they mean here.
 pub fn of_profile(person: &mut dyn Person, profile: &Profile, want: &Want) -> Result<Session, Failure> {
     check(profile, want)?;
-    let http = Http::trusting(profile.ca_bundle.as_deref().map(Path::new), STALL)?;
-    let mut maker = Maker { person, profile, want, http };
+    let mut maker = Maker { person, profile, want, http: None };
     match profile.roles.as_slice() {
         [] => maker.identity(),
         roles => maker.role(roles),
@@ -125,7 +152,8 @@ struct Maker<'a> {
     person: &'a mut dyn Person,
     profile: &'a Profile,
     want: &'a Want,
-    http: Http,
+    /// None before anything is sent.
+    http: Option<Http>,
 }
 
 /// Who asks STS.
@@ -160,7 +188,7 @@ impl Maker<'_> {
             Base::Given(_) | Base::Key { .. } => return Err(unexpected()),
         };
         external::refuse_circle(profile)?;
-        let surroundings = surroundings();
+        let surroundings = surroundings(command.is_none());
         let question = question(&[kind, profile, command.map_or("", String::as_str), &surroundings]);
         let label = self.label(
             profile,
@@ -181,9 +209,9 @@ impl Maker<'_> {
         match &self.profile.base {
             Base::Key { access_key_id, key } => {
                 let key = self.person.key_of(key.as_deref());
-                let access_key_id = match access_key_id {
-                    Some(id) => id.clone(),
-                    None => self.only_identity(key.as_deref())?,
+                let (access_key_id, key) = match access_key_id {
+                    Some(id) => (id.clone(), key),
+                    None => self.only_identity(key)?,
                 };
                 let question = question(&["identity", &access_key_id]);
                 Ok(Asker { credentials: Credentials::Key { access_key_id }, key, question })
@@ -204,37 +232,51 @@ impl Maker<'_> {
         }
     }
 
-    /// The access key that is meant where the profile names none.
-    fn only_identity(&mut self, key: Option<&str>) -> Result<String, Failure> {
-        let Answer::Identities { identities, .. } = self.person.ask_key(key, Op::Identities {})? else {
-            return Err(unexpected());
+    /// The access key that is meant where the profile names none, and on which key it is.
+    fn only_identity(&mut self, key: Option<String>) -> Result<(String, Option<String>), Failure> {
+        let several = |error: Failure| Failure {
+            hint: Some(format!(
+                "name one in the profile {}: keyfob_access_key_id = AKIA…",
+                self.profile.name
+            )),
+            ..error
         };
-        crate::signing::only_identity(identities, keyfob_core::message::SignatureVersion::SigV4).map_err(
-            |error| Failure {
-                hint: match error.code {
-                    ErrorCode::Ambiguous => Some(format!(
-                        "name one in the profile {}: keyfob_access_key_id = AKIA…",
-                        self.profile.name
-                    )),
-                    _ => error.hint,
-                },
-                ..error
-            },
-        )
+        let found = match self.person.ask_key(key.as_deref(), Op::Identities {}) {
+            Ok(Answer::Identities { identities, .. }) => identities,
+            Ok(_) => return Err(unexpected()),
+            // Of several keys perhaps one has it, or all the same.
+            Err(error) if error.code == ErrorCode::Ambiguous && key.is_none() => {
+                let mut all = identities(self.person)?;
+                let first = all.pop();
+                return match first {
+                    Some((key, one)) if all.iter().all(|(_, it)| it.access_key_id == one.access_key_id) => {
+                        Ok((one.access_key_id, Some(key)))
+                    }
+                    _ => Err(several(error)),
+                };
+            }
+            Err(error) => return Err(error),
+        };
+        let id =
+            signing::only_identity(found, SignatureVersion::SigV4).map_err(|error| match error.code {
+                ErrorCode::Ambiguous => several(error),
+                _ => error,
+            })?;
+        Ok((id, key))
     }
 
     /// The session of an identity, by GetSessionToken.
     fn session_token(&mut self, asker: Asker) -> Result<Session, Failure> {
         let profile = self.profile;
-        let duration = if profile.roles.is_empty() { self.want.duration } else { None };
-        let duration = duration.or(profile.duration).unwrap_or(IDENTITY_LASTS);
-        let question = self.identity_question(&asker);
+        let asked = self.want.duration.filter(|_| profile.roles.is_empty());
+        let duration = asked.or(profile.duration).unwrap_or(IDENTITY_LASTS);
+        let mut question = self.identity_question(&asker);
+        // One session does for all who leave it to the profile; who asks for a time gets that, and no longer one.
+        if let Some(seconds) = asked {
+            question = self::question(&[&question, &seconds.to_string()]);
+        }
         let label = self.label(asker.credentials.access_key_id(), "GetSessionToken");
-        // One session does for all who ask for any time that it has left; who asks for a time gets that.
-        let lasting = match self.want.duration.filter(|_| profile.roles.is_empty()) {
-            Some(seconds) => u64::from(seconds) * 9 / 10,
-            None => lasting(duration),
-        };
+        let lasting = lasting(duration);
         self.take(question, label, lasting, |maker| {
             let purpose = format!("a session, for the profile {}", profile.name);
             let proof = maker.prove(profile.mfa.as_ref(), asker.key.as_deref(), &purpose)?;
@@ -398,10 +440,11 @@ impl Maker<'_> {
         asker: &Asker,
         proof: Option<&Proof>,
     ) -> Result<Session, crate::aws_call::Refused> {
-        self.hurry();
-        let http = &self.http;
+        self.prepare()?;
+        let Some(http) = &self.http else { return Err(unexpected().into()) };
         let sts = Sts { http, endpoint: &role.sts, credentials: &asker.credentials };
-        let mut ask = On { person: self.person, key: asker.key.clone() };
+        let access_key_id = asker.credentials.access_key_id();
+        let mut ask = On { person: self.person, key: asker.key.clone(), access_key_id };
         sts.assume_role(&mut ask, role, duration, proof)
     }
 
@@ -411,16 +454,23 @@ impl Maker<'_> {
         asker: &Asker,
         call: impl FnOnce(&Sts<'_>, &mut dyn Ask) -> Result<Session, crate::aws_call::Refused>,
     ) -> Result<Session, Failure> {
-        self.hurry();
-        let sts = Sts { http: &self.http, endpoint, credentials: &asker.credentials };
-        let mut ask = On { person: self.person, key: asker.key.clone() };
+        self.prepare()?;
+        let Some(http) = &self.http else { return Err(unexpected()) };
+        let sts = Sts { http, endpoint, credentials: &asker.credentials };
+        let access_key_id = asker.credentials.access_key_id();
+        let mut ask = On { person: self.person, key: asker.key.clone(), access_key_id };
         Ok(call(&sts, &mut ask)?)
     }
 
-    /// What is sent next has the time that is left: what a person took to answer was not counted.
-    fn hurry(&mut self) {
+    /// A client, where something is sent at last, with the time that is left: what a person took to answer was not counted.
+    fn prepare(&mut self) -> Result<(), Failure> {
         let left = self.person.time_left();
-        self.http.give_up_at(left.and_then(|left| Instant::now().checked_add(left)));
+        let http = match &mut self.http {
+            Some(http) => http,
+            none => none.insert(Http::trusting(self.profile.ca_bundle.as_deref(), STALL)?),
+        };
+        http.give_up_at(left.and_then(|left| Instant::now().checked_add(left)));
+        Ok(())
     }
 
     fn prove(
@@ -459,7 +509,10 @@ impl Maker<'_> {
             Ok(session) => Op::KeepSession { lease, session: session.clone() },
             Err(error) => {
                 let late = left.is_some_and(|left| start.elapsed() >= left);
-                Op::FailSession { lease, error: error.clone(), own: late || is_own(error.code) }
+                // Another one may have a terminal to type the code on.
+                let untyped = self.profile.mfa.is_some()
+                    && matches!(error.code, ErrorCode::NoKey | ErrorCode::NoPcsc | ErrorCode::NotFound);
+                Op::FailSession { lease, error: error.clone(), own: late || untyped || is_own(error.code) }
             }
         };
         // Whoever keeps them may be gone: the session is good all the same.
@@ -468,18 +521,33 @@ impl Maker<'_> {
     }
 }
 
-/// A digest of what decides, besides its settings, what another program gives for a profile: a session is shared by programs
-/// that would have got the same one.
-fn surroundings() -> String {
-    let of_others = |name: &str| name.starts_with("AWS_") || matches!(name, "HOME" | "PATH" | "USERPROFILE");
+/// A digest of what decides what another program gives for a profile: a session is shared by programs that would have got the same
+/// one. The AWS CLI goes by AWS's variables and files; any other program by whatever there is.
+fn surroundings(is_aws: bool) -> String {
+    let decides = |name: &str| {
+        let of_aws = name.starts_with("AWS_") || matches!(name, "HOME" | "PATH" | "USERPROFILE");
+        // What is taken from it anyway, and what a shell counts.
+        let is_nothing = external::SHADOWING.contains(&name) || matches!(name, "_" | "SHLVL");
+        (of_aws || !is_aws) && !is_nothing
+    };
     let mut variables: Vec<(String, String)> = std::env::vars_os()
         .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
-        .filter(|(name, _)| of_others(name))
+        .filter(|(name, _)| decides(name))
         .collect();
     variables.sort();
-    let parts: Vec<&str> =
-        variables.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]).collect();
-    question(&parts)
+    let mut parts: Vec<String> = variables.into_iter().flat_map(|(name, value)| [name, value]).collect();
+    if !is_aws {
+        parts.push(
+            std::env::current_dir().map(|folder| folder.to_string_lossy().into_owned()).unwrap_or_default(),
+        );
+    }
+    // Whatever is changed in the profile, or in one that it names.
+    if let Ok(files) = AwsFiles::open(front::env) {
+        for path in files.paths() {
+            parts.push(std::fs::read(path).map(|bytes| hex(&Sha256::digest(bytes))).unwrap_or_default());
+        }
+    }
+    question(&parts.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 /// How many seconds before its end a session is made anew for who goes on using it: just before the SDKs ask for another.
@@ -496,9 +564,7 @@ fn is_own(code: ErrorCode) -> bool {
             | ErrorCode::Locked
             | ErrorCode::WrongPassword
             | ErrorCode::Busy
-            | ErrorCode::Io
             | ErrorCode::InvalidInput
-            | ErrorCode::Internal
     )
 }
 

@@ -331,7 +331,7 @@ impl<'w, W: World> Rotation<'w, W> {
         Ok(())
     }
 
-    /// Puts the new access key on every key, and has each sign with it.
+    /// Puts the new access key on one key after the other, and has each sign with it.
     fn carry(&mut self, made: &NewAccessKey) -> Result<(), Failure> {
         let id = &made.access_key_id;
         self.record.new = Some(id.clone());
@@ -341,19 +341,23 @@ impl<'w, W: World> Rotation<'w, W> {
             let text = format!("AWS says that {id} is new, and it was there before");
             return Err(failure(ErrorCode::AwsRefused, text, "see that the endpoint is the right one"));
         }
-        let targets = self.record.targets.clone();
-        for target in &targets {
+        // The last one that was looked at is there; where there is room for one at a time, a person changes them as seldom as can be.
+        for target in self.record.targets.clone().iter().rev() {
             self.world.put(target, id, &made.secret_access_key)?;
+            self.prove(&target.key, id)?;
         }
-        self.prove(id)
+        self.proved()
     }
 
-    /// Has every key sign with the new access key.
-    fn prove(&mut self, new: &str) -> Result<(), Failure> {
-        for target in self.record.targets.clone() {
-            self.world.prove(&target.key, new)?;
-            self.world.say(&format!("Key {} signs with {new}.", target.key));
-        }
+    /// Has a key sign with the new access key.
+    fn prove(&mut self, key: &str, new: &str) -> Result<(), Failure> {
+        self.world.prove(key, new)?;
+        self.world.say(&format!("Key {key} signs with {new}."));
+        Ok(())
+    }
+
+    /// Every key has signed with it.
+    fn proved(&mut self) -> Result<(), Failure> {
         self.record.stage = Stage::Proved;
         self.world.write(&self.record)
     }
@@ -392,7 +396,9 @@ impl<'w, W: World> Rotation<'w, W> {
             self.world.say(&format!("Going on without {}.", lacking.join(" and ")));
             self.waive(&lacking)?;
         }
-        match self.prove(&new) {
+        let targets = self.record.targets.clone();
+        let proven = targets.iter().try_for_each(|target| self.prove(&target.key, &new));
+        match proven.and_then(|()| self.proved()) {
             Ok(()) => self.go_on(),
             // It is not the right secret.
             Err(error) if error.code == ErrorCode::AwsRefused => self.back(Some(error)),

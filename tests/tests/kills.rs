@@ -65,7 +65,7 @@ impl Fixture {
     fn only(&self) -> KnownKey {
         let known = self.aws.key("alice").unwrap();
         for key in KEYS {
-            assert_eq!(self.on(key), [known.id.clone()], "{key}");
+            assert_eq!(self.on(key), std::slice::from_ref(&known.id), "{key}");
             assert!(known.active && self.signs(key, &known.id), "{key}");
         }
         known

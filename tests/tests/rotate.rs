@@ -1,10 +1,12 @@
 //! Access keys that take the place of others, by `keyfob aws rotate`: on every key, with an AWS that verifies every signature, and that
 //! fails.
 
+use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 use std::time::Duration;
 
 use keyfob_tests::home::Home;
+use keyfob_tests::pcscd::{Pcscd, YUBIKEY_READER};
 use keyfob_tests::stand_in::{Fault, KnownKey, StandIn, World};
 use keyfob_tests::terminal;
 use serde_json::Value;
@@ -99,7 +101,7 @@ impl Fixture {
         let known = self.aws.key("alice").unwrap();
         assert!(known.active);
         for key in KEYS {
-            assert_eq!(self.on(key), [known.id.clone()], "{key}");
+            assert_eq!(self.on(key), std::slice::from_ref(&known.id), "{key}");
             self.works(key, &known.id);
         }
         assert_eq!(self.stages(), [""; 0]);
@@ -247,7 +249,7 @@ fn keys_that_hold_it_are_all_wanted() {
     let told = it.succeed(&waived);
     assert_eq!((&told["state"], &told["waived"]), (&"done".into(), &serde_json::json!([KEYS[1]])));
     let new = it.aws.key("alice").unwrap();
-    assert_eq!(it.on(KEYS[0]), [new.id.clone()]);
+    assert_eq!(it.on(KEYS[0]), std::slice::from_ref(&new.id));
     it.works(KEYS[0], &new.id);
 }
 
@@ -318,7 +320,7 @@ fn touches_are_as_before_and_one_a_key() {
     let mut it = fixture(alice);
     it.home.set("KEYFOB_SOFT_TOUCH", "1");
     let (id, secret) = (it.old.id.clone(), it.old.secret.clone());
-    it.home.succeed(&["--key", KEYS[0], "aws", "add", "--force", &id], &secret).unwrap();
+    it.home.succeed(&["--key", KEYS[1], "aws", "add", "--force", &id], &secret).unwrap();
     let args = ["--key", KEYS[0], "--key", KEYS[1], "aws", "rotate", "--no-session"];
     it.aws.slow_keys(2, Duration::ZERO);
     let (exit, out, said) = it.run(&args);
@@ -360,4 +362,60 @@ fn one_rotation_runs_at_a_time() {
     assert_eq!(it.aws.calls("CreateAccessKey"), 1);
     assert_eq!(it.rotate(&["--grace", "0"])["state"], "done");
     it.only();
+}
+
+#[test]
+fn keys_take_turns_in_one_reader() {
+    let aws = StandIn::start(alice).unwrap();
+    let pcscd = Pcscd::start(&[YUBIKEY_READER]).unwrap();
+    let (mut home, mut cards) = (Home::new().unwrap(), Home::new().unwrap());
+    home.use_pcscd(&pcscd);
+    cards.use_pcscd(&pcscd);
+    aws.configure(&mut home);
+    let old = aws.key("alice").unwrap();
+    let insert = |name: &str| pcscd.insert_soft_key(0, &cards, name).unwrap();
+    let identities = |id: &str| home.succeed(&["--key", id, "--json", "aws", "identities"], "").unwrap();
+    let mut keys = Vec::new();
+    for name in ["one", "two"] {
+        cards.succeed(&["soft", "create", name], "").unwrap();
+        let _in = insert(name);
+        let listed: Value = serde_json::from_str(&home.succeed(&["--json", "list"], "").unwrap()).unwrap();
+        let id = listed[0]["id"].as_str().unwrap().to_owned();
+        home.succeed(&["--key", &id, "aws", "add", &old.id, "--no-touch"], &old.secret).unwrap();
+        keys.push((name, id));
+    }
+
+    // Nothing is in the reader: each key is asked for in turn.
+    let mut keyfob = home.keyfob().unwrap();
+    for (_, id) in &keys {
+        keyfob.args(["--key", id]);
+    }
+    keyfob
+        .args(["--wait", "aws", "rotate", "--grace", "0", &old.id])
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped());
+    let mut child = keyfob.stdout(Stdio::null()).spawn().unwrap();
+    let (mut said, mut turns, mut inserted) = (String::new(), Vec::new(), None);
+    for line in BufReader::new(child.stderr.take().unwrap()).lines() {
+        let line = line.unwrap();
+        if let Some((name, id)) = keys.iter().find(|(_, id)| line == format!("Plug in key {id}.")) {
+            drop(inserted.take());
+            inserted = Some(insert(name));
+            turns.push(id);
+        }
+        said.push_str(&line);
+        said.push('\n');
+    }
+    assert!(child.wait().unwrap().success(), "{said}");
+    let known = aws.key("alice").unwrap();
+    assert!(known.active && known.id != old.id, "{said}");
+    let (one, two) = (&keys[0].1, &keys[1].1);
+    // Looked at; looked at and written; written; rid of the old one.
+    assert_eq!(turns, [one, two, one, two], "{said}");
+    for (name, id) in keys.iter().rev() {
+        drop(inserted.take());
+        inserted = Some(insert(name));
+        let there = identities(id);
+        assert!(there.contains(&known.id) && !there.contains(&old.id), "{there}");
+    }
 }

@@ -152,7 +152,8 @@ impl<'a> Client<'a> {
                         return Err(absent);
                     }
                     if !told {
-                        output::note(self.global.quiet, "Plug in the key.");
+                        let which = key.as_ref().map_or("the key".to_owned(), |key| format!("key {key}"));
+                        output::note(self.global.quiet, &format!("Plug in {which}."));
                         told = true;
                     }
                     sleep(LOOK);

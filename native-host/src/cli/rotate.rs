@@ -174,6 +174,10 @@ fn begin_by(
     old: &str,
 ) -> Result<Exit, Failure> {
     let targets = targets(&mut caller.client, global, options, old)?;
+    if let Some(last) = targets.last() {
+        // It is there now, whichever was first.
+        caller.sign_by(old, &last.key);
+    }
     for key in &options.waive {
         caller.client.note(&format!(
             "Key {key} does not get the new access key: what it has of {old} is worth nothing afterwards."
@@ -251,7 +255,8 @@ fn targets(
                     "{} of the keys that are plugged in hold {old}, and {copies} are said to; nothing was done",
                     targets.len()
                 ),
-                "plug in all of them at once: the new secret is told once, and put on no key later; --waive leaves one out",
+                "plug in all of them at once, or name them (--key A --key B --wait) to be asked for one after the other: the new \
+                 secret is told once, and put on no key later; --waive leaves one out",
             )
         }),
         _ => Ok(targets),
@@ -263,8 +268,8 @@ fn wanted(error: Failure) -> Failure {
     if !is_absent(&error) || error.code == ErrorCode::NoPcsc {
         return error;
     }
-    let hint = "plug in all keys that hold it at once: the new secret is told once, and put on no key later; if one is lost, do not \
-                name it by --key, but say --waive SERIAL";
+    let hint = "plug in all keys that hold it at once, or say --wait to be asked for one after the other: the new secret is told \
+                once, and put on no key later; if one is lost, do not name it by --key, but say --waive SERIAL";
     Failure { message: format!("{}; nothing was done", error.message), hint: Some(hint.to_owned()), ..error }
 }
 

@@ -56,7 +56,8 @@ struct Fake {
 fn targets() -> Vec<Target> {
     let target =
         |key: &str| Target { key: key.to_owned(), signatures: vec![SignatureVersion::SigV4], touch: true };
-    vec![target("a"), target("b")]
+    // The last is written first.
+    vec![target("b"), target("a")]
 }
 
 fn io() -> Failure {

@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use keyfob_core::message::{ErrorCode, Failure};
 use keyfob_core::partition::is_aws_host;
 use keyfob_core::sigv4::{AmzDate, Payload, Query, SignableRequest, Url};
+use zeroize::Zeroizing;
 
 use crate::doctor::clock;
 use crate::error::failure;
 use crate::front;
-use crate::http::{Body, Http, Response};
+use crate::http::{Body, Http, Response, Unanswered};
 use crate::profile::endpoint::{self, Variant};
 use crate::query::{self, Repeat};
 use crate::service;
@@ -57,11 +58,19 @@ pub struct Refused {
     pub code: String,
     /// What to show.
     pub failure: Failure,
+    /// Whether AWS may have had the request.
+    pub may_be_there: bool,
 }
 
 impl From<Failure> for Refused {
     fn from(failure: Failure) -> Self {
-        Self { code: String::new(), failure }
+        Self { code: String::new(), failure, may_be_there: true }
+    }
+}
+
+impl From<Unanswered> for Refused {
+    fn from(Unanswered { failure, may_be_there }: Unanswered) -> Self {
+        Self { code: String::new(), failure, may_be_there }
     }
 }
 
@@ -85,8 +94,8 @@ pub fn call(
     prepared.send(http, call).map_err(Failure::from)
 }
 
-/// As [`call`]; what fails in passing (throttling, an internal error, a connection that breaks off) is sent again, twice at
-/// most, signed once.
+/// As [`call`], with the answer read whole; what fails in passing (throttling, an internal error, a connection that breaks off) is
+/// sent again, twice at most, signed once.
 ///
 /// # Errors
 /// As [`call`].
@@ -96,7 +105,7 @@ pub fn call_patiently(
     http: &Http,
     call: &Call<'_>,
     repeat: Repeat,
-) -> Result<Response, Refused> {
+) -> Result<Zeroizing<Vec<u8>>, Refused> {
     call_when_known(ask, credentials, http, call, repeat, Duration::ZERO)
 }
 
@@ -112,13 +121,14 @@ pub fn call_when_known(
     call: &Call<'_>,
     repeat: Repeat,
     unknown: Duration,
-) -> Result<Response, Refused> {
+) -> Result<Zeroizing<Vec<u8>>, Refused> {
     const ATTEMPTS: u32 = 3;
     let prepared = Prepared::new(ask, credentials, call)?;
     let begin = Instant::now();
     let (mut next, mut looks) = (2, 0);
     loop {
-        let refused = match prepared.send(http, call) {
+        let answer = prepared.send(http, call).and_then(|mut response| Ok(response.read(MAX_ANSWER)?));
+        let refused = match answer.map(Zeroizing::new) {
             Err(refused) if refused.code == UNKNOWN_KEY && begin.elapsed() < unknown => {
                 looks += 1;
                 let pause = Duration::from_millis(250 << looks.min(4));
@@ -148,7 +158,7 @@ impl Refused {
     pub fn may_be_done(&self) -> bool {
         match self.code.as_str() {
             // Nothing came back, or nothing that can be understood.
-            "" => matches!(self.failure.code, ErrorCode::Io | ErrorCode::AwsRefused),
+            "" => self.may_be_there && matches!(self.failure.code, ErrorCode::Io | ErrorCode::AwsRefused),
             "InternalFailure"
             | "InternalError"
             | "InternalServerError"
@@ -178,7 +188,7 @@ impl Refused {
             | "SlowDown" => true,
             "ServiceUnavailable" | "InternalFailure" | "InternalError" | "InternalServerError" | "ServiceFailure"
             | "RequestTimeout" | "RequestTimeoutException" => repeat == Repeat::Harmless,
-            "" => self.failure.code == ErrorCode::Io && repeat == Repeat::Harmless,
+            "" => self.failure.code == ErrorCode::Io && (repeat == Repeat::Harmless || !self.may_be_there),
             _ => false,
         }
     }
@@ -222,14 +232,14 @@ impl Prepared {
 
     fn send(&self, http: &Http, call: &Call<'_>) -> Result<Response, Refused> {
         let body = if call.body.is_empty() { Body::Empty } else { Body::Bytes(call.body) };
-        let response = http.send(call.method, &self.url.to_string(), &self.headers, body)?;
+        let response = http.try_send(call.method, &self.url.to_string(), &self.headers, body)?;
         if (200..300).contains(&response.status) {
             return Ok(response);
         }
         let (mut refusal, response) = Refusal::of(response);
         refusal.by_session = self.by_session;
         let failure = refusal.failure(&response, service::unix_time());
-        Err(Refused { code: refusal.code_or_status(response.status), failure })
+        Err(Refused { code: refusal.code_or_status(response.status), failure, may_be_there: true })
     }
 }
 
@@ -637,8 +647,15 @@ mod tests {
     fn what_may_be_done_is_told_from_what_is_not() {
         #[track_caller]
         fn check(code: &str, error: ErrorCode, expected: bool) {
-            let refused = Refused { code: code.to_owned(), failure: failure(error, "", "") };
+            let mut refused =
+                Refused { code: code.to_owned(), failure: failure(error, "", ""), may_be_there: true };
             assert_eq!(refused.may_be_done(), expected, "{code} {error:?}");
+            // What has not gone anywhere is not done, and may go again whatever it does.
+            refused.may_be_there = false;
+            if code.is_empty() {
+                assert!(!refused.may_be_done());
+                assert_eq!(refused.is_passing(Repeat::Harmful), error == ErrorCode::Io, "{error:?}");
+            }
         }
         check("", ErrorCode::Io, true);
         check("", ErrorCode::AwsRefused, true);

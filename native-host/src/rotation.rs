@@ -97,6 +97,8 @@ pub trait World {
     /// # Errors
     /// That it may not.
     fn consent(&mut self, question: &str) -> Result<(), Failure>;
+    /// What is done from now on has a time limit of its own.
+    fn begin_anew(&mut self);
     /// Tells a person what happens.
     fn say(&self, text: &str);
     /// Waits.
@@ -571,6 +573,7 @@ impl<'w, W: World> Rotation<'w, W> {
     fn go_back(&mut self) -> Result<(), Failure> {
         let Some(new) = self.record.new.clone() else { return self.world.forget(&self.record) };
         let old = self.record.old.clone();
+        self.world.begin_anew();
         self.world.sign_by(&old, &self.record.targets);
         let again = |error: Failure| {
             let message = format!("{}; {new} is left, and {old} works", error.message);

@@ -12,7 +12,7 @@ const KEYS: [&str; 2] = ["soft:demo", "soft:backup"];
 const ROTATE: &[&str] =
     &["--key", KEYS[0], "--key", KEYS[1], "--json", "aws", "rotate", "--grace", "0", "--force"];
 /// Where nobody says otherwise.
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 40;
 
 struct Fixture {
     aws: StandIn,

@@ -90,7 +90,7 @@ pub(super) struct Client<'a> {
     global: &'a Global,
     asked: Cell<u64>,
     /// When it has taken too long.
-    deadline: Option<Instant>,
+    pub(super) deadline: Option<Instant>,
 }
 
 impl<'a> Client<'a> {
@@ -113,6 +113,12 @@ impl<'a> Client<'a> {
         }
         self.deadline = self.global.deadline();
         done
+    }
+
+    /// Gives what is done from now on the time of `--timeout` anew.
+    pub(super) fn begin_anew(&mut self) {
+        self.global.begin_anew();
+        self.deadline = self.global.deadline();
     }
 
     /// Says something on stderr, unless `--quiet` forbids it.

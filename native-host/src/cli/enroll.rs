@@ -595,6 +595,7 @@ impl Enrolment<'_, '_> {
     /// Why it was undone, with what has become of it.
     fn undo(&mut self, broken: Broken) -> Result<(), Failure> {
         let Broken { error, certain } = broken;
+        self.caller.begin_anew();
         let serial = self.made.clone().unwrap_or_else(|| self.record.serial.clone());
         let mut left = Vec::new();
         match self.caller.iam(|iam, ask| iam.delete_virtual_mfa_device(ask, &serial)) {

@@ -458,6 +458,10 @@ impl World for Real<'_, '_> {
         consent(self.options.force, question)
     }
 
+    fn begin_anew(&mut self) {
+        self.caller.begin_anew();
+    }
+
     fn say(&self, text: &str) {
         output::note(self.global.quiet, text);
     }

@@ -65,7 +65,7 @@ fn io() -> Failure {
 }
 
 fn refused(code: &str) -> Refused {
-    Refused { code: code.to_owned(), failure: failure(ErrorCode::AwsRefused, code, "") }
+    Refused { code: code.to_owned(), failure: failure(ErrorCode::AwsRefused, code, ""), may_be_there: true }
 }
 
 impl Fake {
@@ -316,6 +316,8 @@ impl World for Fake {
             false => Err(failure(ErrorCode::Cancelled, "no", "")),
         }
     }
+
+    fn begin_anew(&mut self) {}
 
     fn say(&self, _: &str) {}
 

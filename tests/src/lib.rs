@@ -23,6 +23,7 @@ pub mod sdk_client;
 pub mod stand_in;
 pub mod terminal;
 pub mod tls;
+pub mod turns;
 pub mod vpcd;
 pub mod ykman;
 

@@ -9,6 +9,7 @@ use keyfob_tests::kills::Kills;
 use keyfob_tests::poll;
 use keyfob_tests::stand_in::{Fault, KnownDevice, StandIn, World};
 use keyfob_tests::terminal;
+use keyfob_tests::turns::Turns;
 use serde_json::Value;
 
 const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
@@ -589,4 +590,29 @@ fn killed_at_any_instant_it_is_done_or_undone_by_the_next() {
         it.remove("new");
     }
     kills.check().unwrap();
+}
+
+#[test]
+fn keys_take_turns_in_one_reader() {
+    let aws = StandIn::start(alice).unwrap();
+    let mut home = Home::new().unwrap();
+    aws.configure(&mut home);
+    let signer = aws.key("alice").unwrap();
+    let mut turns = Turns::new(&mut home, &["one", "two"]).unwrap();
+    // One of them has the access key, and both get the device.
+    let id = turns.insert(0).unwrap();
+    home.succeed(&["--key", &id, "aws", "add", &signer.id, "--no-touch"], &signer.secret).unwrap();
+    turns.remove();
+    let [one, two] = [0, 1].map(|at| turns.id(at).to_owned());
+    let mut keyfob = home.keyfob().unwrap();
+    keyfob.args(["--key", &one, "--key", &two, "--wait", "aws", "enroll", "new", "--no-touch"]);
+    let (succeeded, asked, said) = turns.run(keyfob).unwrap();
+    assert!(succeeded, "{said}");
+    assert!(asked.len() <= 9, "{asked:?} {said}");
+    assert_eq!(aws.all_devices().len(), 1);
+    for at in 0..2 {
+        let id = turns.insert(at).unwrap();
+        let there = home.succeed(&["--key", &id, "oath", "list"], "").unwrap();
+        assert!(there.contains(&StandIn::serial("new")), "{there}");
+    }
 }

@@ -1,14 +1,13 @@
 //! Access keys that take the place of others, by `keyfob aws rotate`: on every key, with an AWS that verifies every signature, and that
 //! fails.
 
-use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 use std::time::Duration;
 
 use keyfob_tests::home::Home;
-use keyfob_tests::pcscd::{Pcscd, YUBIKEY_READER};
 use keyfob_tests::stand_in::{Fault, KnownKey, StandIn, World};
 use keyfob_tests::terminal;
+use keyfob_tests::turns::Turns;
 use serde_json::Value;
 
 const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
@@ -367,55 +366,29 @@ fn one_rotation_runs_at_a_time() {
 #[test]
 fn keys_take_turns_in_one_reader() {
     let aws = StandIn::start(alice).unwrap();
-    let pcscd = Pcscd::start(&[YUBIKEY_READER]).unwrap();
-    let (mut home, mut cards) = (Home::new().unwrap(), Home::new().unwrap());
-    home.use_pcscd(&pcscd);
-    cards.use_pcscd(&pcscd);
+    let mut home = Home::new().unwrap();
     aws.configure(&mut home);
     let old = aws.key("alice").unwrap();
-    let insert = |name: &str| pcscd.insert_soft_key(0, &cards, name).unwrap();
-    let identities = |id: &str| home.succeed(&["--key", id, "--json", "aws", "identities"], "").unwrap();
-    let mut keys = Vec::new();
-    for name in ["one", "two"] {
-        cards.succeed(&["soft", "create", name], "").unwrap();
-        let _in = insert(name);
-        let listed: Value = serde_json::from_str(&home.succeed(&["--json", "list"], "").unwrap()).unwrap();
-        let id = listed[0]["id"].as_str().unwrap().to_owned();
+    let mut turns = Turns::new(&mut home, &["one", "two"]).unwrap();
+    for at in 0..2 {
+        let id = turns.insert(at).unwrap();
         home.succeed(&["--key", &id, "aws", "add", &old.id, "--no-touch"], &old.secret).unwrap();
-        keys.push((name, id));
     }
+    turns.remove();
 
     // Nothing is in the reader: each key is asked for in turn.
+    let [one, two] = [0, 1].map(|at| turns.id(at).to_owned());
     let mut keyfob = home.keyfob().unwrap();
-    for (_, id) in &keys {
-        keyfob.args(["--key", id]);
-    }
-    keyfob
-        .args(["--wait", "aws", "rotate", "--grace", "0", &old.id])
-        .stdin(Stdio::null())
-        .stderr(Stdio::piped());
-    let mut child = keyfob.stdout(Stdio::null()).spawn().unwrap();
-    let (mut said, mut turns, mut inserted) = (String::new(), Vec::new(), None);
-    for line in BufReader::new(child.stderr.take().unwrap()).lines() {
-        let line = line.unwrap();
-        if let Some((name, id)) = keys.iter().find(|(_, id)| line == format!("Plug in key {id}.")) {
-            drop(inserted.take());
-            inserted = Some(insert(name));
-            turns.push(id);
-        }
-        said.push_str(&line);
-        said.push('\n');
-    }
-    assert!(child.wait().unwrap().success(), "{said}");
+    keyfob.args(["--key", &one, "--key", &two, "--wait", "aws", "rotate", "--grace", "0", &old.id]);
+    let (succeeded, asked, said) = turns.run(keyfob).unwrap();
+    assert!(succeeded, "{said}");
     let known = aws.key("alice").unwrap();
     assert!(known.active && known.id != old.id, "{said}");
-    let (one, two) = (&keys[0].1, &keys[1].1);
     // Looked at; looked at and written; written; rid of the old one.
-    assert_eq!(turns, [one, two, one, two], "{said}");
-    for (name, id) in keys.iter().rev() {
-        drop(inserted.take());
-        inserted = Some(insert(name));
-        let there = identities(id);
+    assert_eq!(asked, [0, 1, 0, 1], "{said}");
+    for at in 0..2 {
+        let id = turns.insert(at).unwrap();
+        let there = home.succeed(&["--key", &id, "--json", "aws", "identities"], "").unwrap();
         assert!(there.contains(&known.id) && !there.contains(&old.id), "{there}");
     }
 }

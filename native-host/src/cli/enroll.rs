@@ -251,7 +251,7 @@ fn keys(caller: &mut Caller<'_>, global: &Global, options: &Options) -> Result<V
                 ..failure(
                     if keys.len() < wanted { ErrorCode::NoKey } else { ErrorCode::Ambiguous },
                     format!("{} keys are plugged in, and {wanted} are to have the device", keys.len()),
-                    "plug in all that are to have it at once, or name them: --key A --key B",
+                    "plug in all that are to have it at once, or name them: --key A --key B, with --wait where there is room for one",
                 )
             });
         }

@@ -3,16 +3,17 @@
 //! Errors come in XML (STS and IAM; S3; EC2) or JSON, each with a code and a message ("Common Error Types", API references
 //! of the services; "Error responses", Amazon S3 API Reference; AWS JSON protocol, Smithy specification).
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use keyfob_core::message::{ErrorCode, Failure};
 use keyfob_core::partition::is_aws_host;
 use keyfob_core::sigv4::{AmzDate, Payload, Query, SignableRequest, Url};
+use zeroize::Zeroizing;
 
 use crate::doctor::clock;
 use crate::error::failure;
 use crate::front;
-use crate::http::{Body, Http, Response};
+use crate::http::{Body, Http, Response, Unanswered};
 use crate::profile::endpoint::{self, Variant};
 use crate::query::{self, Repeat};
 use crate::service;
@@ -28,6 +29,8 @@ const MAX_ANSWER: u64 = 4 << 20;
 const TOLERANCE: u64 = 5 * 60;
 /// Less is no clock that is off, but a request that took its time.
 const SKEWED: u64 = 60;
+/// STS's and IAM's code for an access key that they do not know.
+const UNKNOWN_KEY: &str = "InvalidClientTokenId";
 /// Longest message of a server that is passed on, in characters.
 const LONGEST: usize = 600;
 
@@ -55,11 +58,19 @@ pub struct Refused {
     pub code: String,
     /// What to show.
     pub failure: Failure,
+    /// Whether AWS may have had the request.
+    pub may_be_there: bool,
 }
 
 impl From<Failure> for Refused {
     fn from(failure: Failure) -> Self {
-        Self { code: String::new(), failure }
+        Self { code: String::new(), failure, may_be_there: true }
+    }
+}
+
+impl From<Unanswered> for Refused {
+    fn from(Unanswered { failure, may_be_there }: Unanswered) -> Self {
+        Self { code: String::new(), failure, may_be_there }
     }
 }
 
@@ -83,8 +94,8 @@ pub fn call(
     prepared.send(http, call).map_err(Failure::from)
 }
 
-/// As [`call`]; what fails in passing (throttling, an internal error, a connection that breaks off) is sent again, twice at
-/// most, signed once.
+/// As [`call`], with the answer read whole; what fails in passing (throttling, an internal error, a connection that breaks off) is
+/// sent again, twice at most, signed once.
 ///
 /// # Errors
 /// As [`call`].
@@ -94,12 +105,39 @@ pub fn call_patiently(
     http: &Http,
     call: &Call<'_>,
     repeat: Repeat,
-) -> Result<Response, Refused> {
+) -> Result<Zeroizing<Vec<u8>>, Refused> {
+    call_when_known(ask, credentials, http, call, repeat, Duration::ZERO)
+}
+
+/// As [`call_patiently`]; while AWS does not know the access key, which may be new, the same request is sent again until
+/// `unknown` has passed: less than a signature is good for.
+///
+/// # Errors
+/// As [`call`].
+pub fn call_when_known(
+    ask: &mut dyn Ask,
+    credentials: &Credentials,
+    http: &Http,
+    call: &Call<'_>,
+    repeat: Repeat,
+    unknown: Duration,
+) -> Result<Zeroizing<Vec<u8>>, Refused> {
     const ATTEMPTS: u32 = 3;
     let prepared = Prepared::new(ask, credentials, call)?;
-    let mut next = 2;
+    let begin = Instant::now();
+    let (mut next, mut looks) = (2, 0);
     loop {
-        let refused = match prepared.send(http, call) {
+        let answer = prepared.send(http, call).and_then(|mut response| Ok(response.read(MAX_ANSWER)?));
+        let refused = match answer.map(Zeroizing::new) {
+            Err(refused) if refused.code == UNKNOWN_KEY && begin.elapsed() < unknown => {
+                looks += 1;
+                let pause = Duration::from_millis(250 << looks.min(4));
+                if !http.has(pause) {
+                    return Err(refused);
+                }
+                std::thread::sleep(pause);
+                continue;
+            }
             Err(refused) if next <= ATTEMPTS && refused.is_passing(repeat) => refused,
             result => return result,
         };
@@ -115,6 +153,22 @@ pub fn call_patiently(
 }
 
 impl Refused {
+    /// Whether AWS may have done what it does not say to have done.
+    #[must_use]
+    pub fn may_be_done(&self) -> bool {
+        match self.code.as_str() {
+            // Nothing came back, or nothing that can be understood.
+            "" => self.may_be_there && matches!(self.failure.code, ErrorCode::Io | ErrorCode::AwsRefused),
+            "InternalFailure"
+            | "InternalError"
+            | "InternalServerError"
+            | "ServiceFailure"
+            | "RequestTimeout"
+            | "RequestTimeoutException" => true,
+            _ => false,
+        }
+    }
+
     /// Whether another try may do.
     fn is_passing(&self, repeat: Repeat) -> bool {
         match self.code.as_str() {
@@ -134,7 +188,7 @@ impl Refused {
             | "SlowDown" => true,
             "ServiceUnavailable" | "InternalFailure" | "InternalError" | "InternalServerError" | "ServiceFailure"
             | "RequestTimeout" | "RequestTimeoutException" => repeat == Repeat::Harmless,
-            "" => self.failure.code == ErrorCode::Io && repeat == Repeat::Harmless,
+            "" => self.failure.code == ErrorCode::Io && (repeat == Repeat::Harmless || !self.may_be_there),
             _ => false,
         }
     }
@@ -178,14 +232,14 @@ impl Prepared {
 
     fn send(&self, http: &Http, call: &Call<'_>) -> Result<Response, Refused> {
         let body = if call.body.is_empty() { Body::Empty } else { Body::Bytes(call.body) };
-        let response = http.send(call.method, &self.url.to_string(), &self.headers, body)?;
+        let response = http.try_send(call.method, &self.url.to_string(), &self.headers, body)?;
         if (200..300).contains(&response.status) {
             return Ok(response);
         }
         let (mut refusal, response) = Refusal::of(response);
         refusal.by_session = self.by_session;
         let failure = refusal.failure(&response, service::unix_time());
-        Err(Refused { code: refusal.code_or_status(response.status), failure })
+        Err(Refused { code: refusal.code_or_status(response.status), failure, may_be_there: true })
     }
 }
 
@@ -200,6 +254,18 @@ pub struct CallerIdentity {
     pub user_id: String,
 }
 
+/// GetCallerIdentity, of the STS that is there.
+pub(crate) fn identity_call<'a>(endpoint: &'a str, region: &'a str) -> Call<'a> {
+    Call {
+        method: "POST",
+        url: endpoint,
+        region,
+        service: "sts",
+        headers: &[("content-type", "application/x-www-form-urlencoded; charset=utf-8")],
+        body: b"Action=GetCallerIdentity&Version=2011-06-15",
+    }
+}
+
 /// Asks STS whose access key signs (GetCallerIdentity, which no policy can forbid).
 ///
 /// # Errors
@@ -211,19 +277,7 @@ pub fn caller_identity(
     endpoint: &str,
     region: &str,
 ) -> Result<CallerIdentity, Failure> {
-    let mut response = call(
-        ask,
-        credentials,
-        http,
-        &Call {
-            method: "POST",
-            url: endpoint,
-            region,
-            service: "sts",
-            headers: &[("content-type", "application/x-www-form-urlencoded; charset=utf-8")],
-            body: b"Action=GetCallerIdentity&Version=2011-06-15",
-        },
-    )?;
+    let mut response = call(ask, credentials, http, &identity_call(endpoint, region))?;
     let answer = String::from_utf8(response.read(MAX_ANSWER)?).unwrap_or_default();
     let part = |name| {
         xml_text(&answer, name).filter(|text| !text.is_empty()).ok_or_else(|| {
@@ -588,6 +642,30 @@ mod tests {
     }
 
     const NOW: u64 = 1_440_938_160;
+
+    #[test]
+    fn what_may_be_done_is_told_from_what_is_not() {
+        #[track_caller]
+        fn check(code: &str, error: ErrorCode, expected: bool) {
+            let mut refused =
+                Refused { code: code.to_owned(), failure: failure(error, "", ""), may_be_there: true };
+            assert_eq!(refused.may_be_done(), expected, "{code} {error:?}");
+            // What has not gone anywhere is not done, and may go again whatever it does.
+            refused.may_be_there = false;
+            if code.is_empty() {
+                assert!(!refused.may_be_done());
+                assert_eq!(refused.is_passing(Repeat::Harmful), error == ErrorCode::Io, "{error:?}");
+            }
+        }
+        check("", ErrorCode::Io, true);
+        check("", ErrorCode::AwsRefused, true);
+        check("", ErrorCode::TouchTimeout, false);
+        check("", ErrorCode::KeyRemoved, false);
+        check("InternalFailure", ErrorCode::AwsRefused, true);
+        check("ServiceUnavailable", ErrorCode::AwsRefused, false);
+        check("AccessDenied", ErrorCode::AwsRefused, false);
+        check("EntityAlreadyExists", ErrorCode::AwsRefused, false);
+    }
 
     #[test]
     fn refusals_are_read_in_every_form() {

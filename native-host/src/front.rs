@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use keyfob_core::message::{self, Answer, ErrorCode, Event, Failure, Op, Reply, Request};
 
@@ -114,10 +114,16 @@ pub fn config(paths: &Paths) -> Result<Config, Failure> {
     Config::load(&paths.config_file(), env).map_err(|error| failure(error.code(), &error, ""))
 }
 
+/// After so long without a word whoever is asked is looked at.
+const SILENCE: Duration = Duration::from_secs(5);
+/// So often in a row they must be found not to go on: once may be a computer that is busy.
+const LOOKS: u32 = 2;
+
 /// Asks, and waits for the answer, until the deadline if there is one; events go to `events`.
 ///
 /// # Errors
-/// Those of the answer; [`ErrorCode::TouchTimeout`] if nobody has touched the key by then, or [`ErrorCode::Busy`].
+/// Those of the answer; [`ErrorCode::TouchTimeout`] if nobody has touched the key by then, or [`ErrorCode::Busy`]; those of
+/// [`Desk::look`].
 pub fn ask(
     desk: &dyn Desk,
     request: Request,
@@ -127,13 +133,15 @@ pub fn ask(
     let (sender, replies) = channel();
     let id = request.id.clone();
     desk.ask(request, Box::new(move |reply| drop(sender.send(reply))));
-    let (mut touch, mut waiting) = (false, None);
+    let (mut touch, mut waiting, mut silent) = (false, None, 0);
     loop {
-        let reply = match deadline {
-            Some(deadline) => replies.recv_timeout(deadline.saturating_duration_since(Instant::now())),
-            None => replies.recv().map_err(|_| RecvTimeoutError::Disconnected),
-        };
-        match reply {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        match replies.recv_timeout(left.map_or(SILENCE, |left| left.min(SILENCE))) {
+            Err(RecvTimeoutError::Timeout) if left.is_none_or(|left| left > SILENCE) => match desk.look() {
+                Ok(()) => silent = 0,
+                Err(_) if silent + 1 < LOOKS => silent += 1,
+                Err(error) => return Err(error),
+            },
             Ok(Reply::Event { event, .. }) => {
                 match &event {
                     Event::TouchRequired { .. } => touch = true,

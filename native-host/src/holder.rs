@@ -35,6 +35,14 @@ pub trait Desk: Send + Sync {
     /// Nobody waits for any answer any more.
     fn leave(&self);
 
+    /// Whether it goes on: a process that is stopped answers nothing, and ends nothing.
+    ///
+    /// # Errors
+    /// What to do about one that does not.
+    fn look(&self) -> Result<(), Failure> {
+        Ok(())
+    }
+
     /// Who it is, for people who want to know.
     fn describe(&self) -> String {
         "this process holds the keys".to_owned()

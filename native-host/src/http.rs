@@ -89,9 +89,10 @@ impl Http {
     /// As [`Http::new`].
     pub fn trusting(ca_bundle: Option<&Path>, stall: Duration) -> Result<Self, Failure> {
         let named = front::env(CA_BUNDLE_ENV).filter(|path| !path.is_empty()).map(PathBuf::from);
-        let root_certs = match named.as_deref().or(ca_bundle) {
-            Some(path) => RootCerts::Specific(Arc::new(bundle(path)?)),
-            None => RootCerts::PlatformVerifier,
+        let root_certs = match (&named, ca_bundle) {
+            (Some(path), _) => RootCerts::Specific(Arc::new(bundle(CA_BUNDLE_ENV, path)?)),
+            (None, Some(path)) => RootCerts::Specific(Arc::new(bundle("the profile's ca_bundle", path)?)),
+            (None, None) => RootCerts::PlatformVerifier,
         };
         let tls = TlsConfig::builder()
             .root_certs(root_certs)
@@ -147,6 +148,20 @@ impl Http {
         headers: &[(String, String)],
         body: Body<'_>,
     ) -> Result<Response, Failure> {
+        self.try_send(method, url, headers, body).map_err(|unanswered| unanswered.failure)
+    }
+
+    /// As [`Http::send`]; the error says, too, whether the server may have had the request.
+    ///
+    /// # Errors
+    /// As [`Http::send`].
+    pub(crate) fn try_send(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(String, String)],
+        body: Body<'_>,
+    ) -> Result<Response, Unanswered> {
         let (uri, origin) = address(url)?;
         let method = method_of(method)?;
         let mut sent = HeaderMap::new();
@@ -172,7 +187,7 @@ impl Http {
         if let (Some(told), Some(known)) = (told, known)
             && told != known
         {
-            return Err(invalid(format!("Content-Length says {told} bytes, and the body has {known}")));
+            return Err(invalid(format!("Content-Length says {told} bytes, and the body has {known}")).into());
         }
         let length = known.or(told).filter(|_| !chunked);
         // A server waits for the body of these methods unless it is told that there is none.
@@ -196,9 +211,16 @@ impl Http {
             Err(ureq::Error::Io(error)) if framed.left != Some(0) && has_body && is_hang_up(&error) => {
                 let message = format!("{origin} hung up before it had the whole body");
                 let hint = "it may have refused the request: a small body, or none, shows why";
-                return Err(failure(ErrorCode::Io, message, hint));
+                return Err(Unanswered {
+                    failure: failure(ErrorCode::Io, message, hint),
+                    may_be_there: true,
+                });
             }
-            Err(error) => return Err(broken(&origin, proxy.as_deref(), error)),
+            Err(error) => {
+                let may_be_there = !is_before_connecting(&error);
+                let failure = broken(&origin, proxy.as_deref(), error);
+                return Err(Unanswered { failure, may_be_there });
+            }
         };
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         Ok(Response {
@@ -305,6 +327,35 @@ impl Response {
     }
 }
 
+/// Why a request has no answer.
+#[derive(Debug)]
+pub(crate) struct Unanswered {
+    /// What to show.
+    pub(crate) failure: Failure,
+    /// Whether the server may have had the request.
+    pub(crate) may_be_there: bool,
+}
+
+/// What is no request is not sent.
+impl From<Failure> for Unanswered {
+    fn from(failure: Failure) -> Self {
+        Self { failure, may_be_there: false }
+    }
+}
+
+/// Whether there was no connection yet by which a request could have gone.
+fn is_before_connecting(error: &ureq::Error) -> bool {
+    use ureq::{Error, Timeout};
+    match error {
+        Error::HostNotFound
+        | Error::Timeout(Timeout::Resolve | Timeout::Connect)
+        | Error::ConnectionFailed
+        | Error::ConnectProxyFailed(_) => true,
+        Error::Io(error) => error.kind() == io::ErrorKind::ConnectionRefused || is_lookup(error),
+        _ => false,
+    }
+}
+
 /// A body that is neither shorter nor longer than it was said to be.
 struct Framed<'a> {
     reader: Box<dyn Read + 'a>,
@@ -387,11 +438,11 @@ fn without_password(proxy: &Proxy) -> String {
 }
 
 /// The certificates of a file.
-fn bundle(path: &Path) -> Result<Vec<Certificate<'static>>, Failure> {
+fn bundle(name: &str, path: &Path) -> Result<Vec<Certificate<'static>>, Failure> {
     let bad = |why: &dyn std::fmt::Display| {
         failure(
             ErrorCode::InvalidInput,
-            format!("{CA_BUNDLE_ENV} names {}: {why}", path.display()),
+            format!("{name} names {}: {why}", path.display()),
             "let it name a file of certificates in PEM form, or unset it",
         )
     };
@@ -858,7 +909,7 @@ mod tests {
     fn bundles_hold_certificates() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ca.pem");
-        let says = |path: &Path| bundle(path).err().unwrap().message;
+        let says = |path: &Path| bundle(CA_BUNDLE_ENV, path).err().unwrap().message;
         assert!(says(&path).starts_with("AWS_CA_BUNDLE names "), "{}", says(&path));
         std::fs::write(&path, "nothing\n").unwrap();
         assert!(says(&path).ends_with("there are no certificates in it"), "{}", says(&path));

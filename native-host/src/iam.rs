@@ -342,7 +342,6 @@ impl Iam<'_> {
     ) -> Result<Zeroizing<String>, Refused> {
         self.server()
             .call(ask, self.credentials, action, parameters, repeat)
-            .map(Zeroizing::new)
             .map_err(|refused| self.explained(refused, action))
     }
 

@@ -17,9 +17,6 @@ use crate::error::failure;
 use crate::http::Http;
 use crate::signing::{Ask, Credentials};
 
-/// More than any answer of STS or IAM has, in bytes.
-const MAX_ANSWER: u64 = 4 << 20;
-
 /// Where a service is.
 #[derive(Clone, Copy)]
 pub struct Server<'a> {
@@ -56,7 +53,7 @@ impl Server<'_> {
         action: &str,
         parameters: &[(&str, &str)],
         repeat: Repeat,
-    ) -> Result<String, Refused> {
+    ) -> Result<Zeroizing<String>, Refused> {
         let mut body = Zeroizing::new(format!("Action={action}&Version={}", self.version).into_bytes());
         for (name, value) in parameters {
             body.push(b'&');
@@ -72,9 +69,9 @@ impl Server<'_> {
             headers: &[("content-type", "application/x-www-form-urlencoded; charset=utf-8")],
             body: &body,
         };
-        let mut response = aws_call::call_patiently(ask, credentials, self.http, &call, repeat)?;
-        let answer = response.read(MAX_ANSWER)?;
-        String::from_utf8(answer).map_err(|_| self.nonsense(action).into())
+        let answer = aws_call::call_patiently(ask, credentials, self.http, &call, repeat)?;
+        let text = str::from_utf8(&answer).map_err(|_| self.nonsense(action))?;
+        Ok(Zeroizing::new(text.to_owned()))
     }
 
     /// The text of an element that an answer must have.

@@ -80,6 +80,7 @@ struct Overtaken {
     question: Question,
     label: SessionLabel,
     profiles: Vec<String>,
+    is_cleared: bool,
 }
 
 /// A session that is kept.
@@ -154,6 +155,8 @@ struct Making {
     /// Of all who have asked.
     profiles: Vec<String>,
     waiters: VecDeque<Waiter>,
+    /// Not kept when it comes: what there was has been cleared meanwhile.
+    is_cleared: bool,
 }
 
 struct Waiter {
@@ -170,14 +173,14 @@ impl Making {
             Err(error) => return Some(Err((asker, Err(error)))),
         };
         let lease = maker.lease;
-        (self.maker, self.who, self.since) = (maker, who, now.instant);
+        (self.maker, self.who, self.since, self.is_cleared) = (maker, who, now.instant, false);
         Some(Ok((asker, Ok(Answer::MakeSession { lease }))))
     }
 
     /// Its maker, as one who took too long.
     fn late(&self, question: Question) -> Overtaken {
         let (maker, label, profiles) = (self.maker.clone(), self.label.clone(), self.profiles.clone());
-        Overtaken { maker, question, label, profiles }
+        Overtaken { maker, question, label, profiles, is_cleared: self.is_cleared }
     }
 
     fn is_overdue(&self, now: Now) -> bool {
@@ -262,6 +265,7 @@ impl Shelf {
                     label: label.clone(),
                     profiles: vec![label.profile.clone()],
                     waiters: VecDeque::new(),
+                    is_cleared: false,
                 };
                 self.making.insert(question, making);
                 return Ok(Some(Answer::MakeSession { lease }));
@@ -274,6 +278,7 @@ impl Shelf {
             if let Some(making) = self.making.get_mut(&question) {
                 let late = making.late(question);
                 (making.maker, making.who, making.since) = (maker, short(who), now.instant);
+                making.is_cleared = false;
                 self.overtake(late);
             }
             return Ok(Some(Answer::MakeSession { lease }));
@@ -321,17 +326,17 @@ impl Shelf {
         let current =
             self.making.iter().find(|(_, making)| is_it(&making.maker)).map(|(question, _)| *question);
         let late = self.overtaken.iter().position(|late| is_it(&late.maker));
-        let (question, label, mut profiles, waiters) = match (current, late) {
+        let (question, label, mut profiles, waiters, is_cleared) = match (current, late) {
             (Some(question), _) => {
                 let Some(making) = self.making.remove(&question) else { return Ok(Vec::new()) };
-                (question, making.label, making.profiles, making.waiters)
+                (question, making.label, making.profiles, making.waiters, making.is_cleared)
             }
             (None, Some(position)) => {
                 let Some(late) = self.overtaken.remove(position) else { return Ok(Vec::new()) };
                 // Whoever makes it now goes on: theirs may last longer.
                 let making = self.making.get_mut(&late.question);
                 let waiters = making.map(|making| std::mem::take(&mut making.waiters)).unwrap_or_default();
-                (late.question, late.label, late.profiles, waiters)
+                (late.question, late.label, late.profiles, waiters, late.is_cleared)
             }
             (None, None) => return Ok(Vec::new()),
         };
@@ -340,7 +345,7 @@ impl Shelf {
             .map(|waiter| (waiter.asker, Ok(Answer::Session { session: session.clone() })))
             .collect();
         // Long-term credentials are the caller's to read again.
-        if let Some(expires_at) = session.expires_at.filter(|end| *end > now.unix)
+        if let Some(expires_at) = session.expires_at.filter(|end| *end > now.unix && !is_cleared)
             && self.kept.get(&question).is_none_or(|kept| kept.expires_at < expires_at)
         {
             for profile in self.kept.remove(&question).into_iter().flat_map(|kept| kept.profiles) {
@@ -438,11 +443,19 @@ impl Shelf {
         waiters.map(|waiter| waiter.asker).collect()
     }
 
-    /// Forgets the sessions of a profile, or all. How many.
+    /// Forgets the sessions of a profile, or all; what is being made is given to those who wait for it, and not kept. How many
+    /// were kept.
     pub(crate) fn clear(&mut self, now: Now, profile: Option<&str>) -> u32 {
         self.erase(now);
+        let stays = |profiles: &[String]| profile.is_some_and(|name| !profiles.iter().any(|of| of == name));
         let before = self.kept.len();
-        self.kept.retain(|_, kept| profile.is_some_and(|name| !kept.profiles.iter().any(|of| of == name)));
+        self.kept.retain(|_, kept| stays(&kept.profiles));
+        for late in &mut self.overtaken {
+            late.is_cleared |= !stays(&late.profiles);
+        }
+        for making in self.making.values_mut() {
+            making.is_cleared |= !stays(&making.profiles);
+        }
         u32::try_from(before - self.kept.len()).unwrap_or(u32::MAX)
     }
 
@@ -923,6 +936,25 @@ mod tests {
         assert_eq!(stage.names(), ["ASIA2"]);
         assert_eq!(stage.shelf.clear(stage.now, None), 1);
         assert!(stage.shelf.is_empty());
+        // One that is being made is given, and not kept; unless it is another profile's, or begun afterwards.
+        for (cleared, kept) in [(Some("dev"), false), (None, false), (Some("test"), true)] {
+            let (maker, waiter) = (stage.take(1, ONE), stage.take(2, ONE));
+            let lease = maker.lease();
+            waiter.waits();
+            assert_eq!(stage.shelf.clear(stage.now, cleared), 0);
+            stage.keep(&maker, lease, "ASIA3", HOUR);
+            assert_eq!(waiter.hears(), gets("ASIA3"));
+            assert_eq!(!stage.names().is_empty(), kept, "{cleared:?}");
+            stage.shelf.clear(stage.now, None);
+        }
+        let (maker, next) = (stage.take(1, ONE), stage.take(2, ONE));
+        let lease = maker.lease();
+        next.waits();
+        stage.shelf.clear(stage.now, None);
+        stage.fail(&maker, lease, true);
+        let lease = next.lease();
+        stage.keep(&next, lease, "ASIA4", HOUR);
+        assert_eq!(stage.names(), ["ASIA4"]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod host;
 pub mod http;
 pub mod identity;
 pub mod keychain;
+pub mod kills;
 pub mod leash;
 pub mod memory;
 pub mod moto;
@@ -22,6 +23,7 @@ pub mod sdk_client;
 pub mod stand_in;
 pub mod terminal;
 pub mod tls;
+pub mod turns;
 pub mod vpcd;
 pub mod ykman;
 

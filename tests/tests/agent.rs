@@ -332,6 +332,32 @@ fn a_stopped_agent_is_done_without() {
 }
 
 #[test]
+fn an_agent_that_is_stopped_under_its_clients() {
+    let (home, pcscd) = home_with_readers(&[YUBIKEY_READER]);
+    let key = Key::new(1);
+    let _card = key.insert(&pcscd, 0);
+    home.succeed(&["oath", "add", "touchy", "--touch", "--period", "600"], SECRET).unwrap();
+    let mut waits = start_alone(&home, &["code", "touchy"]);
+    says(&mut waits, "Touch your key");
+    let stopped = Stopped::new(pid(&home));
+    // Nobody waits for ever.
+    let output = waits.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = text(&output.stderr);
+    assert!(said.contains("the agent does not answer") && said.contains("--no-agent"), "{said}");
+    // It goes on, and the touch that came late buys nothing.
+    drop(stopped);
+    poll("the key to be asked no more", || (clients(&home) == 0).then_some(())).unwrap();
+    let mut again = start_alone(&home, &["code", "touchy"]);
+    says(&mut again, "Touch your key");
+    // A touch takes as long as a person wants.
+    std::thread::sleep(std::time::Duration::from_secs(6));
+    assert!(again.try_wait().unwrap().is_none());
+    key.touch();
+    succeeded(again);
+}
+
+#[test]
 fn an_agent_that_is_killed_under_its_clients() {
     let (home, pcscd) = home_with_readers(&[YUBIKEY_READER]);
     let key = Key::new(1);

@@ -2,14 +2,14 @@
 //! have the same device afterwards, or none.
 
 use std::process::{Child, Stdio};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use keyfob_tests::home::Home;
+use keyfob_tests::kills::Kills;
 use keyfob_tests::poll;
-use keyfob_tests::random::Random;
 use keyfob_tests::stand_in::{Fault, KnownDevice, StandIn, World};
 use keyfob_tests::terminal;
+use keyfob_tests::turns::Turns;
 use serde_json::Value;
 
 const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
@@ -571,33 +571,48 @@ fn is_done(it: &Fixture) -> bool {
 
 #[test]
 fn killed_at_any_instant_it_is_done_or_undone_by_the_next() {
-    // So many times; more where somebody has the time.
-    let rounds: usize = std::env::var("KEYFOB_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(12);
-    let mut random = Random::new(0x6b65_7966_6f62);
     let it = fixture(alice);
     let begin = Instant::now();
     it.succeed(ENROLL);
-    let mut whole = begin.elapsed();
+    let mut kills = Kills::new(12, begin.elapsed());
     it.remove("new");
-    let mut killed = 0;
-    for round in 0..rounds {
-        let mut child = it.start(ENROLL);
-        let time = whole * u32::try_from(random.below(1000)).unwrap() / 1000;
-        thread::sleep(time);
-        // It may be through.
-        let _ = child.kill();
-        let was_killed = !child.wait().unwrap().success();
-        killed += usize::from(was_killed);
-        // How long it takes changes with what else the computer does.
-        whole = if was_killed { whole * 21 / 20 } else { time };
+    while kills.goes_on() {
+        let mut keyfob = it.home.keyfob().unwrap();
+        keyfob.args(ENROLL);
+        let killed = kills.run(keyfob).unwrap();
         // Killed at the very end, it is done.
-        if was_killed && !is_done(&it) {
+        if killed && !is_done(&it) {
             // Told that it may, it is the next one that goes on, or goes back and begins anew.
             it.succeed(&[BY_KEY, &["--force"]].concat());
         }
         it.is_enrolled("new");
-        assert_eq!(it.aws.all_devices().len(), 1, "{round}");
+        assert_eq!(it.aws.all_devices().len(), 1);
         it.remove("new");
     }
-    assert!(killed * 4 > rounds, "{killed} of {rounds} were killed in time");
+    kills.check().unwrap();
+}
+
+#[test]
+fn keys_take_turns_in_one_reader() {
+    let aws = StandIn::start(alice).unwrap();
+    let mut home = Home::new().unwrap();
+    aws.configure(&mut home);
+    let signer = aws.key("alice").unwrap();
+    let mut turns = Turns::new(&mut home, &["one", "two"]).unwrap();
+    // One of them has the access key, and both get the device.
+    let id = turns.insert(0).unwrap();
+    home.succeed(&["--key", &id, "aws", "add", &signer.id, "--no-touch"], &signer.secret).unwrap();
+    turns.remove();
+    let [one, two] = [0, 1].map(|at| turns.id(at).to_owned());
+    let mut keyfob = home.keyfob().unwrap();
+    keyfob.args(["--key", &one, "--key", &two, "--wait", "aws", "enroll", "new", "--no-touch"]);
+    let (succeeded, asked, said) = turns.run(keyfob).unwrap();
+    assert!(succeeded, "{said}");
+    assert!(asked.len() <= 9, "{asked:?} {said}");
+    assert_eq!(aws.all_devices().len(), 1);
+    for at in 0..2 {
+        let id = turns.insert(at).unwrap();
+        let there = home.succeed(&["--key", &id, "oath", "list"], "").unwrap();
+        assert!(there.contains(&StandIn::serial("new")), "{there}");
+    }
 }

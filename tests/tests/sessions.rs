@@ -607,3 +607,24 @@ fn of_several_keys_the_one_that_has_it_signs() {
     }
     assert_eq!(aws.calls("GetSessionToken"), 1);
 }
+
+#[test]
+fn a_full_disk_keeps_nobody_from_sessions() {
+    let (aws, home) = start(&["alice"], |_| (), |aws| user(aws, "alice"));
+    // File systems without room for a byte, which only these processes see: what they write into, but for the key.
+    let mut unshare = home.command("unshare");
+    if !rustix::process::geteuid().is_root() {
+        unshare.args(["--user", "--map-root-user"]);
+    }
+    let script = r#"
+for folder in runtime .cache .local/state; do
+    mkdir -p -m 700 "$folder" && mount -t tmpfs -o size=4k,mode=700 none "$folder" && printf %4096s > "$folder/full" || exit 99
+done
+"$@" credential-process alice && "$@" credential-process alice && "$@" agent status && "$@" agent stop
+"#;
+    unshare.args(["--mount", "/bin/sh", "-c", script, "sh"]).arg(tool("KEYFOB_BIN").unwrap());
+    let (code, out, err) = told(&unshare.output().unwrap());
+    assert_eq!(code, Some(0), "{out}{err}");
+    assert_eq!(out.matches("\"SessionToken\"").count(), 2, "{out}");
+    assert_eq!(aws.calls("GetSessionToken"), 1, "{err}");
+}

@@ -100,11 +100,15 @@ fn ask_once(paths: &Paths, purpose: Purpose) -> Result<Option<Status>, Failure> 
             Ok(Opened::Welcome) | Err(_) => break,
         }
     }
-    Err(failure(
+    Err(silent())
+}
+
+fn silent() -> Failure {
+    failure(
         ErrorCode::Internal,
         "the agent does not answer",
-        "end it by hand: its process is in the file beside its socket",
-    ))
+        "end it by hand: its process is in the file beside its socket; --no-agent does without it",
+    )
 }
 
 /// Starts the agent as a process of its own.
@@ -323,6 +327,15 @@ impl Desk for Remote {
             let _ = stream.shutdown(std::net::Shutdown::Both);
         }
         self.shared.pending().clear();
+    }
+
+    fn look(&self) -> Result<(), Failure> {
+        // One that is gone has ended its connections, which is noticed by itself.
+        let Ok(stream) = Stream::connect(&self.shared.link.place.socket) else { return Ok(()) };
+        match open(&stream, Purpose::Status) {
+            Err(error) if !has_ended(&error) => Err(silent()),
+            _ => Ok(()),
+        }
     }
 
     fn describe(&self) -> String {

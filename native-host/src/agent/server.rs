@@ -99,7 +99,8 @@ impl Listening {
         }
         lock.set_len(0)?;
         lock.rewind()?;
-        writeln!(lock, "{}", std::process::id())?;
+        // For people; a disk that is full keeps nobody from the key.
+        let _ = writeln!(lock, "{}", std::process::id());
         // With the lock in hand, whatever is there was left behind by one that was killed.
         let listener = Arc::new(Listener::bind(&place.socket)?);
         Ok(Some(Self { listener, _lock: lock }))

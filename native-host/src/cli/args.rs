@@ -352,6 +352,8 @@ pub(super) enum Aws {
     Enroll(super::enroll::Options),
     /// Tell AWS where the clock of an MFA device is, by two codes in a row
     Resync(super::resync::Options),
+    /// Replace an access key by a new one, on every key that holds it
+    Rotate(super::rotate::Options),
 }
 
 #[derive(Debug, Args)]

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
-use keyfob_core::message::{Answer, ErrorCode, Failure, Op, SignatureVersion};
+use keyfob_core::message::{Answer, ErrorCode, Failure, Identity, Op, SignatureVersion};
 
 use super::args::Global;
 use super::client::Client;
@@ -19,6 +19,7 @@ use crate::harden;
 use crate::http::Http;
 use crate::iam::{Iam, code};
 use crate::profile::{self, Base, Mfa, Profile};
+use crate::query::Repeat;
 use crate::session::mfa::{self, Found};
 use crate::session::{self, Person, Want};
 use crate::signing::{self, Ask, Credentials};
@@ -45,6 +46,17 @@ pub(super) struct Options {
 }
 
 impl Options {
+    /// The access key that is meant: the one that is typed, or the profile's; none if it is the only one on the key.
+    pub(super) fn access_key_id(&self) -> Result<Option<String>, Failure> {
+        if self.identity.is_some() {
+            return Ok(self.identity.clone());
+        }
+        match self.profile()?.base {
+            Base::Key { access_key_id, .. } => Ok(access_key_id),
+            _ => Ok(None),
+        }
+    }
+
     /// The profile that is meant, with what was typed in the place of what it says.
     fn profile(&self) -> Result<Profile, Failure> {
         let env = |name: &str| -> Option<OsString> {
@@ -137,9 +149,31 @@ impl<'a> Caller<'a> {
     /// # Errors
     /// What is wrong with the profile, or keeps its credentials from being had.
     pub(super) fn new(global: &'a Global, options: &Options, by: By) -> Result<Self, Failure> {
+        Self::of_profile(global, options.profile()?, by)
+    }
+
+    /// The same where the profile's access key is that one, whatever the profile says: it must be on a key.
+    ///
+    /// # Errors
+    /// As [`Caller::new`].
+    pub(super) fn by_key(
+        global: &'a Global,
+        options: &Options,
+        by: By,
+        access_key_id: &str,
+    ) -> Result<Self, Failure> {
+        let mut profile = options.profile()?;
+        let key = match profile.base {
+            Base::Key { key, .. } => key,
+            _ => None,
+        };
+        profile.base = Base::Key { access_key_id: Some(access_key_id.to_owned()), key };
+        Self::of_profile(global, profile, by)
+    }
+
+    fn of_profile(global: &'a Global, mut profile: Profile, by: By) -> Result<Self, Failure> {
         // Secrets pass through this process.
         harden::process();
-        let mut profile = options.profile()?;
         // IAM is called by the user, whatever roles the profile goes on with.
         profile.roles.clear();
         let mut client = Client::new(global)?;
@@ -161,28 +195,48 @@ impl<'a> Caller<'a> {
         let is_long_term = credentials.session_token().is_none();
         let mut caller = Self { client, http, profile, credentials, key };
         if by == By::Session && is_long_term {
-            caller.prove()?;
+            caller.begin_session()?;
         }
         Ok(caller)
     }
 
+    /// What is undone has the time of `--timeout` anew.
+    pub(super) fn begin_anew(&mut self) {
+        self.client.begin_anew();
+        self.http.give_up_at(self.client.deadline);
+    }
+
     /// Goes on by a session that is made with MFA, where there is a device.
-    fn prove(&mut self) -> Result<(), Failure> {
-        if self.profile.mfa.is_none() {
+    fn begin_session(&mut self) -> Result<(), Failure> {
+        let named = self.profile.mfa.clone();
+        let is_here = match &named {
+            Some(mfa) => matches!(self.find(mfa)?, Found::Here { .. }),
+            None => false,
+        };
+        if !is_here {
             let devices = match self.iam(|iam, ask| iam.list_mfa_devices(ask, None)) {
-                Ok(devices) => devices,
-                Err(refused) if code::DENIED.contains(&refused.code.as_str()) => return Ok(()),
+                Ok(devices) => Some(devices),
+                Err(refused) if code::DENIED.contains(&refused.code.as_str()) => None,
                 Err(refused) => return Err(refused.into()),
             };
-            let mut serials =
-                devices.into_iter().map(|device| device.serial).filter(|serial| has_codes(serial));
-            let Some(serial) = serials.next() else { return Ok(()) };
-            let mfa = Mfa { serial, account: None, others: serials.collect() };
-            // Nobody has to look for a device that the profile does not name.
-            let mut on = On { client: &mut self.client, key: self.key.as_deref() };
-            match mfa::find(&mut on, &mfa, self.key.as_deref())? {
-                Found::Here { .. } => self.profile.mfa = Some(mfa),
-                Found::Nowhere { .. } => return Ok(()),
+            let mut serials = devices
+                .iter()
+                .flatten()
+                .map(|device| device.serial.clone())
+                .filter(|serial| has_codes(serial));
+            match named {
+                // Its code is typed, unless it is still to be made.
+                Some(mfa) if devices.is_none() || serials.any(|serial| mfa.is(&serial)) => {}
+                Some(_) => return Ok(()),
+                None => {
+                    let Some(serial) = serials.next() else { return Ok(()) };
+                    let mfa = Mfa { serial, account: None, others: serials.collect() };
+                    // Nobody has to look for a device that the profile does not name.
+                    if !matches!(self.find(&mfa)?, Found::Here { .. }) {
+                        return Ok(());
+                    }
+                    self.profile.mfa = Some(mfa);
+                }
             }
         }
         let mut on = On { client: &mut self.client, key: self.key.as_deref() };
@@ -218,6 +272,35 @@ impl<'a> Caller<'a> {
         })
     }
 
+    /// The access key on a key that signs; none where a session does that was not made by one.
+    pub(super) fn access_key_id(&self) -> Option<&str> {
+        match &self.profile.base {
+            Base::Key { access_key_id, .. } => access_key_id.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// From now on that access key signs, which is on that key; a session goes on as it is.
+    pub(super) fn sign_by(&mut self, access_key_id: &str, key: &str) {
+        if let Credentials::Key { access_key_id: old } = &mut self.credentials {
+            access_key_id.clone_into(old);
+            self.key = Some(key.to_owned());
+        }
+    }
+
+    /// Has a key sign with an access key, and STS say whose it is; AWS may need so long to know it.
+    ///
+    /// # Errors
+    /// Those of the key, and STS's.
+    pub(super) fn prove(&mut self, key: &str, access_key_id: &str, unknown: Duration) -> Result<(), Failure> {
+        let sts = &self.profile.sts;
+        let call = aws_call::identity_call(&sts.url, &sts.region);
+        let credentials = Credentials::Key { access_key_id: access_key_id.to_owned() };
+        let mut on = On { client: &mut self.client, key: Some(key) };
+        aws_call::call_when_known(&mut on, &credentials, &self.http, &call, Repeat::Harmless, unknown)?;
+        Ok(())
+    }
+
     /// The MFA device that the profile names.
     pub(super) fn mfa(&self) -> Option<&Mfa> {
         self.profile.mfa.as_ref()
@@ -250,64 +333,73 @@ fn user_of(arn: &str) -> Option<User> {
     Some(User { partition: partition.to_owned(), account: account.to_owned(), name: name.to_owned() })
 }
 
-/// Which access key signs, and on which key: of several that hold it any will do.
+/// Which access key signs, and on which key: of several that hold it any will do. Those that are typed are those that something is
+/// done with: where none of them can sign, another one may.
 fn signing_key(
     client: &mut Client<'_>,
     global: &Global,
     of_profile: Option<&str>,
     access_key_id: Option<&str>,
 ) -> Result<(String, Option<String>), Failure> {
-    let keys: Vec<String> = match of_profile {
-        Some(key) if !global.key_is_typed => vec![key.to_owned()],
-        _ if !global.key.is_empty() => global.key.clone(),
-        _ => {
-            let mut keys = client.keys()?;
-            // Nobody has to give a password that is not needed.
-            keys.sort_by_key(|key| key.locked);
-            keys.into_iter().map(|key| key.id).collect()
-        }
-    };
-    let wanted = SignatureVersion::SigV4;
-    if let [] | [_] = keys.as_slice() {
-        let key = keys.into_iter().next();
-        let id = match access_key_id {
-            Some(id) => id.to_owned(),
-            None => signing::only_identity(identities(client, key.as_deref())?, wanted)?,
-        };
-        return Ok((id, key));
+    let typed = if global.key_is_typed || of_profile.is_none() { global.key.as_slice() } else { &[] };
+    let mut first: Vec<String> = typed.to_vec();
+    if first.is_empty() {
+        first.extend(of_profile.map(str::to_owned));
     }
-    let mut all = Vec::new();
-    let mut on = Vec::new();
-    for key in keys {
-        for identity in identities(client, Some(&key))? {
-            if identity.signature != wanted || access_key_id.is_some_and(|id| id != identity.access_key_id) {
-                continue;
-            }
-            if access_key_id.is_some() {
-                return Ok((identity.access_key_id, Some(key)));
-            }
-            if !on.iter().any(|(id, _)| *id == identity.access_key_id) {
-                on.push((identity.access_key_id.clone(), key.clone()));
-                all.push(identity);
-            }
+    let mut found = Signers::default();
+    for key in &first {
+        found.look_at(client, key, access_key_id)?;
+    }
+    if found.all.is_empty() && (first.is_empty() || !typed.is_empty()) {
+        let mut keys = client.keys()?;
+        keys.retain(|key| !first.iter().any(|name| *name == key.id || key.name.as_deref() == Some(name)));
+        // Nobody has to give a password that is not needed.
+        keys.sort_by_key(|key| key.locked);
+        if let ([], [] | [_], Some(id)) = (first.as_slice(), keys.as_slice(), access_key_id) {
+            return Ok((id.to_owned(), keys.pop().map(|key| key.id)));
+        }
+        for key in keys {
+            found.look_at(client, &key.id, access_key_id)?;
         }
     }
-    if let Some(id) = access_key_id {
+    if let (Some(id), []) = (access_key_id, found.all.as_slice()) {
         return Err(failure(
             ErrorCode::NotFound,
             format!("none of the keys has the secret of {id}"),
             "`keyfob aws identities` shows those that are on a key; `keyfob aws add` puts one there",
         ));
     }
-    let id = signing::only_identity(all, wanted)?;
-    let key = on.into_iter().find(|(known, _)| *known == id).map(|(_, key)| key);
+    let id = signing::only_identity(found.all, SignatureVersion::SigV4)?;
+    let key = found.on.into_iter().find(|(known, _)| *known == id).map(|(_, key)| key);
     Ok((id, key))
 }
 
-fn identities(
-    client: &mut Client<'_>,
-    key: Option<&str>,
-) -> Result<Vec<keyfob_core::message::Identity>, Failure> {
+/// The access keys that can sign, each once, and where they are.
+#[derive(Default)]
+struct Signers {
+    all: Vec<Identity>,
+    /// Access key id and key.
+    on: Vec<(String, String)>,
+}
+
+impl Signers {
+    fn look_at(&mut self, client: &mut Client<'_>, key: &str, wanted: Option<&str>) -> Result<(), Failure> {
+        if wanted.is_some() && !self.all.is_empty() {
+            return Ok(());
+        }
+        for identity in identities(client, Some(key))? {
+            let is_it = identity.signature == SignatureVersion::SigV4
+                && wanted.is_none_or(|id| id == identity.access_key_id);
+            if is_it && !self.on.iter().any(|(id, _)| *id == identity.access_key_id) {
+                self.on.push((identity.access_key_id.clone(), key.to_owned()));
+                self.all.push(identity);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn identities(client: &mut Client<'_>, key: Option<&str>) -> Result<Vec<Identity>, Failure> {
     match client.ask_key(key.map(str::to_owned), Op::Identities {})? {
         Answer::Identities { identities, .. } => Ok(identities),
         other => unexpected(other),

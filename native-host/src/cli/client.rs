@@ -90,7 +90,7 @@ pub(super) struct Client<'a> {
     global: &'a Global,
     asked: Cell<u64>,
     /// When it has taken too long.
-    deadline: Option<Instant>,
+    pub(super) deadline: Option<Instant>,
 }
 
 impl<'a> Client<'a> {
@@ -113,6 +113,12 @@ impl<'a> Client<'a> {
         }
         self.deadline = self.global.deadline();
         done
+    }
+
+    /// Gives what is done from now on the time of `--timeout` anew.
+    pub(super) fn begin_anew(&mut self) {
+        self.global.begin_anew();
+        self.deadline = self.global.deadline();
     }
 
     /// Says something on stderr, unless `--quiet` forbids it.
@@ -152,7 +158,8 @@ impl<'a> Client<'a> {
                         return Err(absent);
                     }
                     if !told {
-                        output::note(self.global.quiet, "Plug in the key.");
+                        let which = key.as_ref().map_or("the key".to_owned(), |key| format!("key {key}"));
+                        output::note(self.global.quiet, &format!("Plug in {which}."));
                         told = true;
                     }
                     sleep(LOOK);

@@ -98,6 +98,9 @@ pub(super) fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Aws(Aws::Resync(options)) => {
             return super::resync::run(&global, &options).map(ExitCode::from);
         }
+        Command::Aws(Aws::Rotate(options)) => {
+            return super::rotate::run(&global, &options).map(ExitCode::from);
+        }
         Command::Exec(options) => return super::exec::run(&global, &options),
         Command::Env(options) => return super::environment::run(&global, &options).map(ExitCode::from),
         Command::CredentialProcess(options) => {

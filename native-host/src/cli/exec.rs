@@ -63,10 +63,19 @@ fn replace(mut command: Command) -> Result<ExitCode, std::io::Error> {
     Err(command.exec())
 }
 
-/// Windows replaces no program: it is waited for, and Ctrl-C goes to both.
+/// Windows replaces no program: it is waited for.
 #[cfg(not(unix))]
 fn replace(mut command: Command) -> Result<ExitCode, std::io::Error> {
-    command.status().map(code_of)
+    let mut child = command.spawn()?;
+    leave_to_child();
+    child.wait().map(code_of)
+}
+
+/// Ctrl-C goes to both, and the child says what comes of it.
+#[cfg(not(unix))]
+fn leave_to_child() {
+    // Where it cannot be had, this process ends first, and the child goes on.
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGINT, std::sync::Arc::default());
 }
 
 /// Runs a program beside this one, which passes on what tells it to end, and ends as it does.
@@ -77,6 +86,8 @@ pub(super) fn run_child(mut command: Command, program: &OsStr, json: bool) -> Re
     };
     #[cfg(unix)]
     pass_on(child.id());
+    #[cfg(not(unix))]
+    leave_to_child();
     let status = child.wait().map_err(|error| {
         failure(ErrorCode::Io, format!("cannot wait for {}: {error}", program.display()), "")
     })?;

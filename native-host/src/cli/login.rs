@@ -364,8 +364,14 @@ fn redirect(
 fn is_users(peer: SocketAddr) -> bool {
     #[cfg(target_os = "linux")]
     {
-        let Ok(table) = std::fs::read_to_string("/proc/net/tcp") else { return true };
-        owner(&table, peer).is_none_or(|uid| uid == rustix::process::getuid().as_raw())
+        // A socket of the other family comes by a mapped address.
+        let tables: Vec<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
+            .into_iter()
+            .filter_map(|path| std::fs::read_to_string(path).ok())
+            .collect();
+        let owner = tables.iter().find_map(|table| owner(table, peer));
+        // Both ends are in the same table: where there is one, whoever is not in it is nobody.
+        owner.map_or(tables.is_empty(), |uid| uid == rustix::process::getuid().as_raw())
     }
     #[cfg(not(target_os = "linux"))]
     {
@@ -374,14 +380,20 @@ fn is_users(peer: SocketAddr) -> bool {
     }
 }
 
-/// Whose a connection is, by its own end of it: proc_net_tcp, Linux's documentation.
+/// Whose a connection is, by its own end of it: proc_net_tcp, Linux's documentation. The words of an address are in the machine's
+/// order of bytes.
 #[cfg(any(test, target_os = "linux"))]
 fn owner(table: &str, end: SocketAddr) -> Option<u32> {
-    let SocketAddr::V4(end) = end else { return None };
-    let wanted = format!("{:08X}:{:04X}", u32::from_le_bytes(end.ip().octets()), end.port());
+    let std::net::IpAddr::V4(ip) = end.ip().to_canonical() else { return None };
+    let (word, port) = (u32::from_ne_bytes(ip.octets()), end.port());
+    let wanted = [
+        format!("{word:08X}:{port:04X}"),
+        format!("0000000000000000{:08X}{word:08X}:{port:04X}", u32::from_ne_bytes([0, 0, 0xff, 0xff])),
+    ];
     table.lines().find_map(|line| {
         let mut fields = line.split_ascii_whitespace().skip(1);
-        (fields.next()? == wanted).then(|| fields.nth(5)?.parse().ok())?
+        let address = fields.next()?;
+        wanted.iter().any(|wanted| wanted == address).then(|| fields.nth(5)?.parse().ok())?
     })
 }
 
@@ -480,6 +492,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(target_endian = "little")]
     fn whose_a_connection_is() {
         let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n   \
                      0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 12345\n   \
@@ -487,5 +500,10 @@ mod tests {
         let end = |port| SocketAddr::from(([127, 0, 0, 1], port));
         assert_eq!(owner(table, end(0xc0de)), Some(1001));
         assert_eq!(owner(table, end(1)), None);
+        // By a socket of the other family.
+        let table = "  sl  local_address                         remote_address                        st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n   \
+                     0: 0000000000000000FFFF00000100007F:C0DE 0000000000000000FFFF00000100007F:1F90 01 00000000:00000000 00:00000000 00000000 65534        0 12347\n";
+        assert_eq!(owner(table, end(0xc0de)), Some(65534));
+        assert_eq!(owner(table, end(0x1f90)), None);
     }
 }

@@ -27,6 +27,7 @@ mod presign;
 mod presign_post;
 mod profile;
 mod resync;
+mod rotate;
 mod serve;
 mod sessions;
 mod sign;

@@ -662,6 +662,14 @@ pub struct Mfa {
     pub others: Vec<String>,
 }
 
+impl Mfa {
+    /// Whether a serial number is that of one of the devices.
+    #[must_use]
+    pub fn is(&self, serial: &str) -> bool {
+        self.serial == serial || self.others.iter().any(|other| other == serial)
+    }
+}
+
 /// A role to assume.
 #[derive(Debug, Clone)]
 pub struct Role {

@@ -3,6 +3,7 @@
 //! Source: AWS Security Token Service API Reference, version 2011-06-15: GetSessionToken, AssumeRole, GetFederationToken.
 
 use keyfob_core::message::{ErrorCode, Failure, Password, Session};
+use zeroize::Zeroizing;
 
 use crate::aws_call::{Refused, xml_text};
 use crate::cli::time;
@@ -87,7 +88,7 @@ impl Sts<'_> {
         action: &str,
         parameters: &[(&str, &str)],
         repeat: Repeat,
-    ) -> Result<String, Refused> {
+    ) -> Result<Zeroizing<String>, Refused> {
         self.server().call(ask, self.credentials, action, parameters, repeat)
     }
 

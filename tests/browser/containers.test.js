@@ -37,8 +37,6 @@ describe("a login in a container of Firefox", { timeout: 240_000 }, () => {
       preferences: {
         "network.proxy.http_port": pages.port,
         "network.proxy.ssl_port": pages.port,
-        // Else a button of its questions works only after a while.
-        "security.dialog_enable_delay": 0,
       },
     });
   });
@@ -63,7 +61,8 @@ describe("a login in a container of Firefox", { timeout: 240_000 }, () => {
       url: linkedBrowser.currentURI.spec,
       container: ContextualIdentityService.getUserContextLabel(linkedBrowser.contentPrincipal.userContextId),
       selected,
-      loaded: linkedBrowser.contentTitle !== "" || !linkedBrowser.webProgress.isLoadingDocument,
+      // What is shown, which may be an error instead.
+      shown: linkedBrowser.webProgress.isLoadingDocument ? "" : linkedBrowser.documentURI.spec,
     })));
 
   /** Runs `keyfob login`; gives what becomes of it, and the one argument that Firefox was started with. */
@@ -78,22 +77,12 @@ describe("a login in a container of Firefox", { timeout: 240_000 }, () => {
     return { address, done };
   }
 
-  /** Opens a link as Firefox does that was started with it, and has the person say yes to its question. */
-  async function open(address) {
-    await chrome((address) => {
-      gBrowser.selectedTab = gBrowser.addTab(address, { triggeringPrincipal: Services.scriptSecurityManager.getSystemPrincipal() });
+  /** Opens a link as a Firefox that runs does when another one is started with it as its argument: without a display none can be. */
+  const open = (address) =>
+    chrome((address) => {
+      const line = Cu.createCommandLine([address], null, Ci.nsICommandLine.STATE_REMOTE_AUTO);
+      Cc["@mozilla.org/browser/final-clh;1"].getService(Ci.nsICommandLineHandler).handle(line);
     }, address);
-    await until("Firefox's question", () =>
-      chrome(() => {
-        const frames = [...document.querySelectorAll(".dialogFrame")].map(({ contentDocument }) => contentDocument);
-        const question = frames.find((each) => each?.documentElement.textContent.includes("Open the ext+keyfob link with Keyfob?"));
-        const button = question?.querySelector("dialog").getButton("accept");
-        if (!button || button.disabled) return false;
-        button.click();
-        return true;
-      }),
-    );
-  }
 
   /** Looks at the extension's page, once it shows that. */
   async function page(state) {
@@ -125,13 +114,20 @@ describe("a login in a container of Firefox", { timeout: 240_000 }, () => {
     writeFileSync(path.join(folder, `${name}.png`), await browser.screenshot());
   }
 
+  /** Clicks as a person does. */
+  async function click(selector) {
+    const { value } = await browser.command("WebDriver:FindElement", { using: "css selector", value: selector });
+    await browser.command("WebDriver:ElementClick", { id: Object.values(value)[0] });
+  }
+
   /** The tab of the login, once the extension's page has made place for it. */
   async function opened(container) {
     const tab = await until(`the tab in ${container}`, async () => {
       const all = await tabs();
-      return !all.some(({ url }) => url.includes("login.html")) && all.find(({ selected, url, loaded }) => selected && loaded && url.startsWith("https:"));
+      return !all.some(({ url }) => url.includes("login.html")) && all.find(({ selected, url, shown }) => selected && shown && url.startsWith("https:"));
     });
     assert.equal(tab.container, container);
+    assert.equal(tab.shown, tab.url);
     const url = new URL(tab.url);
     assert.equal(url.origin + url.pathname, "https://signin.aws.amazon.com/federation");
     assert.equal(url.searchParams.get("SigninToken"), TOKEN);
@@ -152,8 +148,7 @@ describe("a login in a container of Firefox", { timeout: 240_000 }, () => {
       chrome.tabs.create({ url: "about:blank", cookieStoreId: "firefox-container-1" }).then(() => "", ({ message }) => message),
     );
     assert.match(refused, /permission/i);
-    const { value } = await browser.command("WebDriver:FindElement", { using: "css selector", value: "#allow" });
-    await browser.command("WebDriver:ElementClick", { id: Object.values(value)[0] });
+    await click("#allow");
     await opened("ops");
     const { error, stdout, stderr } = await done;
     assert.equal(error, undefined, error?.stderr);
@@ -187,6 +182,21 @@ describe("a login in a container of Firefox", { timeout: 240_000 }, () => {
       await browser.closePage();
     }
     assert.deepEqual((await tabs()).filter(({ url }) => url.startsWith("https:")), []);
+  });
+
+  test("a page that links to it has Firefox ask the person", async () => {
+    pages.files.set("/link.html", { type: "text/html", body: `<!doctype html><title>Link</title><a href="ext+keyfob:${"0".repeat(32)}">Link</a>` });
+    const { handle } = await browser.command("WebDriver:NewWindow", { type: "tab" });
+    await browser.command("WebDriver:SwitchToWindow", { handle, focus: true });
+    await browser.command("WebDriver:Navigate", { url: "https://docs.aws.amazon.com/link.html" });
+    await click("a");
+    await until("Firefox's question", () =>
+      chrome(() =>
+        [...document.querySelectorAll(".dialogFrame")].some(({ contentDocument }) => /ext\+keyfob.*Keyfob/.test(contentDocument?.documentElement.textContent ?? "")),
+      ),
+    );
+    assert.deepEqual((await tabs()).filter(({ url }) => url.includes("login.html")), []);
+    await browser.closePage();
   });
 
   test("it goes with the command that offers it", async () => {

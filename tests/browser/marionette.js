@@ -44,7 +44,7 @@ export async function launchMarionette(home, { extension = tool("KEYFOB_EXTENSIO
   const file = path.join(profile, "MarionetteActivePort");
   const port = await until("Firefox's port", () => existsSync(file) && readFileSync(file, "utf8").trim());
   const browser = new Marionette(firefox, await connect(Number(port)));
-  await browser.command("WebDriver:NewSession", { capabilities: { alwaysMatch: capabilities } });
+  await browser.command("WebDriver:NewSession", capabilities);
   await browser.command("Addon:Install", { path: extension, temporary: true });
   return browser;
 }

@@ -30,7 +30,7 @@ const TOLERANCE: u64 = 5 * 60;
 /// Less is no clock that is off, but a request that took its time.
 const SKEWED: u64 = 60;
 /// STS's and IAM's code for an access key that they do not know.
-const UNKNOWN_KEY: &str = "InvalidClientTokenId";
+pub(crate) const UNKNOWN_KEY: &str = "InvalidClientTokenId";
 /// Longest message of a server that is passed on, in characters.
 const LONGEST: usize = 600;
 
@@ -163,9 +163,11 @@ impl Refused {
             | "InternalError"
             | "InternalServerError"
             | "ServiceFailure"
+            // A proxy's too.
+            | "ServiceUnavailable"
             | "RequestTimeout"
             | "RequestTimeoutException" => true,
-            _ => false,
+            code => code == "Status408" || code.starts_with("Status5"),
         }
     }
 
@@ -662,7 +664,9 @@ mod tests {
         check("", ErrorCode::TouchTimeout, false);
         check("", ErrorCode::KeyRemoved, false);
         check("InternalFailure", ErrorCode::AwsRefused, true);
-        check("ServiceUnavailable", ErrorCode::AwsRefused, false);
+        check("ServiceUnavailable", ErrorCode::AwsRefused, true);
+        check("Status599", ErrorCode::AwsRefused, true);
+        check("Status400", ErrorCode::AwsRefused, false);
         check("AccessDenied", ErrorCode::AwsRefused, false);
         check("EntityAlreadyExists", ErrorCode::AwsRefused, false);
     }

@@ -115,7 +115,7 @@ impl Record {
 }
 
 /// The folder of all rotations.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Journals {
     folder: PathBuf,
 }

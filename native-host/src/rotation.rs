@@ -13,17 +13,18 @@
 
 use std::time::Duration;
 
-use keyfob_core::message::{ErrorCode, Failure, Password};
+use keyfob_core::message::{ErrorCode, Failure, Password, SignatureVersion};
 
-use crate::aws_call::Refused;
+use crate::aws_call::{Refused, UNKNOWN_KEY};
 use crate::error::failure;
 use crate::iam::{AccessKey, NewAccessKey, Status, code};
 use crate::journal::{Record, Stage, Target};
 
 /// How often an access key is asked for whose making was lost on the way.
 const ATTEMPTS: u32 = 3;
-/// How long IAM may take to show what it has made.
+/// How long IAM may take to show what it has made, and how often it is asked.
 const SHOWN: Duration = Duration::from_secs(2);
+const LOOKS: u32 = 5;
 /// How much earlier than asked, by AWS's clock, and how much later what was asked for may have been made, in seconds: AWS takes no
 /// signature of a clock that is further off, and a touch takes its time.
 const EARLIER: u64 = 5 * 60;
@@ -58,16 +59,22 @@ pub trait World {
     /// # Errors
     /// [`Refused`].
     fn is_used(&mut self, access_key_id: &str) -> Result<bool, Refused>;
-    /// Puts the secret of an access key on a key.
+    /// Puts the secret of an access key on a key, for one kind of signatures.
     ///
     /// # Errors
     /// Those of the key.
-    fn put(&mut self, target: &Target, access_key_id: &str, secret: &Password) -> Result<(), Failure>;
-    /// Whether a key has the secret of an access key.
+    fn put(
+        &mut self,
+        target: &Target,
+        signature: SignatureVersion,
+        access_key_id: &str,
+        secret: &Password,
+    ) -> Result<(), Failure>;
+    /// For which signatures a key has the secret of an access key: none where it has not.
     ///
     /// # Errors
     /// Those of the key; [`is_absent`] says whether it is not there.
-    fn has(&mut self, key: &str, access_key_id: &str) -> Result<bool, Failure>;
+    fn signatures(&mut self, key: &str, access_key_id: &str) -> Result<Vec<SignatureVersion>, Failure>;
     /// Deletes the secret of an access key from a key that has it.
     ///
     /// # Errors
@@ -187,7 +194,8 @@ impl<'w, W: World> Rotation<'w, W> {
         let old = self.record.old.clone();
         match (self.record.stage, how) {
             (Stage::Creating, _) => {
-                self.clear(true)?;
+                self.world.wait(SHOWN);
+                self.clear()?;
                 self.world.forget(&self.record)?;
                 Ok(Outcome::Undone)
             }
@@ -219,6 +227,19 @@ impl<'w, W: World> Rotation<'w, W> {
     pub fn waive(&mut self, keys: &[String]) -> Result<(), Failure> {
         if keys.is_empty() {
             return Ok(());
+        }
+        let is_known = |key: &String| {
+            self.record.waived.contains(key) || self.record.targets.iter().any(|it| it.key == *key)
+        };
+        if let Some(unknown) = keys.iter().find(|key| !is_known(key)) {
+            return Err(Failure {
+                candidates: self.record.targets.iter().map(|target| target.key.clone()).collect(),
+                ..failure(
+                    ErrorCode::NotFound,
+                    format!("{unknown} is none of the keys of this rotation"),
+                    "name one as `keyfob aws rotate --status --json` does",
+                )
+            });
         }
         let (waived, targets): (Vec<Target>, Vec<Target>) =
             self.record.targets.iter().cloned().partition(|target| keys.contains(&target.key));
@@ -287,12 +308,12 @@ impl<'w, W: World> Rotation<'w, W> {
             };
             if refused.may_be_done() || lost.is_some() && refused.code == code::LIMIT {
                 self.world.wait(SHOWN);
-                self.clear(false)?;
+                self.clear()?;
                 lost = Some(refused);
                 continue;
             }
             if lost.is_some() {
-                self.clear(false)?;
+                self.clear()?;
             }
             self.world.forget(&self.record)?;
             return Err(refused.into());
@@ -302,8 +323,9 @@ impl<'w, W: World> Rotation<'w, W> {
         Err(Failure { message, hint: Some(AGAIN.to_owned()), ..error })
     }
 
-    /// Deletes an access key that AWS has made, and whose secret was lost on the way.
-    fn clear(&mut self, asks: bool) -> Result<(), Failure> {
+    /// Deletes an access key that AWS has made, and whose secret was lost on the way, with consent: somebody else may have had it made
+    /// at the same time.
+    fn clear(&mut self) -> Result<(), Failure> {
         let there = self.world.list()?;
         let before = &self.record.before;
         let Some(orphan) = there.into_iter().find(|key| !before.contains(&key.access_key_id)) else {
@@ -322,12 +344,10 @@ impl<'w, W: World> Rotation<'w, W> {
             self.world.forget(&self.record)?;
             return Err(failure(ErrorCode::Exists, message, hint));
         }
-        if asks {
-            self.world.consent(&format!(
-                "AWS has an access key {id}, which may be left from a rotation that was broken off, and has never been used. \
-                 Delete it?"
-            ))?;
-        }
+        self.world.consent(&format!(
+            "AWS has an access key {id}, which may be left from a rotation that was broken off, and has never been used as far as \
+             AWS knows. Delete it, if nobody else has had it made just now?"
+        ))?;
         self.delete(id)?;
         self.world.say(&format!("Deleted {id} at AWS, whose secret was lost on the way."));
         Ok(())
@@ -336,16 +356,20 @@ impl<'w, W: World> Rotation<'w, W> {
     /// Puts the new access key on one key after the other, and has each sign with it.
     fn carry(&mut self, made: &NewAccessKey) -> Result<(), Failure> {
         let id = &made.access_key_id;
-        self.record.new = Some(id.clone());
-        self.record.stage = Stage::Writing;
-        self.world.write(&self.record)?;
+        // Before it is written down: what was there is never deleted.
         if self.record.before.contains(id) {
             let text = format!("AWS says that {id} is new, and it was there before");
             return Err(failure(ErrorCode::AwsRefused, text, "see that the endpoint is the right one"));
         }
+        self.record.new = Some(id.clone());
+        self.record.stage = Stage::Writing;
+        self.world.write(&self.record)?;
         // The last one that was looked at is there; where there is room for one at a time, a person changes them as seldom as can be.
         for target in self.record.targets.clone().iter().rev() {
-            self.world.put(target, id, &made.secret_access_key)?;
+            for &signature in &target.signatures {
+                self.world.put(target, signature, id, &made.secret_access_key)?;
+            }
+            self.world.say(&format!("Key {} has {id}.", target.key));
             self.prove(&target.key, id)?;
         }
         self.proved()
@@ -372,9 +396,10 @@ impl<'w, W: World> Rotation<'w, W> {
         }
         let mut lacking = Vec::new();
         for target in self.record.targets.clone() {
-            match self.world.has(&target.key, &new) {
-                Ok(true) => {}
-                Ok(false) => lacking.push(target.key),
+            match self.world.signatures(&target.key, &new) {
+                // Killed between the two, a key has it for one kind of signatures.
+                Ok(has) if target.signatures.iter().all(|signature| has.contains(signature)) => {}
+                Ok(_) => lacking.push(target.key),
                 Err(error) if is_absent(&error) && how == How::On => lacking.push(target.key),
                 Err(error) if is_absent(&error) => {
                     let message = format!(
@@ -415,6 +440,7 @@ impl<'w, W: World> Rotation<'w, W> {
     fn go_on(&mut self) -> Result<Outcome, Failure> {
         let Some(new) = self.record.new.clone() else { return Err(unreachable()) };
         let old = self.record.old.clone();
+        self.is_on_a_key(&new)?;
         self.world.sign_by(&new, &self.record.targets);
         self.world.point(&old, &new);
         let both = |error: Failure| {
@@ -423,7 +449,7 @@ impl<'w, W: World> Rotation<'w, W> {
             let hint = error.hint.map_or(again.to_owned(), |hint| format!("{hint}; {again}"));
             Failure { message, hint: Some(hint), ..error }
         };
-        let there = self.world.list().map_err(|refused| both(refused.into()))?;
+        let there = self.list_with(&new).map_err(|refused| both(refused.into()))?;
         self.is_active(&there, &new)?;
         if there.iter().any(|key| key.access_key_id == old) {
             self.record.stage = Stage::Deactivating;
@@ -452,6 +478,49 @@ impl<'w, W: World> Rotation<'w, W> {
             Some(due) if due > now => Ok(Outcome::Resting { due }),
             _ => self.finish(How::Safely),
         }
+    }
+
+    /// The user's access keys, once IAM knows a new one: what it is signed by, and what is in the list.
+    fn list_with(&mut self, new: &str) -> Result<Vec<AccessKey>, Refused> {
+        let mut looks = 1;
+        loop {
+            let is_known = |there: &[AccessKey]| there.iter().any(|key| key.access_key_id == new);
+            match self.world.list() {
+                Ok(there) if looks < LOOKS && !is_known(&there) => {}
+                Err(refused) if looks < LOOKS && refused.code == UNKNOWN_KEY => {}
+                result => return result,
+            }
+            looks += 1;
+            self.world.wait(SHOWN);
+        }
+    }
+
+    /// Whoever has deleted the secret from every key by hand is left with what AWS has.
+    fn is_on_a_key(&mut self, id: &str) -> Result<(), Failure> {
+        let keys = self.record.targets.iter().map(|target| &target.key).chain(&self.record.waived);
+        let keys: Vec<String> = keys.cloned().collect();
+        let mut absent = None;
+        for key in &keys {
+            match self.world.signatures(key, id) {
+                Ok(has) if has.contains(&SignatureVersion::SigV4) => return Ok(()),
+                Ok(_) => {}
+                Err(error) if is_absent(&error) => absent = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        let keys = keys.join(" and ");
+        Err(match absent {
+            Some(error) => Failure {
+                message: format!("no key that is plugged in has {id}; nothing was changed"),
+                hint: Some(format!("plug in a key that has it ({keys}), and run it again")),
+                ..error
+            },
+            None => failure(
+                ErrorCode::NotFound,
+                format!("{id} is on no key any more ({keys}): what else works is kept; nothing was changed"),
+                "`keyfob aws rotate --continue` or --undo goes the other way; a key that is not among these may have it",
+            ),
+        })
     }
 
     /// What an access key is replaced by must work.
@@ -489,6 +558,7 @@ impl<'w, W: World> Rotation<'w, W> {
     fn finish(&mut self, how: How) -> Result<Outcome, Failure> {
         let Some(new) = self.record.new.clone() else { return Err(unreachable()) };
         let old = self.record.old.clone();
+        self.is_on_a_key(&new)?;
         let there = self.world.list()?;
         self.is_active(&there, &new)?;
         match there.iter().find(|key| key.access_key_id == old) {
@@ -523,9 +593,7 @@ impl<'w, W: World> Rotation<'w, W> {
         let old = self.record.old.clone();
         // Whoever waived them does not wait for them.
         for key in self.record.waived.clone() {
-            if let Ok(true) = self.world.has(&key, &old) {
-                let _ = self.world.remove(&key, &old);
-            }
+            let _ = self.remove(&key, &old);
         }
         let mut left = Vec::new();
         for target in self.record.targets.clone() {
@@ -574,6 +642,10 @@ impl<'w, W: World> Rotation<'w, W> {
         let Some(new) = self.record.new.clone() else { return self.world.forget(&self.record) };
         let old = self.record.old.clone();
         self.world.begin_anew();
+        // Until then nobody had a reason to delete the old one.
+        if self.record.stage == Stage::Proved {
+            self.is_on_a_key(&old)?;
+        }
         self.world.sign_by(&old, &self.record.targets);
         let again = |error: Failure| {
             let message = format!("{}; {new} is left, and {old} works", error.message);
@@ -592,15 +664,15 @@ impl<'w, W: World> Rotation<'w, W> {
                 ));
             }
         }
-        self.record.stage = Stage::Back;
-        // Should that fail, what is written leads back all the same.
-        if let Err(error) = self.world.write(&self.record) {
-            self.world.say(&error.message);
+        let before = std::mem::replace(&mut self.record.stage, Stage::Back);
+        match self.world.write(&self.record) {
+            // What is written leads back all the same.
+            Err(error) if before == Stage::Writing => self.world.say(&error.message),
+            written => written.map_err(again)?,
         }
         self.world.point(&new, &old);
-        if there.iter().any(|key| key.access_key_id == new) {
-            self.delete(&new).map_err(again)?;
-        }
+        // Also where it is not in the list: that may be older.
+        self.delete(&new).map_err(again)?;
         let mut first = None;
         for target in self.record.targets.clone() {
             if let Err(error) = self.remove(&target.key, &new) {
@@ -629,10 +701,10 @@ impl<'w, W: World> Rotation<'w, W> {
 
     /// Deletes a secret from a key, if it is there.
     fn remove(&mut self, key: &str, id: &str) -> Result<(), Failure> {
-        if self.world.has(key, id)? {
-            self.world.remove(key, id)?;
+        if self.world.signatures(key, id)?.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        self.world.remove(key, id)
     }
 }
 

@@ -252,6 +252,12 @@ fn what_is_lost_on_the_way_is_looked_for() {
     it.succeed(ENROLL);
     it.is_enrolled("new");
 
+    // Or a proxy has said that it is not there, which may have been after it was done.
+    let it = fixture(alice);
+    it.aws.fail_next("EnableMFADevice", 1, Fault::UnavailableAfter);
+    it.succeed(ENROLL);
+    it.is_enrolled("new");
+
     // Not enabled: undone.
     let it = fixture(alice);
     it.aws.fail_next("EnableMFADevice", 1, Fault::HangUpBefore);

@@ -133,8 +133,11 @@ fn an_access_key_takes_the_place_of_another() {
     let journal = std::fs::read_to_string(journal).unwrap();
     assert!(journal.contains(&new) && !journal.contains(&known[1].secret));
 
-    // Not due yet; and then it is.
+    // Not due yet; a longer grace is kept; and then it is.
     assert_eq!(it.rotate(&[])["due"], told["due"]);
+    let later = it.rotate(&["--grace", "30d"])["due"].clone();
+    assert_ne!(later, told["due"]);
+    assert_eq!(it.rotate(&[])["due"], later);
     assert_eq!(it.aws.keys("alice").len(), 2);
     assert_eq!(it.rotate(&["--grace", "0"])["state"], "done");
     assert_eq!(it.only().id, new);
@@ -200,11 +203,25 @@ fn what_aws_refuses_is_undone() {
 #[test]
 fn what_is_lost_on_the_way_is_found() {
     // Made, and the answer lost: deleted, and made again.
+    for fault in [Fault::HangUpAfter, Fault::UnavailableAfter] {
+        let it = fixture(alice);
+        it.aws.fail_next("CreateAccessKey", 1, fault);
+        it.rotate(&["--grace", "0", "--force"]);
+        assert_eq!((it.aws.calls("CreateAccessKey"), it.aws.calls("DeleteAccessKey")), (2, 2));
+        assert_ne!(it.only().id, it.old.id);
+    }
+    // Somebody else may have had it made: nobody deletes it unasked.
     let it = fixture(alice);
     it.aws.fail_next("CreateAccessKey", 1, Fault::HangUpAfter);
-    it.rotate(&["--grace", "0"]);
-    assert_eq!((it.aws.calls("CreateAccessKey"), it.aws.calls("DeleteAccessKey")), (2, 2));
-    assert_ne!(it.only().id, it.old.id);
+    it.fail(&[ROTATE, &["--grace", "7d"]].concat(), 2, "invalid-input");
+    assert_eq!((it.aws.keys("alice").len(), it.stages()), (2, vec!["creating".to_owned()]));
+    // What was said then still holds: that both keys get it, and the grace.
+    for _ in 0..2 {
+        let said = it.fail(&["--json", "aws", "rotate", "--force", "--key", KEYS[0]], 3, "no-key");
+        assert!(said.contains(&format!("--waive {}", KEYS[1])), "{said}");
+    }
+    let due: jiff::Timestamp = it.rotate(&[])["due"].as_str().unwrap().parse().unwrap();
+    assert!(due.duration_since(jiff::Timestamp::now()).as_hours() > 6 * 24, "{due}");
 
     // Made, and all is silent afterwards: found by the next one, with consent.
     let it = fixture(alice);
@@ -250,6 +267,44 @@ fn keys_that_hold_it_are_all_wanted() {
     let new = it.aws.key("alice").unwrap();
     assert_eq!(it.on(KEYS[0]), std::slice::from_ref(&new.id));
     it.works(KEYS[0], &new.id);
+}
+
+#[test]
+fn both_kinds_of_signatures_move() {
+    let it = fixture(alice);
+    let v2 = ["--key", KEYS[1], "aws", "add", &it.old.id, "--no-touch", "--signature", "v2"];
+    it.home.succeed(&v2, &it.old.secret).unwrap();
+    let told = it.rotate(&["--grace", "0"]);
+    let new = told["access_key_id"].as_str().unwrap().to_owned();
+    let signatures = |key: &str| {
+        let listed = it.succeed(&["--key", key, "--json", "aws", "identities"]);
+        let each = listed["identities"].as_array().unwrap().iter();
+        each.map(|one| (one["access_key_id"].clone(), one["signature"].clone())).collect::<Vec<_>>()
+    };
+    assert!(signatures(KEYS[0]).len() == 1 && signatures(KEYS[1]).len() == 2, "{:?}", signatures(KEYS[1]));
+    assert!(signatures(KEYS[1]).iter().all(|(id, _)| *id == new), "{:?}", signatures(KEYS[1]));
+    // A key that has it for the older kind alone cannot prove a new one.
+    it.home.succeed(&["--key", KEYS[1], "aws", "delete", "--force", &new], "").unwrap();
+    let secret = it.aws.key("alice").unwrap().secret;
+    it.home
+        .succeed(&["--key", KEYS[1], "aws", "add", &new, "--no-touch", "--signature", "v2"], &secret)
+        .unwrap();
+    assert!(it.fail(ROTATE, 1, "unsupported").contains("--waive"));
+}
+
+#[test]
+fn another_profile_does_not_go_on_with_it() {
+    let it = fixture(alice);
+    it.rotate(&[]);
+    std::fs::create_dir(it.home.path().join(".aws")).unwrap();
+    let config = "[profile b]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = secret\n";
+    it.home.write(".aws/config", config).unwrap();
+    for more in [&["--grace", "0"][..], &["--undo"]] {
+        let said = it.fail(&[ROTATE, more, &["--profile", "b"]].concat(), 2, "invalid-input");
+        assert!(said.contains("not on a key"), "{said}");
+    }
+    assert_eq!(it.stages(), ["resting"]);
+    assert_eq!(it.aws.keys("alice").len(), 2);
 }
 
 #[test]

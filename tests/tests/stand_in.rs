@@ -315,7 +315,8 @@ fn access_keys_and_devices() {
     assert!(aws.requests().last().unwrap().code == "AccessDenied");
     boto.takes(&alice, "iam.list_mfa_devices", &json!({}));
     let session = Credentials::made(&boto.takes(&alice, SESSION, &with_code(&aws, 0)));
-    boto.takes(&session, "iam.list_access_keys", &json!({}));
+    boto.takes(&session, "iam.list_access_keys", &json!({ "UserName": "alice" }));
+    boto.refuses(&session, "iam.list_access_keys", &json!({}), "ValidationError: Must specify userName");
 
     // Keys: two at most, good at once unless they are slow, good for nothing once they are inactive or gone.
     aws.slow_keys(2, Duration::ZERO);

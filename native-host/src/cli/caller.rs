@@ -47,13 +47,20 @@ pub(super) struct Options {
 
 impl Options {
     /// The access key that is meant: the one that is typed, or the profile's; none if it is the only one on the key.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidInput`] if the profile's is on no key.
     pub(super) fn access_key_id(&self) -> Result<Option<String>, Failure> {
         if self.identity.is_some() {
             return Ok(self.identity.clone());
         }
         match self.profile()?.base {
             Base::Key { access_key_id, .. } => Ok(access_key_id),
-            _ => Ok(None),
+            _ => Err(failure(
+                ErrorCode::InvalidInput,
+                "the profile's access key is not on a key",
+                "name the one that is: `keyfob aws rotate ACCESS_KEY_ID`; `keyfob aws import` moves one to the key",
+            )),
         }
     }
 
@@ -270,6 +277,11 @@ impl<'a> Caller<'a> {
                  console",
             )
         })
+    }
+
+    /// Whether temporary credentials sign.
+    pub(super) fn by_session(&self) -> bool {
+        self.credentials.session_token().is_some()
     }
 
     /// The access key on a key that signs; none where a session does that was not made by one.

@@ -601,8 +601,8 @@ impl Enrolment<'_, '_> {
         match self.caller.iam(|iam, ask| iam.delete_virtual_mfa_device(ask, &serial)) {
             Ok(()) => {}
             Err(refused) if refused.code == code::NONE => {}
-            // Somebody has it, and there is one only who can.
-            Err(refused) if refused.code == code::IN_USE && !certain => return Ok(()),
+            // Somebody has it, and there is one only who can, whatever AWS has said: the keys keep its secret.
+            Err(refused) if refused.code == code::IN_USE => return Ok(()),
             Err(_) if !certain => {
                 let message = format!("{}; whether AWS has enabled the device is not known", error.message);
                 return Err(Failure { message, hint: Some(AGAIN.to_owned()), ..error });

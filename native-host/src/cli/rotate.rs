@@ -108,22 +108,29 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<Exit, Failure> {
         &format!("A rotation of {} is under way: {}.", record.old, told(record.stage)),
     );
     let mut record = record.clone();
-    if let Some(grace) = options.grace {
-        record.grace = grace.as_secs();
+    if let Some(grace) = options.grace.map(|grace| grace.as_secs()).filter(|grace| *grace != record.grace) {
+        record.grace = grace;
+        journals.write(&record)?;
     }
+    let waived = options.waive.iter().map(|name| key_named(name)).collect::<Result<Vec<_>, _>>()?;
     let was_creating = record.stage == Stage::Creating;
     let caller = Caller::by_key(global, &options.caller, by, record.signer())?;
-    let mut world = Real { global, options, caller, journals, told_profiles: Cell::new(false) };
+    let mut world = Real { global, options, caller, journals, told_profiles: Cell::new(false), user: None };
     let (outcome, record) = {
         let mut rotation = Rotation::new(&mut world, record);
-        rotation.waive(&options.waive)?;
+        rotation.waive(&waived)?;
         let outcome = rotation.resume(how)?;
         (outcome, rotation.record().clone())
     };
     if was_creating && outcome == Outcome::Undone && how != How::Back {
-        // Nothing had come of it: it begins anew, with the keys that are there now.
+        // Nothing had come of it: it begins anew.
         let Real { caller, journals, .. } = world;
-        return begin_by(global, options, journals, caller, &record.old);
+        let begun = begin_by(global, options, journals.clone(), caller, &record.old, Some(&record));
+        if begun.is_err() && !journals.all()?.iter().any(|other| other.old == record.old) {
+            // What was said the first time is for the next one, too.
+            journals.write(&record)?;
+        }
+        return begun;
     }
     done(global, &record, &outcome)
 }
@@ -163,7 +170,7 @@ fn begin(
             "name the one that is: `keyfob aws rotate ACCESS_KEY_ID`; `keyfob aws import` moves one to the key",
         ));
     };
-    begin_by(global, options, journals, caller, &old)
+    begin_by(global, options, journals, caller, &old, None)
 }
 
 fn begin_by(
@@ -172,20 +179,38 @@ fn begin_by(
     journals: Journals,
     mut caller: Caller<'_>,
     old: &str,
+    before: Option<&Record>,
 ) -> Result<Exit, Failure> {
-    let targets = targets(&mut caller.client, global, options, old)?;
+    let mut waived = options.waive.iter().map(|name| key_named(name)).collect::<Result<Vec<_>, _>>()?;
+    waived.extend(before.into_iter().flat_map(|before| before.waived.iter().cloned()));
+    let targets = targets(&mut caller.client, global, options, &waived, old)?;
+    // What was said the first time still holds.
+    let is_there =
+        |key: &str| targets.iter().any(|target| target.key == key) || waived.iter().any(|it| it == key);
+    if let Some(lost) = before.and_then(|before| before.targets.iter().find(|target| !is_there(&target.key)))
+    {
+        return Err(failure(
+            ErrorCode::NoKey,
+            format!("key {} was to have the new access key, too; nothing was done", lost.key),
+            format!(
+                "plug it in, or name it beside the others (--key); or leave it out: --waive {}",
+                lost.key
+            ),
+        ));
+    }
     if let Some(last) = targets.last() {
         // It is there now, whichever was first.
         caller.sign_by(old, &last.key);
     }
-    for key in &options.waive {
+    for key in &waived {
         caller.client.note(&format!(
             "Key {key} does not get the new access key: what it has of {old} is worth nothing afterwards."
         ));
     }
-    let grace = options.grace.unwrap_or(GRACE).as_secs();
-    let record = Record::new(old, targets, options.waive.clone(), grace);
-    let mut world = Real { global, options, caller, journals, told_profiles: Cell::new(false) };
+    let grace = before.map_or(GRACE.as_secs(), |before| before.grace);
+    let grace = options.grace.map_or(grace, |grace| grace.as_secs());
+    let record = Record::new(old, targets, waived, grace);
+    let mut world = Real { global, options, caller, journals, told_profiles: Cell::new(false), user: None };
     let mut rotation = Rotation::new(&mut world, record);
     let outcome = rotation.begin()?;
     let record = rotation.record().clone();
@@ -197,13 +222,14 @@ fn targets(
     client: &mut Client<'_>,
     global: &Global,
     options: &Options,
+    waived: &[String],
     old: &str,
 ) -> Result<Vec<Target>, Failure> {
     let named = !global.key.is_empty();
     let mut targets: Vec<Target> = Vec::new();
     let mut seen: Vec<String> = Vec::new();
     let is_waived =
-        |key: &Key| options.waive.iter().any(|name| *name == key.id || key.name.as_deref() == Some(name));
+        |key: &Key| waived.iter().any(|name| *name == key.id || key.name.as_deref() == Some(name));
     for name in &global.key {
         let key = client.info(Some(name.clone())).map_err(wanted)?;
         if seen.contains(&key.id) {
@@ -283,7 +309,17 @@ fn target(
     let there = identities(client, &key.id)?;
     let same: Vec<&Identity> = there.iter().filter(|identity| identity.access_key_id == old).collect();
     let Some(proves) = same.iter().find(|identity| identity.signature == SignatureVersion::SigV4) else {
-        return Ok(None);
+        if same.is_empty() {
+            return Ok(None);
+        }
+        return Err(failure(
+            ErrorCode::Unsupported,
+            format!(
+                "key {} holds {old} for Signature Version 2 alone, and cannot prove a new one; nothing was done",
+                key.id
+            ),
+            format!("leave it out (--waive {}), and put the next one there by hand", key.id),
+        ));
     };
     if let Some(slots) = key.slots {
         let op = Op::Listing { codes: false, at: None };
@@ -325,9 +361,22 @@ struct Real<'a, 'b> {
     journals: Journals,
     /// Whether a person was told which profiles they have to change themselves.
     told_profiles: Cell<bool>,
+    /// The user's name, once AWS has said it.
+    user: Option<String>,
 }
 
 impl Real<'_, '_> {
+    /// The user's name, which IAM's reference wants where temporary credentials sign. It costs no touch then.
+    fn user(&mut self) -> Result<Option<String>, Failure> {
+        if !self.caller.by_session() {
+            return Ok(None);
+        }
+        if self.user.is_none() {
+            self.user = Some(self.caller.user()?.name);
+        }
+        Ok(self.user.clone())
+    }
+
     /// Rewrites the profiles that name an access key, with consent.
     fn rewrite(&self, from: &str, to: &str) -> Result<(), Failure> {
         let lock = front::paths()?.data.join("aws-files.lock");
@@ -366,21 +415,31 @@ impl Real<'_, '_> {
     }
 }
 
+/// The id of a key that is named as `--key` names it, whether it is plugged in or not.
+fn key_named(name: &str) -> Result<String, Failure> {
+    let config = front::config(&front::paths()?)?;
+    Ok(config.keys.get(name).map_or_else(|| name.to_owned(), Clone::clone))
+}
+
 impl World for Real<'_, '_> {
     fn list(&mut self) -> Result<Vec<AccessKey>, Refused> {
-        self.caller.iam(|iam, ask| iam.list_access_keys(ask, None))
+        let user = self.user()?;
+        self.caller.iam(|iam, ask| iam.list_access_keys(ask, user.as_deref()))
     }
 
     fn create(&mut self) -> Result<NewAccessKey, Refused> {
-        self.caller.iam(|iam, ask| iam.create_access_key(ask, None))
+        let user = self.user()?;
+        self.caller.iam(|iam, ask| iam.create_access_key(ask, user.as_deref()))
     }
 
     fn set(&mut self, access_key_id: &str, status: Status) -> Result<(), Refused> {
-        self.caller.iam(|iam, ask| iam.update_access_key(ask, None, access_key_id, status))
+        let user = self.user()?;
+        self.caller.iam(|iam, ask| iam.update_access_key(ask, user.as_deref(), access_key_id, status))
     }
 
     fn delete(&mut self, access_key_id: &str) -> Result<(), Refused> {
-        self.caller.iam(|iam, ask| iam.delete_access_key(ask, None, access_key_id))
+        let user = self.user()?;
+        self.caller.iam(|iam, ask| iam.delete_access_key(ask, user.as_deref(), access_key_id))
     }
 
     fn is_used(&mut self, access_key_id: &str) -> Result<bool, Refused> {
@@ -388,27 +447,30 @@ impl World for Real<'_, '_> {
         Ok(used.at.is_some())
     }
 
-    fn put(&mut self, target: &Target, access_key_id: &str, secret: &Password) -> Result<(), Failure> {
-        for &signature in &target.signatures {
-            let op = Op::AddIdentity {
-                access_key_id: access_key_id.to_owned(),
-                signature,
-                secret_access_key: secret.clone(),
-                touch: target.touch,
-                overwrite: false,
-            };
-            match self.caller.client.ask_key(Some(target.key.clone()), op)? {
-                Answer::Written { .. } => {}
-                other => return unexpected(other),
-            }
+    fn put(
+        &mut self,
+        target: &Target,
+        signature: SignatureVersion,
+        access_key_id: &str,
+        secret: &Password,
+    ) -> Result<(), Failure> {
+        let op = Op::AddIdentity {
+            access_key_id: access_key_id.to_owned(),
+            signature,
+            secret_access_key: secret.clone(),
+            touch: target.touch,
+            overwrite: false,
+        };
+        match self.caller.client.ask_key(Some(target.key.clone()), op)? {
+            Answer::Written { .. } => Ok(()),
+            other => unexpected(other),
         }
-        self.say(&format!("Key {} has {access_key_id}.", target.key));
-        Ok(())
     }
 
-    fn has(&mut self, key: &str, access_key_id: &str) -> Result<bool, Failure> {
+    fn signatures(&mut self, key: &str, access_key_id: &str) -> Result<Vec<SignatureVersion>, Failure> {
         let there = identities(&mut self.caller.client, key)?;
-        Ok(there.iter().any(|identity| identity.access_key_id == access_key_id))
+        let same = there.into_iter().filter(|identity| identity.access_key_id == access_key_id);
+        Ok(same.map(|identity| identity.signature).collect())
     }
 
     fn remove(&mut self, key: &str, access_key_id: &str) -> Result<(), Failure> {
@@ -508,7 +570,7 @@ fn done(global: &Global, record: &Record, outcome: &Outcome) -> Result<Exit, Fai
             "both",
             old.as_str(),
             format!(
-                "{old} works again, and {new} too. `keyfob aws rotate` goes on, `keyfob aws rotate --undo` removes {new}."
+                "{old} is active again, and {new} too. `keyfob aws rotate` goes on, `keyfob aws rotate --undo` removes {new}."
             ),
         ),
         Outcome::Left { keys } => {

@@ -45,6 +45,8 @@ struct Fake {
     by_hand: bool,
     signer: String,
     made: usize,
+    /// What the next list does not show yet.
+    unlisted: String,
     clock: u64,
     consents: bool,
     /// Steps of this run, and what goes wrong with which.
@@ -58,6 +60,16 @@ fn targets() -> Vec<Target> {
         |key: &str| Target { key: key.to_owned(), signatures: vec![SignatureVersion::SigV4], touch: true };
     // The last is written first.
     vec![target("b"), target("a")]
+}
+
+const BOTH: [SignatureVersion; 2] = [SignatureVersion::SigV4, SignatureVersion::HmacV1];
+
+/// Of an access key on a key.
+fn name(signature: SignatureVersion, id: &str) -> String {
+    match signature {
+        SignatureVersion::SigV4 => id.to_owned(),
+        _ => format!("{id}/v2"),
+    }
 }
 
 fn io() -> Failure {
@@ -82,6 +94,7 @@ impl Fake {
             by_hand: false,
             signer: OLD.to_owned(),
             made: 0,
+            unlisted: String::new(),
             clock: 1_000_000,
             consents: true,
             step: 0,
@@ -214,7 +227,8 @@ impl Fake {
 impl World for Fake {
     fn list(&mut self) -> Result<Vec<AccessKey>, Refused> {
         self.call(|fake| {
-            let listed = fake.aws.iter().map(|(id, known)| AccessKey {
+            let unlisted = std::mem::take(&mut fake.unlisted);
+            let listed = fake.aws.iter().filter(|(id, _)| **id != unlisted).map(|(id, known)| AccessKey {
                 access_key_id: id.clone(),
                 status: if known.active { Status::Active } else { Status::Inactive },
                 created: Some(known.created),
@@ -256,16 +270,23 @@ impl World for Fake {
         self.call(|fake| fake.aws.get(id).map(|known| known.used).ok_or_else(|| refused("AccessDenied")))
     }
 
-    fn put(&mut self, target: &Target, id: &str, secret: &Password) -> Result<(), Failure> {
-        self.on(&target.key, |on| drop(on.insert(id.to_owned(), secret.0.clone())))
+    fn put(
+        &mut self,
+        target: &Target,
+        signature: SignatureVersion,
+        id: &str,
+        secret: &Password,
+    ) -> Result<(), Failure> {
+        self.on(&target.key, |on| drop(on.insert(name(signature, id), secret.0.clone())))
     }
 
-    fn has(&mut self, key: &str, id: &str) -> Result<bool, Failure> {
-        self.on(key, |on| on.contains_key(id))
+    fn signatures(&mut self, key: &str, id: &str) -> Result<Vec<SignatureVersion>, Failure> {
+        self.on(key, |on| BOTH.into_iter().filter(|both| on.contains_key(&name(*both, id))).collect())
     }
 
     fn remove(&mut self, key: &str, id: &str) -> Result<(), Failure> {
-        self.on(key, |on| drop(on.remove(id)))
+        self.on(key, |on| BOTH.map(|both| drop(on.remove(&name(both, id)))))?;
+        Ok(())
     }
 
     fn prove(&mut self, key: &str, id: &str) -> Result<(), Failure> {
@@ -555,4 +576,105 @@ fn another_secret_than_awss_goes_back() {
     let error = fake.run(GRACE, How::Safely, &[]).unwrap_err();
     assert!(error.message.contains("nothing of the new access key is left"), "{error:?}");
     assert_eq!(fake.only(), OLD);
+}
+
+#[test]
+fn what_is_on_no_key_any_more_is_not_gone_back_to() {
+    // Somebody has tidied up by hand.
+    let mut fake = Fake::new();
+    fake.run(GRACE, How::Safely, &[]).unwrap();
+    let new = fake.journal.clone().unwrap().new.unwrap();
+    fake.keys.values_mut().for_each(|on| drop(on.remove(OLD)));
+    assert_eq!(fake.run(GRACE, How::Back, &[]), Ok(Outcome::Both));
+    let error = fake.run(GRACE, How::Back, &[]).unwrap_err();
+    assert!(error.code == ErrorCode::NotFound && error.message.contains(OLD), "{error:?}");
+    assert!(fake.aws[&new].active && fake.works("a", &new) && fake.works("b", &new));
+    // Where it may be on one that is not there, that is asked for.
+    fake.absent.insert("b".to_owned());
+    assert_eq!(fake.run(GRACE, How::Back, &[]).unwrap_err().code, ErrorCode::NoKey);
+    fake.absent.clear();
+    assert!(matches!(fake.run(GRACE, How::Safely, &[]), Ok(Outcome::Resting { .. })));
+    fake.clock += GRACE;
+    assert_eq!(fake.run(GRACE, How::Safely, &[]), Ok(Outcome::Done));
+    assert_eq!(fake.only(), new);
+
+    // Or the new one: the old one is not ended, nor deleted.
+    for stage in [Stage::Proved, Stage::Resting] {
+        let mut fake = Fake::new();
+        fake.run(GRACE, How::Safely, &[]).unwrap();
+        let new = fake.journal.clone().unwrap().new.unwrap();
+        if stage == Stage::Proved {
+            fake.run(GRACE, How::Back, &[]).unwrap();
+        }
+        fake.clock += GRACE;
+        let active = fake.aws[OLD].active;
+        fake.keys.values_mut().for_each(|on| drop(on.remove(&new)));
+        // A session that was made before still signs.
+        fake.keys
+            .insert("session".to_owned(), BTreeMap::from([(new.clone(), fake.aws[&new].secret.clone())]));
+        assert_eq!(fake.run(GRACE, How::Safely, &[]).unwrap_err().code, ErrorCode::NotFound, "{stage:?}");
+        assert_eq!((fake.aws.len(), fake.aws[OLD].active), (2, active));
+        fake.keys.remove("session");
+        fake.aws.get_mut(OLD).unwrap().active = true;
+        fake.check();
+    }
+}
+
+#[test]
+fn a_key_that_lacks_one_kind_of_signatures_goes_back() {
+    let both = || vec![Target { signatures: BOTH.to_vec(), ..targets()[1].clone() }];
+    for at in 0..40 {
+        let mut fake = Fake::new();
+        fake.keys.remove("b");
+        fake.keys.get_mut("a").unwrap().insert(name(SignatureVersion::HmacV1, OLD), "old secret".to_owned());
+        fake.troubles = vec![(at, Trouble::KilledAfter)];
+        let _ = Rotation::new(&mut fake, Record::new(OLD, both(), Vec::new(), 0)).begin();
+        for _ in 0..3 {
+            if fake.journal.is_some() {
+                fake.run(0, How::Safely, &[]).unwrap();
+            }
+        }
+        let [id] = fake.aws.keys().cloned().collect::<Vec<_>>().try_into().unwrap();
+        let on: Vec<_> = fake.keys["a"].keys().cloned().collect();
+        assert_eq!(on, BOTH.map(|signature| name(signature, &id)), "{at}");
+    }
+}
+
+#[test]
+fn a_list_that_is_older_is_waited_for() {
+    // Of one that goes on, and of one that goes back: the new one is deleted though no list shows it.
+    let mut fake = Fake::new();
+    let _ = fake.run(GRACE, How::Safely, &[(9, Trouble::KilledBefore)]);
+    let new = fake.journal.clone().unwrap().new.unwrap();
+    fake.journal.as_mut().unwrap().stage = Stage::Writing;
+    fake.keys.get_mut("b").unwrap().remove(&new);
+    fake.unlisted.clone_from(&new);
+    assert_eq!(fake.run(GRACE, How::Safely, &[]), Ok(Outcome::Undone));
+    assert_eq!(fake.only(), OLD);
+    let mut fake = Fake::new();
+    fake.run(GRACE, How::Safely, &[]).unwrap();
+    fake.run(GRACE, How::Back, &[]).unwrap();
+    let new = fake.journal.clone().unwrap().new.unwrap();
+    fake.unlisted = new;
+    assert!(matches!(fake.run(GRACE, How::Safely, &[]), Ok(Outcome::Resting { .. })));
+}
+
+#[test]
+fn what_was_there_before_is_never_deleted() {
+    let mut fake = Fake::new();
+    let record = Record { before: vec!["AKIANEW1".to_owned()], ..Record::new(OLD, targets(), Vec::new(), 0) };
+    let mut rotation = Rotation::new(&mut fake, record);
+    let made = rotation.create().unwrap();
+    let error = rotation.carry(&made).unwrap_err();
+    assert!(error.message.contains("was there before"), "{error:?}");
+    assert!(rotation.back(Some(error)).is_err());
+    assert!(fake.aws.contains_key("AKIANEW1") && fake.journal.is_none());
+}
+
+#[test]
+fn only_keys_of_the_rotation_are_waived() {
+    let mut fake = half();
+    let record = fake.journal.clone().unwrap();
+    let error = Rotation::new(&mut fake, record).waive(&["typo".to_owned()]).unwrap_err();
+    assert_eq!((error.code, error.candidates), (ErrorCode::NotFound, vec!["b".to_owned(), "a".to_owned()]));
 }

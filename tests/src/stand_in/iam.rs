@@ -66,6 +66,14 @@ impl State {
         }
     }
 
+    /// The user whose access keys a request is about. IAM's reference: "If a temporary access key is used, then UserName is required."
+    fn owner(&self, caller: &Caller, parameters: &Parameters) -> Result<String, Refusal> {
+        if caller.session && parameters.get("UserName").is_none() {
+            return Err(Refusal::invalid("Must specify userName when calling with non-User credentials"));
+        }
+        self.subject(caller, parameters)
+    }
+
     /// The user that a request is about: the caller, unless one is named.
     fn subject(&self, caller: &Caller, parameters: &Parameters) -> Result<String, Refusal> {
         let name = match (parameters.get("UserName"), &caller.who) {
@@ -108,7 +116,7 @@ impl State {
         caller: &Caller,
         parameters: &Parameters,
     ) -> Result<Xml, Refusal> {
-        let user = self.subject(caller, parameters)?;
+        let user = self.owner(caller, parameters)?;
         if self.keys.values().filter(|key| key.user == user).count() >= MOST_KEYS {
             let message = format!("Cannot exceed quota for AccessKeysPerUser: {MOST_KEYS}");
             return Err(Refusal::new(409, "LimitExceeded", message));
@@ -148,7 +156,7 @@ impl State {
         caller: &Caller,
         parameters: &Parameters,
     ) -> Result<Xml, Refusal> {
-        let user = self.subject(caller, parameters)?;
+        let user = self.owner(caller, parameters)?;
         self.second_opinion(request, caller)?;
         let mut keys: Vec<_> = self.keys.iter().filter(|(_, key)| key.user == user).collect();
         keys.sort_by_key(|(_, key)| key.order);
@@ -211,7 +219,7 @@ impl State {
     /// The access key that a request names, which must be the subject's.
     fn key_of(&self, caller: &Caller, parameters: &Parameters) -> Result<String, Refusal> {
         let id = parameters.must("AccessKeyId")?;
-        let user = self.subject(caller, parameters)?;
+        let user = self.owner(caller, parameters)?;
         if self.keys.get(id).is_none_or(|key| key.user != user) {
             let message = format!("The Access Key with id {id} cannot be found.");
             return Err(Refusal::new(404, "NoSuchEntity", message));

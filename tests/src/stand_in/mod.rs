@@ -77,6 +77,8 @@ pub enum Fault {
     HangUpBefore,
     /// It is done; the connection ends without an answer.
     HangUpAfter,
+    /// It is done; a proxy answers with status 503 and a page of its own.
+    UnavailableAfter,
     /// It is done, and answered, after so long.
     Delay(Duration),
     /// It is done, and answered so long after.
@@ -435,6 +437,10 @@ impl Shared {
         drop(state);
         match fault {
             Some(Fault::HangUpAfter) => {}
+            Some(Fault::UnavailableAfter) => {
+                Reply::new(503, "text/html", "<html>Service Unavailable</html>".to_owned())
+                    .send(&stream, now);
+            }
             Some(Fault::SlowAnswer(time)) => {
                 thread::sleep(time);
                 reply.send(&stream, now);

@@ -417,6 +417,18 @@ fn a_profile_is_set_up() {
     assert!(said.contains("+region = eu-west-1"), "{said}");
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&config), 0o600);
+    // With the only access key on the key, by which a kept session is found without it.
+    let with_key = Home::with_software_key().unwrap();
+    with_key
+        .succeed(
+            &["aws", "add", "AKIAIOSFODNN7EXAMPLE", "--no-touch"],
+            "a secret of forty characters, or nearly so",
+        )
+        .unwrap();
+    let (_, diff, said) = setup(&with_key, &["work", "--dry-run"]);
+    assert!(diff.ends_with("+keyfob_access_key_id = AKIAIOSFODNN7EXAMPLE\n"), "{diff}{said}");
+    let (_, diff, _) = setup(&with_key, &["work", "--dry-run", "--access-key-id", "AKIAI44QH8DHBEXAMPLE"]);
+    assert!(!diff.contains("AKIAIOSFODNN7EXAMPLE"), "{diff}");
     // Nobody consents where nobody is.
     let before = fs::read_to_string(&config).unwrap();
     let (code, _, said) = setup(&home, &["work", "--region", "eu-west-2"]);

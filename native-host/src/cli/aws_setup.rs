@@ -6,10 +6,11 @@
 use std::fmt::Write as _;
 
 use clap::Args;
-use keyfob_core::message::{ErrorCode, Failure};
+use keyfob_core::message::{Answer, ErrorCode, Failure, Op, SignatureVersion};
 use serde_json::json;
 
 use super::args::Global;
+use super::client::Client;
 use super::commands::consent;
 use super::{complete, output, time};
 use crate::aws_files::{AwsFile, AwsFiles, Line, quoted};
@@ -17,8 +18,10 @@ use crate::error::failure;
 use crate::exit::Exit;
 use crate::front;
 use crate::paths::{self, Lock};
-use crate::profile::{command_words, resolve_in, unread};
+use crate::profile::{Base, command_words, resolve_in, unread};
 use crate::prompt::printable;
+use crate::session::Person as _;
+use crate::signing;
 
 /// What decides a profile's credentials before its `credential_process` does: for botocore, or for another SDK.
 const BEFORE: [(&str, &str); 9] = [
@@ -57,7 +60,7 @@ pub(super) struct Options {
     /// Account on the key that makes the device's codes, if its name is not the device's ARN
     #[arg(long, value_name = "ACCOUNT", add = complete::accounts())]
     oath: Option<String>,
-    /// Access key on the key; needed when the key holds several
+    /// Access key on the key; without it the only one on the key that is plugged in
     #[arg(long, value_name = "ACCESS_KEY_ID", add = complete::identities())]
     access_key_id: Option<String>,
     /// How long sessions last: 1h, 12h
@@ -86,7 +89,7 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<Exit, Failure> {
     let profile = &options.profile;
     check_name(profile)?;
     check(&files, profile)?;
-    let settings = settings(global, options, &files)?;
+    let mut settings = settings(global, options, &files)?;
     let section = files.section_of(profile);
     let path = match (files.config(), files.paths()) {
         (Some(file), _) => file.path(),
@@ -95,17 +98,28 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<Exit, Failure> {
     };
     let none = AwsFile::parse(path, Vec::new().into()).map_err(unread)?;
     let old = files.config().unwrap_or(&none);
-    let given: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let new = old.with(&section, &given).map_err(unread)?;
-    let text = |bytes| str::from_utf8(bytes).unwrap_or_default();
-    let diff = diff(&path.display().to_string(), text(old.bytes()), text(&new));
+    let with = |settings: &[(&str, String)]| {
+        let given: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        old.with(&section, &given).map_err(unread)
+    };
+    let new = with(&settings)?;
     // What would not work is not written.
-    let after = AwsFile::parse(path, new.clone()).map_err(unread)?;
+    let after = AwsFile::parse(path, new).map_err(unread)?;
     let reread = AwsFiles::open(front::env).map_err(unread)?.with_config(after);
-    resolve_in(&reread, profile, &front::env).map_err(|error| {
+    let resolved = resolve_in(&reread, profile, &front::env).map_err(|error| {
         let message = format!("that profile would not work: {}", error.message);
         Failure { message, ..error }
     })?;
+    // With it a kept session is found without the key.
+    if options.source_profile.is_none()
+        && let Base::Key { access_key_id: None, key } = &resolved.base
+        && let Some(id) = only_identity(global, key.as_deref())
+    {
+        settings.push(("keyfob_access_key_id", id));
+    }
+    let new = with(&settings)?;
+    let text = |bytes| str::from_utf8(bytes).unwrap_or_default();
+    let diff = diff(&path.display().to_string(), text(old.bytes()), text(&new));
     let done = |written: bool| {
         if global.json {
             let path = path.display().to_string();
@@ -215,6 +229,20 @@ fn settings(
     let process = (!there).then(|| format!("keyfob credential-process {}", quoted(name)));
     let all = std::iter::once((PROCESS, process)).chain(own);
     Ok(all.filter_map(|(name, value)| Some((name, value?))).collect())
+}
+
+/// The access key on the key that is plugged in, where there is one only.
+fn only_identity(global: &Global, key: Option<&str>) -> Option<String> {
+    let mut client = Client::new(global).ok()?;
+    let key = client.key_of(key);
+    // One that is absent, locked or has several of them is asked when it is used.
+    let there = client.info(key).ok().filter(|key| !key.locked)?;
+    match client.ask_key(Some(there.id), Op::Identities {}) {
+        Ok(Answer::Identities { identities, .. }) => {
+            signing::only_identity(identities, SignatureVersion::SigV4).ok()
+        }
+        _ => None,
+    }
 }
 
 /// The lines, each fit for a terminal.

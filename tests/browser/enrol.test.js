@@ -448,8 +448,13 @@ for (const name of BROWSERS) {
       assert.equal(await state(), "");
       await page.evaluate(() => scrollTo(0, 0));
       await page.evaluate(() => scrollTo(0, 380));
-      await press(/not filled in/);
-      await until("the codes", state);
+      await says(/not filled in/);
+      await until("the codes", async () => {
+        if (await state()) return true;
+        // A click does not count while the chip still moves with the page: a person clicks again.
+        await press(/not filled in/).catch(() => undefined);
+        return false;
+      });
       assert.ok(await page.$eval("#awsui-input-0", (field) => field.getBoundingClientRect().top >= 0), "where it is seen");
     });
 

@@ -422,7 +422,7 @@ fn a_profile_is_set_up() {
     with_key
         .succeed(
             &["aws", "add", "AKIAIOSFODNN7EXAMPLE", "--no-touch"],
-            "a secret of forty characters, or nearly so",
+            "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY",
         )
         .unwrap();
     let (_, diff, said) = setup(&with_key, &["work", "--dry-run"]);

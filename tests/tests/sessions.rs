@@ -243,7 +243,7 @@ fn one_flight_for_all() {
     aws.put_on_key(&home, "bob").unwrap();
     // So that all are there before there is an answer.
     aws.fail_next("GetSessionToken", 1, Fault::SlowAnswer(Duration::from_secs(1)));
-    let processes: Vec<_> = (0..20)
+    let processes: Vec<_> = (0..50)
         .map(|_| {
             let mut keyfob = home.keyfob().unwrap();
             keyfob.args(["credential-process", "ops"]).stdout(Stdio::piped()).stderr(Stdio::piped());

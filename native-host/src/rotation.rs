@@ -75,6 +75,8 @@ pub trait World {
     /// # Errors
     /// Those of the key; [`is_absent`] says whether it is not there.
     fn signatures(&mut self, key: &str, access_key_id: &str) -> Result<Vec<SignatureVersion>, Failure>;
+    /// Whether a key is there now: one that is lost is never waited for.
+    fn is_there(&mut self, key: &str) -> bool;
     /// Deletes the secret of an access key from a key that has it.
     ///
     /// # Errors
@@ -497,8 +499,9 @@ impl<'w, W: World> Rotation<'w, W> {
 
     /// Whoever has deleted the secret from every key by hand is left with what AWS has.
     fn is_on_a_key(&mut self, id: &str) -> Result<(), Failure> {
-        let keys = self.record.targets.iter().map(|target| &target.key).chain(&self.record.waived);
-        let keys: Vec<String> = keys.cloned().collect();
+        let mut keys: Vec<String> = self.record.targets.iter().map(|target| target.key.clone()).collect();
+        let waived = self.record.waived.clone();
+        keys.extend(waived.into_iter().filter(|key| self.world.is_there(key)));
         let mut absent = None;
         for key in &keys {
             match self.world.signatures(key, id) {
@@ -593,7 +596,9 @@ impl<'w, W: World> Rotation<'w, W> {
         let old = self.record.old.clone();
         // Whoever waived them does not wait for them.
         for key in self.record.waived.clone() {
-            let _ = self.remove(&key, &old);
+            if self.world.is_there(&key) {
+                let _ = self.remove(&key, &old);
+            }
         }
         let mut left = Vec::new();
         for target in self.record.targets.clone() {

@@ -473,6 +473,12 @@ impl World for Real<'_, '_> {
         Ok(same.map(|identity| identity.signature).collect())
     }
 
+    fn is_there(&mut self, key: &str) -> bool {
+        // Software keys are in no list, and never lost.
+        let is_it = |keys: Vec<Key>| keys.iter().any(|there| there.id == key);
+        key.starts_with("soft:") || self.caller.client.keys().is_ok_and(is_it)
+    }
+
     fn remove(&mut self, key: &str, access_key_id: &str) -> Result<(), Failure> {
         let op = Op::DeleteIdentity { access_key_id: access_key_id.to_owned() };
         match self.caller.client.ask_key(Some(key.to_owned()), op)? {

@@ -284,6 +284,10 @@ impl World for Fake {
         self.on(key, |on| BOTH.into_iter().filter(|both| on.contains_key(&name(*both, id))).collect())
     }
 
+    fn is_there(&mut self, key: &str) -> bool {
+        !self.absent.contains(key)
+    }
+
     fn remove(&mut self, key: &str, id: &str) -> Result<(), Failure> {
         self.on(key, |on| BOTH.map(|both| drop(on.remove(&name(both, id)))))?;
         Ok(())

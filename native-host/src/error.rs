@@ -21,6 +21,12 @@ pub fn failure(code: ErrorCode, message: impl ToString, hint: impl Into<String>)
     }
 }
 
+/// Whether a failure says that a key is merely not there, or has no such applet, or no such file.
+#[must_use]
+pub fn is_absent(error: &Failure) -> bool {
+    matches!(error.code, ErrorCode::NoKey | ErrorCode::NoPcsc | ErrorCode::KeyRemoved | ErrorCode::NotFound)
+}
+
 /// Why the host gives no answer: a failure of the protocol, or one of a key that becomes one.
 #[derive(Debug)]
 pub struct Refusal(pub Failure);

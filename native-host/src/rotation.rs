@@ -16,7 +16,7 @@ use std::time::Duration;
 use keyfob_core::message::{ErrorCode, Failure, Password, SignatureVersion};
 
 use crate::aws_call::{Refused, UNKNOWN_KEY};
-use crate::error::failure;
+use crate::error::{failure, is_absent};
 use crate::iam::{AccessKey, NewAccessKey, Status, code};
 use crate::journal::{Record, Stage, Target};
 
@@ -114,12 +114,6 @@ pub trait World {
     fn wait(&mut self, time: Duration);
     /// Unix time in seconds.
     fn now(&self) -> u64;
-}
-
-/// Whether a failure says that a key is not there.
-#[must_use]
-pub fn is_absent(error: &Failure) -> bool {
-    matches!(error.code, ErrorCode::NoKey | ErrorCode::NoPcsc | ErrorCode::KeyRemoved | ErrorCode::NotFound)
 }
 
 /// How a rotation that was begun goes on.

@@ -56,11 +56,7 @@ impl Options {
         }
         match self.profile()?.base {
             Base::Key { access_key_id, .. } => Ok(access_key_id),
-            _ => Err(failure(
-                ErrorCode::InvalidInput,
-                "the profile's access key is not on a key",
-                "name the one that is: `keyfob aws rotate ACCESS_KEY_ID`; `keyfob aws import` moves one to the key",
-            )),
+            _ => Err(not_on_a_key()),
         }
     }
 
@@ -284,11 +280,14 @@ impl<'a> Caller<'a> {
         self.credentials.session_token().is_some()
     }
 
-    /// The access key on a key that signs; none where a session does that was not made by one.
-    pub(super) fn access_key_id(&self) -> Option<&str> {
+    /// The access key on a key that signs, or that has made the session which does.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidInput`] if there is none.
+    pub(super) fn access_key_id(&self) -> Result<&str, Failure> {
         match &self.profile.base {
-            Base::Key { access_key_id, .. } => access_key_id.as_deref(),
-            _ => None,
+            Base::Key { access_key_id: Some(id), .. } => Ok(id),
+            _ => Err(not_on_a_key()),
         }
     }
 
@@ -325,6 +324,14 @@ impl<'a> Caller<'a> {
     pub(super) fn find(&mut self, mfa: &Mfa) -> Result<Found, Failure> {
         mfa::find(&mut On { client: &mut self.client, key: self.key.as_deref() }, mfa, self.key.as_deref())
     }
+}
+
+fn not_on_a_key() -> Failure {
+    failure(
+        ErrorCode::InvalidInput,
+        "the profile's access key is not on a key",
+        "name the one that is: `keyfob aws rotate ACCESS_KEY_ID`; `keyfob aws import` moves one to the key",
+    )
 }
 
 /// Whether a device has codes at all: security keys and passkeys have none.
@@ -399,7 +406,7 @@ impl Signers {
         if wanted.is_some() && !self.all.is_empty() {
             return Ok(());
         }
-        for identity in identities(client, Some(key))? {
+        for identity in identities(client, key)? {
             let is_it = identity.signature == SignatureVersion::SigV4
                 && wanted.is_none_or(|id| id == identity.access_key_id);
             if is_it && !self.on.iter().any(|(id, _)| *id == identity.access_key_id) {
@@ -411,8 +418,12 @@ impl Signers {
     }
 }
 
-fn identities(client: &mut Client<'_>, key: Option<&str>) -> Result<Vec<Identity>, Failure> {
-    match client.ask_key(key.map(str::to_owned), Op::Identities {})? {
+/// The access keys on a key.
+///
+/// # Errors
+/// Those of the key.
+pub(super) fn identities(client: &mut Client<'_>, key: &str) -> Result<Vec<Identity>, Failure> {
+    match client.ask_key(Some(key.to_owned()), Op::Identities {})? {
         Answer::Identities { identities, .. } => Ok(identities),
         other => unexpected(other),
     }

@@ -8,19 +8,19 @@ use keyfob_core::message::{Answer, ErrorCode, Failure, Identity, Key, Op, Passwo
 use serde_json::json;
 
 use super::args::Global;
-use super::caller::{self, By, Caller};
+use super::caller::{self, By, Caller, identities};
 use super::client::Client;
 use super::commands::{consent, unexpected};
 use super::{complete, output, time};
 use crate::aws_call::Refused;
 use crate::aws_files::{AwsFile, AwsFiles};
-use crate::error::failure;
+use crate::error::{failure, is_absent};
 use crate::exit::Exit;
 use crate::front;
 use crate::iam::{AccessKey, NewAccessKey, Status};
 use crate::journal::{Journals, Record, Stage, Target};
 use crate::profile::unread;
-use crate::rotation::{How, Outcome, Rotation, World, is_absent};
+use crate::rotation::{How, Outcome, Rotation, World};
 use crate::service;
 
 /// The longest that an old access key is kept.
@@ -112,7 +112,7 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<Exit, Failure> {
         record.grace = grace;
         journals.write(&record)?;
     }
-    let waived = options.waive.iter().map(|name| key_named(name)).collect::<Result<Vec<_>, _>>()?;
+    let waived = waived(options)?;
     let was_creating = record.stage == Stage::Creating;
     let caller = Caller::by_key(global, &options.caller, by, record.signer())?;
     let mut world = Real { global, options, caller, journals, told_profiles: Cell::new(false), user: None };
@@ -163,12 +163,9 @@ fn begin(
         None => Caller::new(global, &options.caller, by),
     };
     let caller = caller.map_err(wanted)?;
-    let Some(old) = named.or_else(|| caller.access_key_id().map(str::to_owned)) else {
-        return Err(failure(
-            ErrorCode::InvalidInput,
-            "the profile's access key is not on a key",
-            "name the one that is: `keyfob aws rotate ACCESS_KEY_ID`; `keyfob aws import` moves one to the key",
-        ));
+    let old = match named {
+        Some(id) => id,
+        None => caller.access_key_id()?.to_owned(),
     };
     begin_by(global, options, journals, caller, &old, None)
 }
@@ -181,7 +178,7 @@ fn begin_by(
     old: &str,
     before: Option<&Record>,
 ) -> Result<Exit, Failure> {
-    let mut waived = options.waive.iter().map(|name| key_named(name)).collect::<Result<Vec<_>, _>>()?;
+    let mut waived = waived(options)?;
     waived.extend(before.into_iter().flat_map(|before| before.waived.iter().cloned()));
     let targets = targets(&mut caller.client, global, options, &waived, old)?;
     // What was said the first time still holds.
@@ -346,13 +343,6 @@ fn target(
     }))
 }
 
-fn identities(client: &mut Client<'_>, key: &str) -> Result<Vec<Identity>, Failure> {
-    match client.ask_key(Some(key.to_owned()), Op::Identities {})? {
-        Answer::Identities { identities, .. } => Ok(identities),
-        other => unexpected(other),
-    }
-}
-
 /// AWS, the keys, the journal and the profiles.
 struct Real<'a, 'b> {
     global: &'a Global,
@@ -415,10 +405,10 @@ impl Real<'_, '_> {
     }
 }
 
-/// The id of a key that is named as `--key` names it, whether it is plugged in or not.
-fn key_named(name: &str) -> Result<String, Failure> {
+/// The ids of the keys that are waived: they are named as `--key` names them, and need not be plugged in.
+fn waived(options: &Options) -> Result<Vec<String>, Failure> {
     let config = front::config(&front::paths()?)?;
-    Ok(config.keys.get(name).map_or_else(|| name.to_owned(), Clone::clone))
+    Ok(options.waive.iter().filter_map(|name| config.choice(Some(name))).collect())
 }
 
 impl World for Real<'_, '_> {

@@ -6,6 +6,7 @@ use keyfob_core::oath::{CredentialId, Kind};
 
 use super::Person;
 use super::sts::{Proof, account_of};
+use crate::error::is_absent;
 use crate::profile::Mfa;
 
 /// A code of one of the devices. `first` is the key that is looked at first: the one that signs. `purpose` says in the prompt what
@@ -101,11 +102,6 @@ pub(crate) fn find(person: &mut dyn Person, mfa: &Mfa, first: Option<&str>) -> R
             Found::Nowhere { why, failure: None }
         }
     })
-}
-
-/// Whether the key is merely not there, or has no such applet.
-fn is_absent(error: &Failure) -> bool {
-    matches!(error.code, ErrorCode::NoKey | ErrorCode::NoPcsc | ErrorCode::KeyRemoved | ErrorCode::NotFound)
 }
 
 /// How well an account fits, the best first, and whose device it is: by the name that the profile gives; by a device's ARN; by the

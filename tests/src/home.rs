@@ -5,7 +5,8 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::tool;
@@ -159,6 +160,39 @@ impl Home {
         Ok(String::from_utf8(output.stdout)?)
     }
 
+    /// As [`Home::run`], without input: exit code, stdout and stderr.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be run, or says what is no text.
+    pub fn told(&self, args: &[&str]) -> Result<Told> {
+        told(&self.run(args, "")?)
+    }
+
+    /// As [`Home::succeed`], for what prints JSON.
+    ///
+    /// # Errors
+    ///
+    /// If it fails, with what it says, or prints anything else.
+    pub fn json(&self, args: &[&str]) -> Result<Value> {
+        Ok(serde_json::from_str(&self.succeed(args, "")?)?)
+    }
+
+    /// As [`Home::told`], for what must fail with that exit code and with that code of an error in JSON, and print nothing: what it
+    /// says.
+    ///
+    /// # Errors
+    ///
+    /// If it does otherwise.
+    pub fn fail(&self, args: &[&str], exit: i32, code: &str) -> Result<String> {
+        let (actual, out, said) = self.told(args)?;
+        ensure!(actual == Some(exit) && out.is_empty(), "exit {actual:?}, not {exit}: {out}{said}");
+        let error = said.lines().find(|line| line.starts_with("{\"error\":")).context("no error in JSON")?;
+        let error: Value = serde_json::from_str(error)?;
+        ensure!(error["error"]["code"] == code, "not {code}: {said}");
+        Ok(said)
+    }
+
     /// Writes a file into this home, for its owner only.
     ///
     /// # Errors
@@ -177,4 +211,17 @@ impl Home {
             .write_all(content.as_bytes())?;
         Ok(path)
     }
+}
+
+/// Exit code, stdout, stderr.
+pub type Told = (Option<i32>, String, String);
+
+/// What has come of a program that says only text.
+///
+/// # Errors
+///
+/// If it has said anything else.
+pub fn told(output: &Output) -> Result<Told> {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec());
+    Ok((output.status.code(), text(&output.stdout)?, text(&output.stderr)?))
 }

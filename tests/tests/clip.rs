@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use keyfob_tests::home::Home;
+use keyfob_tests::home::{Home, told};
 use keyfob_tests::leash::Leash;
 use keyfob_tests::poll;
 use tempfile::TempDir;
@@ -83,11 +83,6 @@ fn holders(home: &Home) -> Vec<String> {
     fs::read_dir("/proc").unwrap().filter_map(|entry| of(entry.ok()?)).collect()
 }
 
-fn said(output: &Output) -> (Option<i32>, String, String) {
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    (output.status.code(), text(&output.stdout), text(&output.stderr))
-}
-
 #[test]
 fn a_code_is_copied_and_not_printed() {
     let display = Display::start();
@@ -98,7 +93,7 @@ fn a_code_is_copied_and_not_printed() {
     // It does not wait until the code is cleared.
     assert!(start.elapsed() < Duration::from_secs(25));
     let note = "The code of AWS:alice is on the clipboard, and cleared there after 30 seconds.\n";
-    assert_eq!(said(&output), (Some(0), String::new(), note.to_owned()));
+    assert_eq!(told(&output).unwrap(), (Some(0), String::new(), note.to_owned()));
     assert_eq!(display.text().as_deref(), Some("287082"));
     // Clipboard managers are told not to keep it.
     let hint = display.xclip(&["-o", "-t", "x-kde-passwordManagerHint"]).output().unwrap();
@@ -114,7 +109,7 @@ fn a_code_is_copied_and_not_printed() {
 
     let output = home.run(&["--json", "code", "AWS", "--clip"], "").unwrap();
     let json = "{\"account\":\"AWS:alice\",\"cleared_after\":30,\"copied\":true}\n";
-    assert_eq!(said(&output), (Some(0), json.to_owned(), String::new()));
+    assert_eq!(told(&output).unwrap(), (Some(0), json.to_owned(), String::new()));
 }
 
 #[test]
@@ -144,17 +139,17 @@ fn it_is_cleared_unless_somebody_copied_something() {
 fn without_a_desktop_that_is_said() {
     let home = home(None);
     home.succeed(&["oath", "add", "AWS:alice"], SECRET).unwrap();
-    let (exit, stdout, stderr) = said(&home.run(&["code", "AWS", "--clip"], "").unwrap());
+    let (exit, stdout, stderr) = told(&home.run(&["code", "AWS", "--clip"], "").unwrap()).unwrap();
     assert_eq!((exit, stdout.as_str()), (Some(1), ""), "{stderr}");
     assert!(stderr.starts_with("keyfob: the clipboard cannot be used: "), "{stderr}");
     assert!(stderr.contains("\n  → run it on a desktop (DISPLAY or WAYLAND_DISPLAY"), "{stderr}");
     poll("the holder's end", || holders(&home).is_empty().then_some(())).unwrap();
-    let (exit, _, stderr) = said(&home.run(&["oath", "import", "--clipboard"], "").unwrap());
+    let (exit, _, stderr) = told(&home.run(&["oath", "import", "--clipboard"], "").unwrap()).unwrap();
     assert_eq!(exit, Some(1), "{stderr}");
     // Said before the key is asked.
-    let (exit, _, stderr) = said(&home.run(&["code", "nobody", "--clip"], "").unwrap());
+    let (exit, _, stderr) = told(&home.run(&["code", "nobody", "--clip"], "").unwrap()).unwrap();
     assert!(exit == Some(1) && stderr.contains("there is no desktop"), "{stderr}");
-    let (exit, _, stderr) = said(&home.run(&["code", "--clip"], "").unwrap());
+    let (exit, _, stderr) = told(&home.run(&["code", "--clip"], "").unwrap()).unwrap();
     assert!(exit == Some(2) && stderr.contains("name one account with --clip"), "{stderr}");
 }
 
@@ -162,7 +157,7 @@ fn without_a_desktop_that_is_said() {
 fn accounts_come_from_the_clipboard() {
     let display = Display::start();
     let home = home(Some(&display));
-    let run = |args: &[&str]| said(&home.run(args, "").unwrap());
+    let run = |args: &[&str]| told(&home.run(args, "").unwrap()).unwrap();
     let (exit, _, stderr) = run(&["oath", "uri", "--clipboard"]);
     assert!(exit == Some(7) && stderr.contains("neither text nor a picture"), "{stderr}");
 

@@ -2,9 +2,9 @@
 //! makes a call that the server verifies.
 
 use std::fs;
-use std::process::{Command, Output};
+use std::process::Command;
 
-use keyfob_tests::home::Home;
+use keyfob_tests::home::{Home, Told, told};
 use keyfob_tests::stand_in::StandIn;
 use keyfob_tests::{sdk_client, tool};
 use serde_json::Value;
@@ -46,8 +46,8 @@ fn fixture() -> Fixture {
 
 impl Fixture {
     #[track_caller]
-    fn run(&self, args: &[&str]) -> (Option<i32>, String, String) {
-        said(&self.home.run(args, "").unwrap())
+    fn run(&self, args: &[&str]) -> Told {
+        self.home.told(args).unwrap()
     }
 
     /// What the programs of this home are, by their names.
@@ -65,11 +65,6 @@ impl Fixture {
     }
 }
 
-fn said(output: &Output) -> (Option<i32>, String, String) {
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    (output.status.code(), text(&output.stdout), text(&output.stderr))
-}
-
 /// One of the programs, when it is started as that.
 #[test]
 fn sdk_client() {
@@ -80,7 +75,7 @@ fn sdk_client() {
 fn every_tool_gets_them_by_a_credential_process() {
     let fixture = fixture();
     for (name, mut client) in fixture.clients() {
-        let (code, out, err) = said(&client.env("AWS_PROFILE", "tool").output().unwrap());
+        let (code, out, err) = told(&client.env("AWS_PROFILE", "tool").output().unwrap()).unwrap();
         assert_eq!(code, Some(0), "{name}: {err}");
         assert!(out.contains(":assumed-role/ops/keyfob-"), "{name}: {out}");
     }
@@ -111,7 +106,7 @@ fn every_tool_gets_them_by_exec() {
         exec.args(["exec", "ops", "--"]).arg(client.get_program()).args(client.get_args());
         let (variable, value) = sdk_client::program().unwrap().2;
         exec.env(variable, value);
-        let (code, out, err) = said(&exec.output().unwrap());
+        let (code, out, err) = told(&exec.output().unwrap()).unwrap();
         assert_eq!(code, Some(0), "{name}: {err}");
         assert!(out.contains(":assumed-role/ops/keyfob-"), "{name}: {out}");
     }
@@ -136,12 +131,12 @@ fn a_program_is_run_as_by_its_own_name() {
     let output = fixture.home.run(&["exec", "alice", "--", "sh", "-c", "kill -TERM $$"], "").unwrap();
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&output.status), Some(15));
     let output = fixture.home.run(&["exec", "alice", "--", "cat"], "as it came").unwrap();
-    assert_eq!(said(&output).1, "as it came");
+    assert_eq!(told(&output).unwrap().1, "as it came");
     assert_eq!(fixture.run(&["exec", "alice", "--", "sh", "-c", "yes | head -1"]).1, "y\n");
     // Options of its own are its own.
     assert_eq!(fixture.run(&["exec", "alice", "--", "echo", "--help", "-k", "x"]).1, "--help -k x\n");
     // The limit of cores is what it was.
-    let limit = |command: &mut Command| said(&command.output().unwrap()).1;
+    let limit = |command: &mut Command| told(&command.output().unwrap()).unwrap().1;
     let mut keyfob = fixture.home.keyfob().unwrap();
     keyfob.args(["exec", "alice", "--", "sh", "-c", "ulimit -c; ulimit -H -c"]);
     let mut shell = fixture.home.command("sh");
@@ -159,7 +154,8 @@ fn a_program_is_run_as_by_its_own_name() {
     assert!((code, out.as_str()) == (Some(7), "") && err.contains("no-such-profile"), "{err}");
     assert_eq!(fixture.run(&["exec", "alice"]).0, Some(2));
     let mut keyfob = fixture.home.keyfob().unwrap();
-    let (code, _, err) = said(&keyfob.args(["exec", "--", "true"]).env("AWS_PROFILE", "").output().unwrap());
+    let (code, _, err) =
+        told(&keyfob.args(["exec", "--", "true"]).env("AWS_PROFILE", "").output().unwrap()).unwrap();
     assert!(code == Some(2) && err.contains("has no name"), "{err}");
 }
 
@@ -172,7 +168,7 @@ fn shells_and_files_get_them_by_env() {
         let script = format!("eval \"$('{}' env ops)\" && {whoami}", keyfob.display());
         let mut command = fixture.home.command(shell);
         let (code, out, err) =
-            said(&command.args(["-c", &script]).env("AWS_PROFILE", "nonsense").output().unwrap());
+            told(&command.args(["-c", &script]).env("AWS_PROFILE", "nonsense").output().unwrap()).unwrap();
         assert_eq!(code, Some(0), "{shell}: {err}");
         assert!(out.contains(":assumed-role/ops/"), "{shell}: {out}");
         assert!(err.contains("Good for 59 min") || err.contains("Good for 1 h"), "{shell}: {err}");
@@ -186,7 +182,7 @@ fn shells_and_files_get_them_by_env() {
     let mut python = fixture.home.command(tool("KEYFOB_PYTHON").unwrap());
     python.args(["-c", BOTO3]).env("AWS_SHARED_CREDENTIALS_FILE", file).env("AWS_PROFILE", "ops");
     python.env("AWS_CONFIG_FILE", "/dev/null");
-    let (code, out, err) = said(&python.output().unwrap());
+    let (code, out, err) = told(&python.output().unwrap()).unwrap();
     assert!(code == Some(0) && out.contains(":assumed-role/ops/"), "{err}");
     let (_, dotenv, _) = fixture.run(&["env", "ops", "--format", "dotenv", "-q"]);
     assert_eq!(

@@ -4,7 +4,7 @@
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use keyfob_tests::home::Home;
+use keyfob_tests::home::{Home, Told};
 use keyfob_tests::kills::Kills;
 use keyfob_tests::poll;
 use keyfob_tests::stand_in::{Fault, KnownDevice, StandIn, World};
@@ -44,29 +44,20 @@ fn alice(world: &mut World) {
 
 impl Fixture {
     /// Exit code, stdout, stderr.
-    fn run(&self, args: &[&str]) -> (Option<i32>, String, String) {
-        let output = self.home.run(args, "").unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        (output.status.code(), text(output.stdout), text(output.stderr))
+    fn run(&self, args: &[&str]) -> Told {
+        self.home.told(args).unwrap()
     }
 
     /// What it prints.
     #[track_caller]
     fn succeed(&self, args: &[&str]) -> Value {
-        let (exit, out, said) = self.run(args);
-        assert_eq!(exit, Some(0), "{said}");
-        serde_json::from_str(&out).unwrap()
+        self.home.json(args).unwrap()
     }
 
     /// What it says, and the code of its failure.
     #[track_caller]
     fn fail(&self, args: &[&str], exit: i32, code: &str) -> String {
-        let (actual, out, said) = self.run(args);
-        assert_eq!((actual, out.as_str()), (Some(exit), ""), "{said}");
-        let error = said.lines().find(|line| line.starts_with("{\"error\":")).unwrap();
-        let error: Value = serde_json::from_str(error).unwrap();
-        assert_eq!(error["error"]["code"], code, "{said}");
-        said
+        self.home.fail(args, exit, code).unwrap()
     }
 
     /// The names of the accounts on a key.

@@ -32,7 +32,7 @@ fn fixture() -> Fixture {
 
 impl Fixture {
     fn succeed(&self, args: &[&str]) -> Value {
-        serde_json::from_str(&self.home.succeed(args, "").unwrap()).unwrap()
+        self.home.json(args).unwrap()
     }
 
     fn on(&self, key: &str) -> Vec<String> {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use keyfob_tests::home::Home;
+use keyfob_tests::home::{Home, Told};
 use keyfob_tests::stand_in::{Fault, StandIn};
 
 const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
@@ -35,10 +35,8 @@ fn fixture() -> Fixture {
 }
 
 impl Fixture {
-    fn run(&self, args: &[&str]) -> (Option<i32>, String, String) {
-        let output = self.home.run(args, "").unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        (output.status.code(), text(output.stdout), text(output.stderr))
+    fn run(&self, args: &[&str]) -> Told {
+        self.home.told(args).unwrap()
     }
 
     /// Has this be the browser: a script of the shell, whose first argument is the address.

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use keyfob_tests::home::Home;
+use keyfob_tests::home::{Home, Told, told};
 use keyfob_tests::stand_in::StandIn;
 use keyfob_tests::{terminal, tool};
 
@@ -49,15 +49,13 @@ fn fixture_in(mut home: Home) -> Fixture {
 
 impl Fixture {
     /// Who the AWS CLI is, as a profile of it, started by this program.
-    fn whoami(&self, profile: &str) -> (Option<i32>, String, String) {
+    fn whoami(&self, profile: &str) -> Told {
         let mut exec = self.home.keyfob().unwrap();
         exec.args(["exec", profile, "--"]).arg(tool("KEYFOB_AWS").unwrap());
         // Older ones read no AWS_ENDPOINT_URL.
         exec.args(["sts", "get-caller-identity", "--query", "Arn", "--output", "text"]);
         exec.args(["--endpoint-url", &self.server.endpoint()]);
-        let output = exec.output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        (output.status.code(), text(output.stdout), text(output.stderr))
+        told(&exec.output().unwrap()).unwrap()
     }
 }
 

@@ -13,7 +13,7 @@ use aws_runtime::env_config::section::EnvConfigSections;
 use aws_types::os_shim_internal::{Env, Fs};
 use keyfob::aws_files::AwsFiles;
 use keyfob::profile::{self, Base, Profile};
-use keyfob_tests::home::Home;
+use keyfob_tests::home::{Home, Told};
 use keyfob_tests::random::Random;
 use keyfob_tests::tool;
 use serde::Deserialize;
@@ -392,10 +392,8 @@ async fn where_the_sdk_for_rust_reads_otherwise_it_is_as_botocore() {
     check("[profile p]\nx = 1\n[profile p]\ny = 2\n", None, Some("1")).await;
 }
 
-fn setup(home: &Home, args: &[&str]) -> (Option<i32>, String, String) {
-    let output = home.run(&[&["aws", "setup"], args].concat(), "").unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (output.status.code(), text(output.stdout), text(output.stderr))
+fn setup(home: &Home, args: &[&str]) -> Told {
+    home.told(&[&["aws", "setup"], args].concat()).unwrap()
 }
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/deploy";

@@ -4,7 +4,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use keyfob_tests::home::Home;
+use keyfob_tests::home::{Home, Told};
 use keyfob_tests::stand_in::{Fault, KnownKey, StandIn, World};
 use keyfob_tests::terminal;
 use keyfob_tests::turns::Turns;
@@ -39,17 +39,13 @@ fn alice(world: &mut World) {
 
 impl Fixture {
     /// Exit code, stdout, stderr.
-    fn run(&self, args: &[&str]) -> (Option<i32>, String, String) {
-        let output = self.home.run(args, "").unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        (output.status.code(), text(output.stdout), text(output.stderr))
+    fn run(&self, args: &[&str]) -> Told {
+        self.home.told(args).unwrap()
     }
 
     #[track_caller]
     fn succeed(&self, args: &[&str]) -> Value {
-        let (exit, out, said) = self.run(args);
-        assert_eq!(exit, Some(0), "{said}");
-        serde_json::from_str(&out).unwrap()
+        self.home.json(args).unwrap()
     }
 
     #[track_caller]
@@ -60,12 +56,7 @@ impl Fixture {
     /// What it says, and the code of its failure.
     #[track_caller]
     fn fail(&self, args: &[&str], exit: i32, code: &str) -> String {
-        let (actual, out, said) = self.run(args);
-        assert_eq!((actual, out.as_str()), (Some(exit), ""), "{said}");
-        let error = said.lines().find(|line| line.starts_with("{\"error\":")).unwrap();
-        let error: Value = serde_json::from_str(error).unwrap();
-        assert_eq!(error["error"]["code"], code, "{said}");
-        said
+        self.home.fail(args, exit, code).unwrap()
     }
 
     /// The access keys on a key, each with whether it wants a touch.

@@ -6,9 +6,9 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 
-use keyfob_tests::home::Home;
+use keyfob_tests::home::{Home, told};
 use keyfob_tests::http::{self, Answer};
 use keyfob_tests::stand_in::StandIn;
 use keyfob_tests::{poll, sdk_client, tool};
@@ -44,11 +44,6 @@ fn fixture() -> Fixture {
     );
     home.write(".aws/config", &config).unwrap();
     Fixture { server, home }
-}
-
-fn said(output: &Output) -> (Option<i32>, String, String) {
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
 
 /// A server in the background; ended when dropped.
@@ -137,7 +132,7 @@ fn every_sdk_asks_it() {
         let mut keyfob = fixture.home.keyfob().unwrap();
         keyfob.args(["serve", "ops", "--"]).arg(program).args(&args).env("AWS_DEFAULT_REGION", "eu-west-1");
         keyfob.env(variable, value);
-        let (code, out, err) = said(&keyfob.output().unwrap());
+        let (code, out, err) = told(&keyfob.output().unwrap()).unwrap();
         assert!(code == Some(0) && out.contains(":assumed-role/ops/keyfob-"), "{name}: {out}{err}");
         let mut client = fixture.home.command(program);
         client.args(&args).env("AWS_DEFAULT_REGION", "eu-west-1").env(variable, value);
@@ -147,7 +142,7 @@ fn every_sdk_asks_it() {
             // Older ones know no file.
             client.env("AWS_CONTAINER_AUTHORIZATION_TOKEN", &serving.token);
         }
-        let (code, out, err) = said(&client.output().unwrap());
+        let (code, out, err) = told(&client.output().unwrap()).unwrap();
         assert!(code == Some(0) && out.contains(":assumed-role/ops/keyfob-"), "{name}: {out}{err}");
     }
     assert_eq!((fixture.server.calls("GetSessionToken"), fixture.server.calls("AssumeRole")), (1, 1));
@@ -277,7 +272,9 @@ fn a_failure_is_told_and_the_next_one_may_be_better() {
 #[test]
 fn it_ends_with_its_program_and_leaves_nothing() {
     let fixture = fixture();
-    let run = |args: &[&str]| said(&fixture.home.run(&[&["serve", "ops", "--"], args].concat(), "").unwrap());
+    let run = |args: &[&str]| {
+        told(&fixture.home.run(&[&["serve", "ops", "--"], args].concat(), "").unwrap()).unwrap()
+    };
     let (code, out, err) = run(&["sh", "-c", "echo $AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE; exit 7"]);
     assert_eq!(code, Some(7), "{err}");
     assert!(!Path::new(out.trim()).exists() && out.contains("token-"), "{out}");
@@ -323,12 +320,16 @@ fn it_ends_with_its_program_and_leaves_nothing() {
     let _first = Serving::start(&fixture.home, &["--token-file", file.to_str().unwrap()]);
     let second = fixture.home.run(&["serve", "ops", "--token-file", file.to_str().unwrap()], "").unwrap();
     assert!(
-        second.status.code() == Some(1) && said(&second).2.contains("another server"),
+        second.status.code() == Some(1) && told(&second).unwrap().2.contains("another server"),
         "{:?}",
-        said(&second)
+        told(&second).unwrap()
     );
     let second = fixture.home.run(&["serve", "ops", "--port", &living.port().to_string()], "").unwrap();
-    assert!(second.status.code() == Some(1) && said(&second).2.contains("--port"), "{:?}", said(&second));
+    assert!(
+        second.status.code() == Some(1) && told(&second).unwrap().2.contains("--port"),
+        "{:?}",
+        told(&second).unwrap()
+    );
 }
 
 #[test]
@@ -339,7 +340,7 @@ fn the_default_profiles_own_credentials_do_not_come_first() {
     let python = tool("KEYFOB_PYTHON").unwrap();
     let mut keyfob = fixture.home.keyfob().unwrap();
     keyfob.args(["serve", "ops", "--"]).arg(python).args(["-c", BOTO3]);
-    let (code, out, err) = said(&keyfob.output().unwrap());
+    let (code, out, err) = told(&keyfob.output().unwrap()).unwrap();
     assert!(code == Some(0) && out.contains(":assumed-role/ops/"), "{out}{err}");
     assert!(err.contains("default"), "{err}");
 }

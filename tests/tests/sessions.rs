@@ -3,13 +3,13 @@
 //! Every session is proved by a call that the stand-in verifies; each user of it has a device of its own, so that no test waits for the
 //! next code.
 
-use std::process::{Output, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use keyfob_core::softkey::{Environment, SoftKey};
-use keyfob_tests::home::Home;
+use keyfob_tests::home::{Home, Told, told};
 use keyfob_tests::pcscd::{Pcscd, YUBIKEY_READER};
 use keyfob_tests::stand_in::{Fault, Request, StandIn, World};
 use keyfob_tests::vpcd::Answer;
@@ -64,13 +64,8 @@ fn role(name: &str, source: &str, more: &[(&str, &str)]) -> String {
 }
 
 /// Exit code, stdout, stderr.
-fn run(home: &Home, args: &[&str]) -> (Option<i32>, String, String) {
-    told(&home.run(args, "").unwrap())
-}
-
-fn told(output: &Output) -> (Option<i32>, String, String) {
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    (output.status.code(), text(&output.stdout), text(&output.stderr))
+fn run(home: &Home, args: &[&str]) -> Told {
+    home.told(args).unwrap()
 }
 
 /// What `credential-process` prints.
@@ -124,7 +119,7 @@ fn plain_profiles_work_unchanged() {
     let python = tool("KEYFOB_PYTHON").unwrap();
     let mut exec = home.keyfob().unwrap();
     let output = exec.args(["exec", "ops", "--"]).arg(&python).args(["-c", WHO]).output().unwrap();
-    let (exit, out, said) = told(&output);
+    let (exit, out, said) = told(&output).unwrap();
     assert_eq!(exit, Some(0), "{said}");
     assert!(out.starts_with("arn:aws:sts::123456789012:assumed-role/ops/"), "{out}");
     assert_eq!(last(&aws, "GetSessionToken").get("SerialNumber"), Some(StandIn::serial("alice").as_str()));
@@ -251,7 +246,7 @@ fn one_flight_for_all() {
         })
         .collect();
     let given: Vec<_> =
-        processes.into_iter().map(|process| told(&process.wait_with_output().unwrap())).collect();
+        processes.into_iter().map(|process| told(&process.wait_with_output().unwrap()).unwrap()).collect();
     for (exit, out, said) in &given {
         assert_eq!((*exit, out), (Some(0), &given[0].1), "{said}");
     }
@@ -293,7 +288,7 @@ fn no_code_is_given_to_two() {
         })
         .collect();
     for process in processes {
-        let (exit, _, said) = told(&process.wait_with_output().unwrap());
+        let (exit, _, said) = told(&process.wait_with_output().unwrap()).unwrap();
         assert_eq!(exit, Some(0), "{said}");
     }
     assert_eq!(made(&aws), (1, 1));
@@ -429,7 +424,7 @@ fn networks() {
     let start = Instant::now();
     rustix::process::kill_process(rustix::process::Pid::from_child(&keyfob), rustix::process::Signal::INT)
         .unwrap();
-    let (exit, out, _) = told(&keyfob.wait_with_output().unwrap());
+    let (exit, out, _) = told(&keyfob.wait_with_output().unwrap()).unwrap();
     assert!(exit != Some(0) && out.is_empty(), "{exit:?} {out}");
     assert!(start.elapsed() < Duration::from_secs(10));
     credentials(&home, &["carl"]);
@@ -519,7 +514,7 @@ fn two_touches_for_all() {
         })
         .collect();
     for process in processes {
-        let (exit, _, said) = told(&process.wait_with_output().unwrap());
+        let (exit, _, said) = told(&process.wait_with_output().unwrap()).unwrap();
         assert_eq!(exit, Some(0), "{said}");
     }
     assert_eq!((touches.load(Ordering::SeqCst), made(&aws)), (2, (1, 2)));
@@ -570,7 +565,7 @@ fn a_code_is_typed() {
     keyfob.args(["credential-process", "alice"]);
     let code = aws.code(&serial, 0);
     let session = terminal::run(&keyfob, &[(&serial, &code)]).unwrap();
-    let (exit, out, said) = told(&session.output);
+    let (exit, out, said) = told(&session.output).unwrap();
     assert_eq!(exit, Some(0), "{said} {}", session.screen);
     assert!(out.contains("\"SessionToken\""), "{out}");
     assert!(!session.screen.contains(&code), "{}", session.screen);
@@ -623,7 +618,7 @@ done
 "$@" credential-process alice && "$@" credential-process alice && "$@" agent status && "$@" agent stop
 "#;
     unshare.args(["--mount", "/bin/sh", "-c", script, "sh"]).arg(tool("KEYFOB_BIN").unwrap());
-    let (code, out, err) = told(&unshare.output().unwrap());
+    let (code, out, err) = told(&unshare.output().unwrap()).unwrap();
     assert_eq!(code, Some(0), "{out}{err}");
     assert_eq!(out.matches("\"SessionToken\"").count(), 2, "{out}");
     assert_eq!(aws.calls("GetSessionToken"), 1, "{err}");
